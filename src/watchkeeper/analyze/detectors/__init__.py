@@ -1,0 +1,1 @@
+"""One file per detector: a pure kernel over columns, its state in arrays over all series."""

@@ -1,0 +1,73 @@
+"""The contract of a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from watchkeeper.model.series import F64, I32, I64, U8
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """Columns for a detector to judge, per series in order of acceptance."""
+
+    slot: I32
+    time_ns: I64
+    value: F64
+    """As sent for the sample tier (`kind` says how to read it); for the grid tier the mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Changes of episodes, one row each, in the order in which they happened."""
+
+    slot: I32
+    started_ns: I64
+    time_ns: I64
+    """Event time of this change."""
+    change: U8
+    """OPENED, WORSENED (a new peak) or CLOSED."""
+    value: F64
+    low: F64
+    high: F64
+    p_value: F64
+    streams: F64
+    """(n, len(detector.streams)): what each stream of the ensemble said."""
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+
+OPENED, WORSENED, CLOSED = 1, 2, 3
+
+Dump = Mapping[str, np.ndarray[Any, Any]]
+
+
+class Detector(Protocol):
+    """A pure kernel over columns. State is arrays with one row per slot.
+
+    Scoring comes before learning at every point, so the score of a prefix is the prefix of the
+    scores. Nothing depends on batch boundaries, on other series, on a clock or on thread timing:
+    the same points in the same order per series give the same state, bit for bit.
+    """
+
+    name: str
+    streams: tuple[str, ...]
+
+    def step(self, points: Points, kind: U8) -> Findings:
+        """Score and learn; `kind` is the catalog's column over all slots."""
+        ...
+
+    def admit(self, slot: I32, donor: I32) -> None:
+        """Start these slots afresh; from the state of `donor` where it is not -1 (same role)."""
+        ...
+
+    def dump(self, slot: I32) -> Dump:
+        """The state of some slots, as arrays whose first axis runs over `slot`."""
+        ...
+
+    def load(self, slot: I32, state: Dump) -> None: ...

@@ -1,0 +1,1 @@
+"""HTTP: the doors in, and everything readable."""

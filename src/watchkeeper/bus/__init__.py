@@ -1,0 +1,1 @@
+"""What carries records between stages: the port, and its forms."""

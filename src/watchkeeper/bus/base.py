@@ -1,0 +1,85 @@
+"""The contract of a bus: topics of 64 partitions, and who has read how far."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+SAMPLES = "samples"
+"""Logged records (samples, new series, ticks): the hot path, durable before it is acknowledged."""
+ANOMALIES = "anomalies"
+"""Every change of an anomaly, as stored. Published from the store's outbox."""
+
+MIXED = -1
+"""The partition of a delivery whose rows belong to several; see `Delivery`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One record at its position.
+
+    Embedded, all 64 partitions share one log and one sequencer, so a batch is delivered whole, with
+    partition MIXED, and whoever has checkpointed some of its partitions beyond its position skips
+    the rows of those. Elsewhere a record belongs to one partition.
+    """
+
+    partition: int
+    position: int
+    record: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A consumer group's state of one partition, covering everything up to `position`."""
+
+    position: int
+    state: bytes
+
+
+class Bus(Protocol):
+    """At least once delivery, in order of position; exactly once effect is the consumer's, who skips
+    what lies at or below its checkpoint.
+
+    Closing is safe twice and without use. Every buffer is bounded.
+    """
+
+    async def publish(self, topic: str, records: Sequence[Any]) -> int:
+        """Make the records durable, in order, all or none; the last one's position.
+
+        Raises Retryable when it cannot (disk full, peer away); then nothing of them will be taken.
+        """
+        ...
+
+    async def take(
+        self, topic: str, after: Mapping[int, int], *, wait_s: float
+    ) -> Sequence[Delivery]:
+        """Records of these partitions behind these positions, in order; waits for at least one.
+
+        Empty when `wait_s` passed without any.
+        """
+        ...
+
+    def follow(self, topic: str, after: int | None) -> AsyncIterator[Delivery | None]:
+        """Everything behind `after` (None: from now on) without owning a partition, for ever.
+
+        Yields None where records behind `after` are gone: the reader must start over.
+        """
+        ...
+
+    async def lease(self, topic: str, group: str, partition: int, ttl_s: float) -> int | None:
+        """Own a partition for `ttl_s`, or renew; the fencing token, or None while another owns it.
+
+        Tokens of a partition only grow.
+        """
+        ...
+
+    async def checkpoint(
+        self, topic: str, group: str, partition: int, fence: int, checkpoint: Checkpoint
+    ) -> None:
+        """Keep it durably, whole or not at all. Raises Permanent when `fence` is not the newest."""
+        ...
+
+    async def restore(self, topic: str, group: str) -> Mapping[int, Checkpoint]:
+        """The newest checkpoint of every partition that has one."""
+        ...

@@ -1,0 +1,1 @@
+"""What the kernels of every layer share: the decorator, unaligned loads, hashes, arenas."""

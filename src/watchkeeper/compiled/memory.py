@@ -1,0 +1,59 @@
+"""Unaligned loads from byte arrays, and arrays that cost memory only where they are touched."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+READ_SLACK = 16
+"""Bytes that must be readable behind the end of any buffer handed to a kernel that loads words."""
+
+
+@intrinsic
+def load_u64(_context: Any, array: Any, offset: Any) -> Any:
+    """Eight bytes, little endian, at any offset of a uint8 array."""
+    return types.uint64(array, offset), _unaligned_load(ir.IntType(64))
+
+
+@intrinsic
+def load_f64(_context: Any, array: Any, offset: Any) -> Any:
+    """A double, little endian, at any offset of a uint8 array."""
+    return types.float64(array, offset), _unaligned_load(ir.DoubleType())
+
+
+def _unaligned_load(kind: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), kind.as_pointer())
+        return builder.load(pointer, align=1)
+
+    return codegen
+
+
+def padded(body: bytes | bytearray | memoryview) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """`body` as an array with READ_SLACK zero bytes behind it; its true length is len(body)."""
+    array = np.empty(len(body) + READ_SLACK, np.uint8)
+    array[: len(body)] = np.frombuffer(body, np.uint8)
+    array[len(body) :] = 0
+    return array
+
+
+def reserve(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    """A zeroed array whose pages take memory when they are first written, not before.
+
+    For state over all series: room for the cardinality limit is reserved once, so that growing
+    never copies and never doubles what is resident.
+    """
+    kind = np.dtype(dtype)
+    count = int(np.prod(shape))
+    pages = mmap.mmap(
+        -1,
+        max(1, count * kind.itemsize),
+        flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000),
+    )
+    return np.frombuffer(pages, kind, count).reshape(shape)

@@ -1,0 +1,1 @@
+"""Layer 1: bytes in, signals out, durable before they are acknowledged."""

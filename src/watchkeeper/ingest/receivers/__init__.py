@@ -1,0 +1,1 @@
+"""One file per protocol: pure decoding, bytes to columns."""

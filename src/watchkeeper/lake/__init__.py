@@ -1,0 +1,1 @@
+"""Telemetry: many rows, columnar, append-only."""

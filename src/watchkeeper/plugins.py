@@ -1,0 +1,79 @@
+"""The one table of plugins: kind -> name -> "module:Class". Strings keep imports lazy."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+import msgspec
+
+from watchkeeper.errors import ConfigError
+
+BUILTIN: Mapping[str, Mapping[str, str]] = {
+    "receiver": {
+        "remote_write": "watchkeeper.ingest.receivers.remote_write:RemoteWrite",
+        "otlp_metrics": "watchkeeper.ingest.receivers.otlp_metrics:OtlpMetrics",
+        "metrics_json": "watchkeeper.ingest.receivers.metrics_json:MetricsJson",
+        "metric_points": "watchkeeper.ingest.receivers.metric_points:MetricPoints",
+    },
+    "detector": {
+        "basic": "watchkeeper.analyze.detectors.basic:Basic",
+        "fk": "watchkeeper.analyze.detectors.fk:FK",
+    },
+    "store": {
+        "memory": "watchkeeper.store.memory:MemoryStore",
+        "sqlite": "watchkeeper.store.sqlite.store:SqliteStore",
+    },
+    "bus": {
+        "memory": "watchkeeper.bus.memory:MemoryBus",
+        "redis": "watchkeeper.bus.redis:RedisBus",
+    },
+    "lake": {
+        "disk": "watchkeeper.lake.disk:DiskLake",
+    },
+}
+
+
+def known(kind: str) -> dict[str, str]:
+    """Every plugin of a kind: ours, and those that installed packages announce.
+
+    An outside package announces itself under the entry point group `watchkeeper.<kind>`.
+    """
+    outside = {point.name: point.value for point in entry_points(group=f"watchkeeper.{kind}")}
+    return {**outside, **BUILTIN.get(kind, {})}
+
+
+def load(kind: str, name: str) -> type[Any]:
+    """The class behind a name."""
+    targets = known(kind)
+    if name not in targets:
+        raise ConfigError(f"{kind}: no plugin called '{name}'; known: {', '.join(sorted(targets))}")
+    module, _, attribute = targets[name].partition(":")
+    try:
+        found: type[Any] = getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise ConfigError(
+            f"{kind}: '{name}' needs a package that is not installed ({error.name}); "
+            f"install watchkeeper[{name}]"
+        ) from error
+    return found
+
+
+def build(kind: str, spec: Mapping[str, Any], **ports: Any) -> Any:
+    """A plugin from `{use: name, ...its own settings}`; `ports` are handed on by keyword.
+
+    The class keeps its settings in a nested msgspec struct `Config`, and takes one as its first
+    argument.
+    """
+    settings = dict(spec)
+    name = settings.pop("use", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"{kind}: says not which plugin to use; write `use: <name>`")
+    plugin = load(kind, name)
+    try:
+        config = msgspec.convert(settings, plugin.Config, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{kind} {name}: {error}") from error
+    return plugin(config, **ports)

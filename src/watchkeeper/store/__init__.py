@@ -1,0 +1,1 @@
+"""State: few rows, transactional."""

@@ -1,0 +1,65 @@
+"""The contract of a store: records saved together with the events that announce them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from watchkeeper.model.series import TenantId
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which records to list. Newest first by start; `cursor` continues an earlier page."""
+
+    tenant: TenantId
+    status: str | None = None
+    service: str | None = None
+    detector: str | None = None
+    since_ns: int | None = None
+    """Only what had not ended before this."""
+    until_ns: int | None = None
+    """Only what had started before this."""
+    limit: int = 100
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R]):
+    items: Sequence[R]
+    cursor: str | None
+    """None on the last page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A saved change, to be published once it is durable. `sequence` only grows."""
+
+    sequence: int
+    record: Any
+
+
+class Store(Protocol):
+    """Transactional and durable: what `save` returned from is there after a crash.
+
+    Saving the same record again changes nothing and announces nothing, so a replay may save
+    everything anew. Closing is safe twice and without use.
+    """
+
+    async def save(self, records: Sequence[Any]) -> int:
+        """Insert or update by id, and write one outbox event per record that changed, in one
+        transaction; the sequence of the last event."""
+        ...
+
+    async def get(self, kind: type[R], tenant: TenantId, key: str) -> R | None: ...
+
+    async def list(self, kind: type[R], query: Filter) -> Page[R]: ...
+
+    async def events(self, after: int, limit: int) -> Sequence[Event]:
+        """The outbox behind a sequence, oldest first. Bounded: very old events are dropped."""
+        ...
+
+    async def close(self) -> None: ...
