@@ -1,0 +1,143 @@
+"""Anomalies: listed, one by one, and as a stream that can be resumed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from watchkeeper.api.problems import problem
+from watchkeeper.api.services import Services
+from watchkeeper.api.times import iso, parse_time
+from watchkeeper.bus.base import ANOMALIES, Delivery
+from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
+from watchkeeper.model.series import METRIC_NAME, TenantId
+from watchkeeper.store.base import Event, Filter
+
+router = APIRouter(prefix="/api/v1/anomalies", tags=["anomalies"])
+
+_KEEPALIVE_S = 15.0
+
+
+def to_json(anomaly: Anomaly) -> dict[str, Any]:
+    """An anomaly as the API tells it."""
+    return {
+        "id": anomaly.id,
+        "tenant": anomaly.tenant,
+        "series": anomaly.series,
+        "metric": anomaly.labels.get(METRIC_NAME, ""),
+        "labels": dict(anomaly.labels),
+        "service": anomaly.entity.service,
+        "environment": anomaly.entity.environment,
+        "node": anomaly.entity.node,
+        "owner": anomaly.entity.owner,
+        "detector": anomaly.detector,
+        "severity": anomaly.severity,
+        "status": anomaly.status,
+        "started_at": iso(anomaly.started_ns),
+        "peak_at": iso(anomaly.peak_ns),
+        "ended_at": None if anomaly.ended_ns is None else iso(anomaly.ended_ns),
+        "value": _finite(anomaly.value),
+        "expected": {"low": _finite(anomaly.expected_low), "high": _finite(anomaly.expected_high)},
+        "p_value": anomaly.p_value,
+        "evidence": {name: _finite(said) for name, said in anomaly.evidence.items()},
+        "position": anomaly.position,
+    }
+
+
+def _finite(number: float) -> float | None:
+    """JSON has no infinity: an open end of a band is null."""
+    return number if math.isfinite(number) else None
+
+
+def _tenant(request: Request) -> TenantId:
+    config = request.app.state.services.config
+    return TenantId(request.headers.get(config.tenant_header) or config.default_tenant)
+
+
+@router.get("")
+async def list_anomalies(
+    request: Request,
+    status: AnomalyStatus | None = None,
+    service: str | None = None,
+    detector: str | None = None,
+    since: Annotated[str | None, Query(description="Not ended before this time.")] = None,
+    until: Annotated[str | None, Query(description="Started before this time.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: str | None = None,
+) -> JSONResponse:
+    """Newest first, page by page."""
+    services: Services = request.app.state.services
+    page = await services.store.list(
+        Anomaly,
+        Filter(
+            tenant=_tenant(request),
+            status=status,
+            service=service,
+            detector=detector,
+            since_ns=None if since is None else parse_time(since, "since"),
+            until_ns=None if until is None else parse_time(until, "until"),
+            limit=limit,
+            cursor=cursor,
+        ),
+    )
+    return JSONResponse({"items": [to_json(item) for item in page.items], "cursor": page.cursor})
+
+
+@router.get("/stream")
+async def stream(
+    request: Request, last_event_id: Annotated[str | None, Header()] = None
+) -> StreamingResponse:
+    """Server-sent events: every change of an anomaly from now on, or behind `Last-Event-ID`.
+
+    An event `reset` says that changes were missed: list the anomalies again.
+    """
+    services: Services = request.app.state.services
+    after = int(last_event_id) if last_event_id and last_event_id.isdigit() else None
+    changes = services.bus.follow(ANOMALIES, after)
+    return StreamingResponse(
+        _events(changes, _tenant(request)),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+    )
+
+
+@router.get("/{anomaly_id}")
+async def one_anomaly(request: Request, anomaly_id: str) -> Any:
+    """One anomaly with its evidence."""
+    services: Services = request.app.state.services
+    found = await services.store.get(Anomaly, _tenant(request), anomaly_id)
+    if found is None:
+        return problem(404, f"there is no anomaly '{anomaly_id}'; GET /api/v1/anomalies lists them")
+    return JSONResponse(to_json(found))
+
+
+async def _events(
+    changes: AsyncIterator[Delivery | None], tenant: TenantId
+) -> AsyncIterator[str]:
+    """Changes as SSE text, with a comment now and then so that proxies keep the line open."""
+    yield ": connected\n\n"
+    pending: asyncio.Task[Delivery | None] | None = None
+    try:
+        while True:
+            pending = pending or asyncio.ensure_future(anext(changes))
+            done, _ = await asyncio.wait({pending}, timeout=_KEEPALIVE_S)
+            if not done:
+                yield ": still here\n\n"
+                continue
+            change, pending = pending.result(), None
+            if change is None:
+                yield "event: reset\ndata: {}\n\n"
+                continue
+            event: Event = change.record
+            if event.record.tenant == tenant:
+                data = json.dumps(to_json(event.record))
+                yield f"id: {change.position}\nevent: anomaly\ndata: {data}\n\n"
+    finally:
+        if pending is not None:
+            pending.cancel()

@@ -1,0 +1,175 @@
+"""The hot routes: plain ASGI, one door per protocol, each answering in its protocol's own words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceResponse,
+)
+
+from watchkeeper.api.problems import retry_after, status_of
+from watchkeeper.errors import BadInput, Retryable, TooLarge, WatchkeeperError
+from watchkeeper.ingest.stage import Accepted
+
+Headers = Sequence[tuple[bytes, bytes]]
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+_TEXT: Headers = ((b"content-type", b"text/plain; charset=utf-8"),)
+_JSON: Headers = ((b"content-type", b"application/json"),)
+_PROBLEM: Headers = ((b"content-type", b"application/problem+json"),)
+_PROTOBUF: Headers = ((b"content-type", b"application/x-protobuf"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: bytes = b""
+    headers: Headers = ()
+
+
+class Words(Protocol):
+    """How a protocol says what happened to a body."""
+
+    def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer: ...
+
+    def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer: ...
+
+
+class RemoteWriteWords:
+    """204, or text. Never 2xx if anything known was not written; 5xx is retried, 4xx is not."""
+
+    def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
+        if accepted.rejects:
+            return Answer(400, _sentence(accepted).encode(), _TEXT)
+        return Answer(204)
+
+    def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
+        return Answer(status_of(error), str(error).encode(), (*_TEXT, *_retry(error)))
+
+
+class OtlpWords:
+    """200 with a partial success, or google.rpc.Status; in the request's own content type."""
+
+    def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
+        n_rejected = sum(reject.count for reject in accepted.rejects)
+        if _is_json(headers):
+            body: dict[str, Any] = {}
+            if accepted.rejects:
+                body["partialSuccess"] = {
+                    "rejectedDataPoints": str(n_rejected),
+                    "errorMessage": _sentence(accepted),
+                }
+            return Answer(200, json.dumps(body).encode(), _JSON)
+        response = ExportMetricsServiceResponse()
+        if accepted.rejects:
+            response.partial_success.rejected_data_points = n_rejected
+            response.partial_success.error_message = _sentence(accepted)
+        return Answer(200, response.SerializeToString(), _PROTOBUF)
+
+    def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
+        # google.rpc.Code: UNAVAILABLE for what may be retried, INVALID_ARGUMENT for what may not.
+        code = 14 if isinstance(error, Retryable) else 3
+        status = status_of(error)
+        if _is_json(headers):
+            body = json.dumps({"code": code, "message": str(error)}).encode()
+            return Answer(status, body, (*_JSON, *_retry(error)))
+        told = Status(code=code, message=str(error)).SerializeToString()
+        return Answer(status, told, (*_PROTOBUF, *_retry(error)))
+
+
+class JsonWords:
+    """What was taken and what was not, as JSON; 400 only if nothing was."""
+
+    def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
+        body = {
+            "status": "ok" if not accepted.rejects else "partial",
+            "accepted": accepted.n_accepted,
+            "rejected": [
+                {"reason": reject.reason, "count": reject.count, "detail": reject.detail}
+                for reject in accepted.rejects
+            ],
+        }
+        if accepted.rejects and not accepted.n_accepted:
+            body |= {"status": 400, "title": "Nothing was accepted", "detail": _sentence(accepted)}
+            return Answer(400, json.dumps(body).encode(), _PROBLEM)
+        return Answer(200, json.dumps(body).encode(), _JSON)
+
+    def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
+        status = status_of(error)
+        body = {"title": "The body was not accepted", "status": status, "detail": str(error)}
+        return Answer(status, json.dumps(body).encode(), (*_PROBLEM, *_retry(error)))
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A route that takes telemetry: which receiver decodes it and in whose words it is answered."""
+
+    receiver: str
+    words: Words
+    says: str
+    """One line for the API's reference."""
+
+
+DOORS: Mapping[str, Door] = {
+    "/api/v1/write": Door("remote_write", RemoteWriteWords(), "Prometheus remote write 1.0"),
+    "/v1/metrics": Door("otlp_metrics", OtlpWords(), "OTLP/HTTP metrics, protobuf or JSON"),
+    "/api/v1/metrics/write": Door("metrics_json", JsonWords(), "Metrics as plain JSON"),
+    "/ingest/metrics": Door("metric_points", JsonWords(), "Metric points, one or a list"),
+}
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The request's body; raises TooLarge as soon as it is."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadInput("the sender went away before the body was complete")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(
+                f"{scope['path']}: the body is larger than {limit} bytes (server.body_bytes); "
+                "send smaller batches"
+            )
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    headers = [*answer.headers, (b"content-length", str(len(answer.body)).encode())]
+    if answer.status == 204:
+        headers = []
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def headers_of(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _retry(error: WatchkeeperError) -> Headers:
+    if isinstance(error, Retryable):
+        return ((b"retry-after", retry_after(error).encode()),)
+    return ()
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+def _sentence(accepted: Accepted) -> str:
+    parts = [
+        f"{reject.count} samples: {reject.reason}" + (f" ({reject.detail})" if reject.detail else "")
+        for reject in accepted.rejects
+    ]
+    return f"{accepted.n_accepted} samples accepted; not accepted: {'; '.join(parts)}"

@@ -1,0 +1,33 @@
+"""Is it well, and what does it count: /health and /metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from watchkeeper import telemetry
+from watchkeeper.api.services import Services
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/health")
+async def health(request: Request) -> JSONResponse:
+    """200 while every check holds, else 503; each check named."""
+    services: Services = request.app.state.services
+    checks = services.checks()
+    well = all(check.ok for check in checks)
+    body: dict[str, Any] = {
+        "status": "ok" if well else "unhealthy",
+        "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in checks},
+        "time_ns": services.clock.now_ns(),
+    }
+    return JSONResponse(body, 200 if well else 503)
+
+
+@router.get("/metrics")
+async def metrics() -> PlainTextResponse:
+    """Our own metrics in Prometheus' text format."""
+    return PlainTextResponse(telemetry.render(), media_type="text/plain; version=0.0.4")

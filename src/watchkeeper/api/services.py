@@ -1,0 +1,65 @@
+"""What the API needs of the rest: handed to it by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from watchkeeper.bus.base import Bus
+from watchkeeper.clock import Clock
+from watchkeeper.ingest.stage import Ingest
+from watchkeeper.lake.base import Lake
+from watchkeeper.model.series import DEFAULT_TENANT
+from watchkeeper.store.base import Store
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the server listens, and what it takes in one request."""
+
+    host: Annotated[str, Meta(description="Address to listen on; the default is this machine.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port; 0 takes a free one.")] = 8100
+    body_bytes: Annotated[
+        int, Meta(ge=1, description="Largest request body, as sent (compressed).")
+    ] = 16 << 20
+    tenant_header: Annotated[
+        str, Meta(description="Header that names the tenant of a request.")
+    ] = "x-scope-orgid"
+    default_tenant: Annotated[
+        str, Meta(description="Tenant of requests that name none.")
+    ] = DEFAULT_TENANT
+    stop_s: Annotated[
+        float, Meta(gt=0, description="How long a graceful stop may wait for open requests.")
+    ] = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of /health."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The API's view of a running app."""
+
+    config: ServerConfig
+    ingest: Ingest
+    lake: Lake
+    store: Store
+    bus: Bus
+    clock: Clock
+    queries: Executor
+    """Where queries run, so that they never block the loop; bounded."""
+    caught_up: Callable[[int], Awaitable[None]]
+    """Waits until the lake can be read up to a position: one reads one's own writes."""
+    checks: Callable[[], list[Check]] = field(default=list)

@@ -1,0 +1,176 @@
+"""What is let in: each sample against the newest of its series, each body against recent ones.
+
+The laws: the same sample again is accepted and has no effect; the same time with another value is
+refused, the first wins; older than the newest is stored up to `late_s`, beyond that refused; a body
+seen in the last ten minutes is a no-op, so that a sender's retry after a lost answer doubles nothing.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from watchkeeper.clock import NS_PER_S
+from watchkeeper.compiled.memory import reserve
+from watchkeeper.ingest import admit_kernel as kernel
+from watchkeeper.model.series import I32, I64, TenantId
+from watchkeeper.model.signal import Reject, SampleBatch, WireSamples
+
+NO_TIME = 0
+"""`last_ns` of a slot that has had no sample. Times at or before 1970 are refused as too old."""
+
+
+class AdmitConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits on what time a sample may claim, and how long a body is remembered."""
+
+    future_s: Annotated[
+        float, Meta(ge=0, description="Samples further ahead of our clock than this are refused.")
+    ] = 600.0
+    late_s: Annotated[
+        float,
+        Meta(ge=0, description="Samples older than their series' newest by more are refused."),
+    ] = 3600.0
+    oldest_s: Annotated[
+        float, Meta(gt=0, description="Samples older than this are refused; keep it >= retention.")
+    ] = 400 * 86400.0
+    body_memory_s: Annotated[
+        float, Meta(ge=0, description="How long a repeated body is recognised as a retry.")
+    ] = 600.0
+    body_memory_count: Annotated[
+        int, Meta(ge=1, description="At most this many bodies are remembered.")
+    ] = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What became of one body's samples, and how to take it back."""
+
+    batch: SampleBatch | None
+    """None if nothing of it is to be stored."""
+    n_duplicates: int
+    rejects: tuple[Reject, ...]
+    undo: tuple[I32, I64, I64]
+
+
+class Admission:
+    """The newest sample of every series, and recent bodies. Used by the one ingest thread."""
+
+    def __init__(self, config: AdmitConfig, n_slots: int) -> None:
+        self._config = config
+        self._last_ns: I64 = reserve(n_slots, np.int64)
+        self._last_bits: I64 = reserve(n_slots, np.int64)
+        self._bodies: OrderedDict[bytes, int] = OrderedDict()
+
+    def knows_body(self, body_hash: bytes) -> bool:
+        return body_hash in self._bodies
+
+    def remember_body(self, body_hash: bytes, now_ns: int) -> None:
+        self._bodies[body_hash] = now_ns
+        oldest_ns = now_ns - round(self._config.body_memory_s * NS_PER_S)
+        while self._bodies:
+            body, seen_ns = next(iter(self._bodies.items()))
+            if seen_ns >= oldest_ns and len(self._bodies) <= self._config.body_memory_count:
+                break
+            del self._bodies[body]
+
+    def admit(
+        self, tenant: TenantId, wire: WireSamples, slots: I32, *, body_hash: bytes, now_ns: int
+    ) -> Admitted:
+        """Judge a decoded body; `slots` is the catalog's answer per row of `wire`."""
+        n = len(wire)
+        config = self._config
+        slot = np.empty(n, np.int32)
+        verdict = np.empty(n, np.uint8)
+        undo_ns = np.empty(n, np.int64)
+        undo_bits = np.empty(n, np.int64)
+        counts = kernel.admit(
+            wire.row,
+            wire.time_ns,
+            wire.value.view(np.int64),
+            slots,
+            (self._last_ns, self._last_bits),
+            max(1, now_ns - round(config.oldest_s * NS_PER_S)),
+            now_ns + round(config.future_s * NS_PER_S),
+            round(config.late_s * NS_PER_S),
+            (slot, verdict, undo_ns, undo_bits),
+        )
+        n_accepted = int(counts[kernel.ACCEPTED])
+        batch = None
+        if n_accepted == n and n:
+            batch = SampleBatch(tenant, slot, wire.time_ns, wire.value, body_hash)
+        elif n_accepted:
+            kept = verdict == kernel.ACCEPTED
+            batch = SampleBatch(
+                tenant, slot[kept], wire.time_ns[kept], wire.value[kept], body_hash
+            )
+        rejects = self._rejects(counts) if n_accepted < n else ()
+        n_duplicates = int(counts[kernel.DUPLICATE])
+        return Admitted(batch, n_duplicates, rejects, (slot, undo_ns, undo_bits))
+
+    def take_back(self, admitted: Admitted, body_hash: bytes) -> None:
+        """The log refused the batch: forget that it ever came. Latest admitted first."""
+        slot, undo_ns, undo_bits = admitted.undo
+        kernel.undo(slot, undo_ns, undo_bits, (self._last_ns, self._last_bits))
+        self._bodies.pop(body_hash, None)
+
+    def forget(self, slots: I32) -> None:
+        """These slots have a new owner."""
+        self._last_ns[slots] = NO_TIME
+        self._last_bits[slots] = 0
+
+    def follow(self, batch: SampleBatch, now_ns: int) -> None:
+        """Apply a batch of the log at restart."""
+        kernel.follow(
+            batch.slot,
+            batch.time_ns,
+            batch.value.view(np.int64),
+            (self._last_ns, self._last_bits),
+        )
+        if batch.body_hash:
+            self.remember_body(batch.body_hash, now_ns)
+
+    def dump(self, n_slots: int) -> bytes:
+        """All of it, for slots below `n_slots`, to be loaded by `load`."""
+        return msgspec.msgpack.encode(
+            (
+                self._last_ns[:n_slots].tobytes(),
+                self._last_bits[:n_slots].tobytes(),
+                list(self._bodies.items()),
+            )
+        )
+
+    def load(self, state: bytes) -> None:
+        last_ns, last_bits, bodies = msgspec.msgpack.decode(
+            state, type=tuple[bytes, bytes, list[tuple[bytes, int]]]
+        )
+        self._last_ns[: len(last_ns) // 8] = np.frombuffer(last_ns, np.int64)
+        self._last_bits[: len(last_bits) // 8] = np.frombuffer(last_bits, np.int64)
+        self._bodies = OrderedDict(bodies)
+
+    def _rejects(self, counts: I64) -> tuple[Reject, ...]:
+        config = self._config
+        words = (
+            (kernel.CONFLICT, "conflict", "another value for a time that is already stored"),
+            (
+                kernel.TOO_OLD,
+                "too_old",
+                f"older than the series' newest sample by more than {config.late_s:g} s "
+                "(ingest.admit.late_s), or than ingest.admit.oldest_s",
+            ),
+            (
+                kernel.FUTURE,
+                "future",
+                f"more than {config.future_s:g} s ahead of this server's clock; "
+                "check the sender's clock, or raise ingest.admit.future_s",
+            ),
+        )
+        return tuple(
+            Reject(reason, int(counts[verdict]), detail)
+            for verdict, reason, detail in words
+            if counts[verdict]
+        )

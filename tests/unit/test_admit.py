@@ -1,0 +1,182 @@
+"""Admission: what is let in, what is refused, and that it can be taken back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from watchkeeper.clock import NS_PER_S
+from watchkeeper.ingest.admit import Admission, AdmitConfig, Admitted
+from watchkeeper.model.series import DEFAULT_TENANT, LabelBlock
+from watchkeeper.model.signal import WireSamples
+
+NOW = 1_700_000_000 * NS_PER_S
+
+
+def wire(*samples: tuple[int, float, float]) -> WireSamples:
+    """Samples as (row, seconds from now, value)."""
+    rows, seconds, values = zip(*samples, strict=True) if samples else ((), (), ())
+    n_rows = max(rows, default=-1) + 1
+    empty = np.zeros(0, np.int64)
+    return WireSamples(
+        key=np.zeros((n_rows, 2), np.uint64),
+        kind=np.zeros(n_rows, np.uint8),
+        row=np.array(rows, np.int32),
+        time_ns=np.array([NOW + round(s * NS_PER_S) for s in seconds], np.int64),
+        value=np.array(values, np.float64),
+        describe=lambda _rows: LabelBlock(np.zeros(16, np.uint8), empty, empty),
+    )
+
+
+def admit(admission: Admission, samples: WireSamples, slots: list[int] | None = None) -> Admitted:
+    by_row = np.array(slots if slots is not None else range(len(samples.key)), np.int32)
+    return admission.admit(DEFAULT_TENANT, samples, by_row, body_hash=b"", now_ns=NOW)
+
+
+def reasons(admitted: Admitted) -> dict[str, int]:
+    return {reject.reason: reject.count for reject in admitted.rejects}
+
+
+@pytest.fixture
+def admission() -> Admission:
+    return Admission(AdmitConfig(), n_slots=64)
+
+
+def test_new_samples_of_several_series_are_accepted_in_order(admission: Admission) -> None:
+    admitted = admit(admission, wire((0, -30, 1.0), (1, -30, 2.0), (0, -15, 3.0)))
+
+    assert admitted.batch is not None
+    assert admitted.batch.slot.tolist() == [0, 1, 0]
+    assert admitted.batch.value.tolist() == [1.0, 2.0, 3.0]
+    assert admitted.rejects == ()
+
+
+def test_the_same_sample_again_is_accepted_without_effect(admission: Admission) -> None:
+    admit(admission, wire((0, -30, 1.0)))
+
+    again = admit(admission, wire((0, -30, 1.0)))
+
+    assert again.batch is None
+    assert again.n_duplicates == 1
+    assert again.rejects == ()
+
+
+def test_another_value_for_the_same_time_is_refused_and_the_first_wins(
+    admission: Admission,
+) -> None:
+    admit(admission, wire((0, -30, 1.0)))
+
+    second = admit(admission, wire((0, -30, 2.0)))
+
+    assert second.batch is None
+    assert reasons(second) == {"conflict": 1}
+
+
+def test_a_stale_marker_repeated_is_a_duplicate_although_nan_is_never_equal(
+    admission: Admission,
+) -> None:
+    admit(admission, wire((0, -30, float("nan"))))
+
+    assert admit(admission, wire((0, -30, float("nan")))).n_duplicates == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reason"), [(-3700.0, "too_old"), (-3500.0, None), (601.0, "future"), (599.0, None)]
+)
+def test_times_are_held_to_the_limits(
+    admission: Admission, seconds: float, reason: str | None
+) -> None:
+    admit(admission, wire((0, 0, 1.0)))
+
+    admitted = admit(admission, wire((0, seconds, 2.0)))
+
+    assert reasons(admitted) == ({} if reason is None else {reason: 1})
+    assert (admitted.batch is None) == (reason is not None)
+
+
+def test_a_late_sample_is_stored_and_the_newest_stays_the_newest(admission: Admission) -> None:
+    admit(admission, wire((0, 0, 1.0)))
+
+    late = admit(admission, wire((0, -60, 5.0)))
+    repeated = admit(admission, wire((0, 0, 1.0)))
+
+    assert late.batch is not None
+    assert repeated.n_duplicates == 1
+
+
+def test_one_bad_sample_among_good_ones_loses_only_itself(admission: Admission) -> None:
+    admitted = admit(admission, wire((0, 0, 1.0), (1, 9999, 2.0), (2, 0, 3.0)))
+
+    assert admitted.batch is not None
+    assert admitted.batch.slot.tolist() == [0, 2]
+    assert reasons(admitted) == {"future": 1}
+
+
+def test_samples_of_a_refused_series_are_left_out(admission: Admission) -> None:
+    admitted = admit(admission, wire((0, 0, 1.0), (1, 0, 2.0)), slots=[-1, 7])
+
+    assert admitted.batch is not None
+    assert admitted.batch.slot.tolist() == [7]
+
+
+def test_what_was_taken_back_can_come_again(admission: Admission) -> None:
+    """A sender's retry after a failed sync must be stored, not taken for a duplicate."""
+    admit(admission, wire((0, -30, 1.0)))
+    failed = admit(admission, wire((0, -15, 2.0), (0, 0, 3.0)))
+
+    admission.take_back(failed, b"")
+    again = admit(admission, wire((0, -15, 2.0), (0, 0, 3.0)))
+
+    assert again.batch is not None
+    assert again.batch.value.tolist() == [2.0, 3.0]
+
+
+def test_a_body_is_remembered_for_ten_minutes(admission: Admission) -> None:
+    admission.remember_body(b"a", NOW)
+    admission.remember_body(b"b", NOW + 599 * NS_PER_S)
+    assert admission.knows_body(b"a")
+
+    admission.remember_body(b"c", NOW + 601 * NS_PER_S)
+
+    assert not admission.knows_body(b"a")
+    assert admission.knows_body(b"b")
+
+
+def test_remembered_bodies_are_bounded() -> None:
+    admission = Admission(AdmitConfig(body_memory_count=3), n_slots=4)
+
+    for body in (b"a", b"b", b"c", b"d"):
+        admission.remember_body(body, NOW)
+
+    assert not admission.knows_body(b"a")
+    assert admission.knows_body(b"d")
+
+
+def test_a_dump_loaded_elsewhere_judges_alike(admission: Admission) -> None:
+    admit(admission, wire((0, -30, 1.0), (1, -10, 2.0)))
+    admission.remember_body(b"a", NOW)
+    twin = Admission(AdmitConfig(), n_slots=64)
+
+    twin.load(admission.dump(2))
+
+    assert twin.knows_body(b"a")
+    assert admit(twin, wire((0, -30, 1.0))).n_duplicates == 1
+    assert reasons(admit(twin, wire((1, -10, 9.0), (1, -10, 9.0)), slots=[1, 1])) == {"conflict": 2}
+
+
+def test_replay_of_a_batch_leaves_the_same_memory(admission: Admission) -> None:
+    admitted = admit(admission, wire((0, -30, 1.0), (0, -15, 2.0)))
+    assert admitted.batch is not None
+    twin = Admission(AdmitConfig(), n_slots=64)
+
+    twin.follow(admitted.batch, NOW)
+
+    assert admit(twin, wire((0, -15, 2.0))).n_duplicates == 1
+
+
+def test_a_slot_with_a_new_owner_starts_afresh(admission: Admission) -> None:
+    admit(admission, wire((0, 0, 1.0)))
+
+    admission.forget(np.array([0], np.int32))
+
+    assert admit(admission, wire((0, -7200, 1.0))).batch is not None
