@@ -1,0 +1,75 @@
+# Everything that is done here by hand or by CI. A target sets up what it needs on a fresh machine
+# with Python 3.11; once that stands, setting up again costs nothing and touches nothing.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+PEERS  := redis-server prometheus victoria-metrics
+
+# Handed on by hand:  make demo ARGS=--once   make test ARGS=tests/unit   make soak DURATION_S=3600
+#                     make bench SUITE=ingest   make quality SUITE=nab DATA=/path/to/nab
+ARGS       ?=
+SUITE      ?=
+DATA       ?=
+DURATION_S ?= 600
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test check lint types bench quality soak docs golden clean peers site
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## start it, import seven generated days, show an anomaly found (ARGS=--once ends)
+	$(BIN)/watchkeeper demo $(ARGS)
+
+run: $(READY)  ## start it with its defaults (ARGS="--config watchkeeper.yaml")
+	$(BIN)/watchkeeper run $(ARGS)
+
+test: $(READY) peers  ## all tests but the soak (ARGS=tests/unit for some of them)
+	$(BIN)/pytest $(ARGS)
+
+check: lint types test site  ## exactly what CI runs
+
+lint: $(READY)  ## ruff, import-linter, codespell
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+
+types: $(READY)  ## mypy, strict
+	$(BIN)/mypy
+
+bench: $(READY) peers  ## speed beside its peers (SUITE=ingest|kernel|scale|lake|latency|durability)
+	$(BIN)/python -m bench $(SUITE) $(ARGS)
+
+quality: $(READY)  ## scores on labelled data (SUITE=name DATA=folder)
+	$(BIN)/python -m quality $(SUITE) $(if $(DATA),--data $(DATA)) $(ARGS)
+
+soak: $(READY) peers  ## long fuzz and load (DURATION_S=600)
+	$(BIN)/pytest tests/soak --soak-s $(DURATION_S) $(ARGS)
+
+docs: $(READY)  ## rewrite the generated reference, then build the site into site/
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs --quiet build --strict
+
+golden: $(READY)  ## rewrite testdata/*.want from what the code says now; read the diff
+	$(BIN)/pytest --golden $(ARGS)
+
+clean:  ## remove build outputs and caches; .venv stays (rm -rf .venv for a fresh one)
+	rm -rf site build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests bench quality docs -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Below: what the targets stand on.
+
+# The site as it is committed: `check` must not rewrite what it compares.
+site: $(READY)
+	$(BIN)/mkdocs --quiet build --strict
+
+$(READY): pyproject.toml
+	@.ci/python $(VENV) "$(PYTHON)"
+	@touch $@
+
+# Servers that tests and benches talk to. A test whose server is missing says so and is skipped.
+peers: $(READY)
+	@.ci/peers $(VENV)/.peers $(PEERS)

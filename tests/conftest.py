@@ -1,0 +1,88 @@
+"""What all tests share: options, the golden-file check, servers, and hypothesis' settings."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Kernels compile on first use, which has nothing to do with the example that was running. Examples
+# are the same on every run, so that a failure is somebody's change; the soak draws new ones.
+_SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("test", derandomize=True, **_SHARED)
+settings.register_profile("soak", **_SHARED)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden", action="store_true", help="rewrite testdata/*.want from what the code says now"
+    )
+    parser.addoption(
+        "--soak-s", type=float, default=None, help="how long a soak test runs; also unseals seeds"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("soak" if config.getoption("--soak-s") else "test")
+
+
+class Golden:
+    """Files beside the test: `testdata/<case>.in` goes in, `<case>.want` is to come out."""
+
+    def __init__(self, folder: Path, *, rewrite: bool) -> None:
+        self._folder = folder
+        self._rewrite = rewrite
+
+    def given(self, case: str) -> bytes:
+        return (self._folder / f"{case}.in").read_bytes()
+
+    def check(self, case: str, got: bytes | str) -> None:
+        """`got` is what the file says; with --golden the file says what `got` is."""
+        path = self._folder / f"{case}.want"
+        got_bytes = got.encode() if isinstance(got, str) else got
+        if self._rewrite:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(got_bytes)
+        elif not path.exists():
+            pytest.fail(f"{path} is missing; `make golden` writes it, then review it")
+        elif isinstance(got, str):
+            assert got == path.read_text(), f"differs from {path}; `make golden` rewrites it"
+        else:
+            assert got_bytes == path.read_bytes(), f"differs from {path}"
+
+
+def golden_cases(test_file: str) -> Sequence[str]:
+    """The cases that lie beside a test module (pass `__file__`), for parametrize."""
+    folder = Path(test_file).parent / "testdata"
+    return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.in"))
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    rewrite: bool = request.config.getoption("--golden")
+    return Golden(request.path.parent / "testdata", rewrite=rewrite)
+
+
+@pytest.fixture
+def soak_s(request: pytest.FixtureRequest) -> float:
+    """How long a soak test is to run."""
+    return float(request.config.getoption("--soak-s") or 600.0)
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], Path]:
+    """`program("redis-server")`: where it is; where it is not, the test is skipped."""
+
+    def find(name: str) -> Path:
+        found = shutil.which(name)
+        if found is None:
+            pytest.skip(
+                f"{name} is not installed; `make test` as root installs it where apt is, "
+                f"or install it yourself (Debian: apt-get install {name})"
+            )
+        return Path(found)
+
+    return find

@@ -1,0 +1,154 @@
+"""Builders: a record with every field filled in; a test names only the values that matter to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from watchkeeper.compiled.memory import READ_SLACK
+from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, Severity
+from watchkeeper.model.series import DEFAULT_TENANT, Entity, Kind, LabelBlock, TenantId
+from watchkeeper.model.signal import NewSeries, SampleBatch, Tick, WireSamples
+
+NS_PER_S = 1_000_000_000
+START_NS = 1_700_000_000 * NS_PER_S
+"""When everything happens, unless a test says otherwise; FakeClock starts here too."""
+
+
+def labels(name: str = "requests", **others: str) -> dict[str, str]:
+    return {"__name__": name, **others}
+
+
+def label_run(labels: Mapping[str, str] | Sequence[tuple[str, str]]) -> bytes:
+    """One row of a LabelBlock; give pairs where order or duplicates matter."""
+    pairs = labels.items() if isinstance(labels, Mapping) else labels
+    return b"".join(
+        b"\x0a" + _sized(b"\x0a" + _sized(name.encode()) + b"\x12" + _sized(value.encode()))
+        for name, value in pairs
+    )
+
+
+def label_block(*rows: Mapping[str, str] | Sequence[tuple[str, str]]) -> LabelBlock:
+    runs = [label_run(row) for row in rows]
+    ends = np.cumsum([len(run) for run in runs], dtype=np.int64)
+    starts = ends - np.array([len(run) for run in runs], np.int64)
+    buffer = np.frombuffer(b"".join(runs) + bytes(READ_SLACK), np.uint8).copy()
+    return LabelBlock(buffer, starts, ends)
+
+
+def read_labels(block: LabelBlock, row: int) -> list[tuple[str, str]]:
+    """The pairs of one row, in its order: what a test compares."""
+    run = block.buffer[block.start[row] : block.end[row]].tobytes()
+    pairs = []
+    while run:
+        label, run = _take(run, 0x0A)
+        name, rest = _take(label, 0x0A)
+        value, _ = _take(rest, 0x12)
+        pairs.append((name.decode(), value.decode()))
+    return pairs
+
+
+def wire(
+    series: Sequence[Mapping[str, str]],
+    samples: Sequence[tuple[int, int, float]],
+    kind: Kind = Kind.BY_NAME,
+) -> WireSamples:
+    """What a receiver decodes: `samples` are (row of `series`, time_ns, value)."""
+    block = label_block(*series)
+    rows = [block.buffer[a:b].tobytes() for a, b in zip(block.start, block.end, strict=True)]
+    keys = b"".join(hashlib.md5(run).digest() for run in rows)
+    return WireSamples(
+        key=np.frombuffer(keys, np.uint64).reshape(-1, 2).copy(),
+        kind=np.full(len(rows), kind, np.uint8),
+        row=np.array([row for row, _, _ in samples], np.int32),
+        time_ns=np.array([time_ns for _, time_ns, _ in samples], np.int64),
+        value=np.array([value for _, _, value in samples], np.float64),
+        describe=lambda wanted: label_block(*(series[int(row)] for row in wanted)),
+    )
+
+
+def samples(
+    *rows: tuple[int, int, float], tenant: str = DEFAULT_TENANT, body_hash: bytes = b""
+) -> SampleBatch:
+    """A batch from rows of (slot, time_ns, value)."""
+    slot, time_ns, value = zip(*rows, strict=True) if rows else ((), (), ())
+    return SampleBatch(
+        TenantId(tenant),
+        np.array(slot, np.int32),
+        np.array(time_ns, np.int64),
+        np.array(value, np.float64),
+        body_hash,
+    )
+
+
+def new_series(first_slot: int = 0, *rows: Mapping[str, str], kind: Kind = Kind.GAUGE) -> NewSeries:
+    """Series at first sight, in slots from `first_slot` on, all of partition 0 and one entity."""
+    n = len(rows)
+    slot = np.arange(first_slot, first_slot + n, dtype=np.int32)
+    return NewSeries(
+        tenant=DEFAULT_TENANT,
+        slot=slot,
+        identity=np.stack([slot.astype(np.uint64) + np.uint64(1), np.ones(n, np.uint64)], axis=1),
+        role=slot.astype(np.uint64),
+        kind=np.full(n, kind, np.uint8),
+        partition=np.zeros(n, np.uint8),
+        entity=np.zeros(n, np.int32),
+        entities=(("", "", "", ""),),
+        labels=label_block(*rows),
+    )
+
+
+def tick(after_s: float = 0.0) -> Tick:
+    return Tick(START_NS + round(after_s * NS_PER_S))
+
+
+def anomaly(**fields: Any) -> Anomaly:
+    """An open anomaly of one latency series; its id follows from its start unless given."""
+    started_ns = fields.get("started_ns", START_NS)
+    usual: dict[str, Any] = {
+        "id": AnomalyId(f"{started_ns:032x}"),
+        "tenant": DEFAULT_TENANT,
+        "series": "00" * 16,
+        "labels": labels("latency_seconds", service="checkout"),
+        "entity": Entity(service="checkout"),
+        "detector": "fk",
+        "severity": Severity.EVIDENCE,
+        "status": AnomalyStatus.OPEN,
+        "started_ns": started_ns,
+        "peak_ns": started_ns,
+        "ended_ns": None,
+        "value": 2.5,
+        "expected_low": 0.1,
+        "expected_high": 0.4,
+        "p_value": 1e-6,
+    }
+    return Anomaly(**{**usual, **fields})
+
+
+def _sized(run: bytes) -> bytes:
+    return _varint(len(run)) + run
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _take(run: bytes, tag: int) -> tuple[bytes, bytes]:
+    """The field at the front, and what follows it."""
+    assert run[0] == tag, f"tag {run[0]:#x}, not {tag:#x}"
+    size, shift, i = 0, 0, 1
+    while True:
+        size |= (run[i] & 0x7F) << shift
+        shift += 7
+        i += 1
+        if run[i - 1] < 0x80:
+            break
+    return run[i : i + size], run[i + size :]
