@@ -1,0 +1,152 @@
+"""What every store keeps of a record: its body, and the few columns that find and order it.
+
+One entry in `_KINDS` for each type of record that can be stored. Pure: the stores decide here what
+a save changes, and only then touch their medium.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from watchkeeper.errors import BadInput, Permanent
+from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
+
+STILL_OPEN: Final = 2**63 - 1
+"""The end of what has not ended, so that one comparison serves both."""
+
+MAX_PAGE: Final = 10_000
+
+Identity = tuple[str, str, str]
+"""Kind, tenant and key: what a record is known by."""
+
+Version = tuple[int, int, int]
+"""Position in the log, then how far the record had come at that position."""
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """A record as it is kept. A msgspec struct, because thousands are made at once."""
+
+    kind: str
+    tenant: str
+    key: str
+    started_ns: int
+    ended_ns: int
+    status: str
+    service: str
+    detector: str
+    version: Version
+    body: bytes
+
+    @property
+    def identity(self) -> Identity:
+        return self.kind, self.tenant, self.key
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    name: str
+    row: Callable[[Any], Row]
+    decoder: msgspec.msgpack.Decoder[Any]
+
+
+# MessagePack and not JSON, because a band may be open to one side and JSON knows no infinity; in
+# sorted order, because equal records must have equal bytes whoever built their mappings.
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+
+
+def _anomaly_row(anomaly: Anomaly) -> Row:
+    closed = anomaly.status is AnomalyStatus.CLOSED
+    return Row(
+        kind="anomaly",
+        tenant=anomaly.tenant,
+        key=anomaly.id,
+        started_ns=anomaly.started_ns,
+        ended_ns=STILL_OPEN if anomaly.ended_ns is None else anomaly.ended_ns,
+        status=anomaly.status.value,
+        service=anomaly.entity.service,
+        detector=anomaly.detector,
+        # One batch, so one position, may open, worsen and close an episode. A replay saves those
+        # again one by one, and the first must not undo the last.
+        version=(anomaly.position, int(closed), anomaly.peak_ns),
+        body=_encoder.encode(anomaly),
+    )
+
+
+_KINDS: Final[Mapping[type, _Kind]] = {
+    Anomaly: _Kind("anomaly", _anomaly_row, msgspec.msgpack.Decoder(Anomaly)),
+}
+_BY_NAME: Final = {kind.name: kind for kind in _KINDS.values()}
+
+
+def _kind_of(record_type: type) -> _Kind:
+    kind = _KINDS.get(record_type)
+    if kind is None:
+        known = ", ".join(sorted(entry.__name__ for entry in _KINDS))
+        raise Permanent(f"store: keeps no {record_type.__name__}; kinds it keeps: {known}")
+    return kind
+
+
+def kind_name(record_type: type) -> str:
+    """The name under which records of a type are kept."""
+    return _kind_of(record_type).name
+
+
+def row(record: Any) -> Row:
+    """A record as it is to be kept. Equal records give equal rows."""
+    return _kind_of(type(record)).row(record)
+
+
+def decode(kind: str, body: bytes) -> Any:
+    """The record behind a body."""
+    return _BY_NAME[kind].decoder.decode(body)
+
+
+Known = tuple[Version, bytes]
+"""Of a stored record: its version and body."""
+
+
+def changes(rows: Iterable[Row], known: Mapping[Identity, Known]) -> list[Row]:
+    """Those rows that change what is stored, in order.
+
+    An equal record changes nothing, and neither does one older than what is there. At an equal
+    version another body wins: the same change, seen with other settings.
+    """
+    now = dict(known)
+    changed = []
+    for one in rows:
+        stored = now.get(one.identity)
+        if stored is not None and (one.version < stored[0] or one.body == stored[1]):
+            continue
+        now[one.identity] = (one.version, one.body)
+        changed.append(one)
+    return changed
+
+
+def page_size(limit: int) -> int:
+    """The limit of a listing, checked."""
+    if limit < 1:
+        raise BadInput(f"limit: {limit} is no number of records; ask for 1 to {MAX_PAGE}")
+    return min(limit, MAX_PAGE)
+
+
+def to_cursor(started_ns: int, key: str) -> str:
+    """Where the next page starts: behind this record."""
+    return base64.urlsafe_b64encode(f"{started_ns}/{key}".encode()).decode().rstrip("=")
+
+
+def from_cursor(cursor: str) -> tuple[int, str]:
+    """What `to_cursor` was given."""
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
+        started, _, key = text.partition("/")
+        return int(started), key
+    except (binascii.Error, ValueError) as error:
+        raise BadInput(
+            f"cursor: '{cursor[:80]}' was not given out here; start again without a cursor"
+        ) from error

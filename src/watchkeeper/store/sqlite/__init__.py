@@ -1,0 +1,1 @@
+"""State in one SQLite file: the default, with nothing beside the process."""
