@@ -1,0 +1,103 @@
+"""How large a thing may grow before it is two things."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+
+import pytest
+
+from tests.architecture.source import Function, Module, decorators, modules, n_lines
+
+FILE_LINES, FILE_LINES_P90 = 400, 300
+FUNCTION_LINES, FUNCTION_LINES_P90 = 60, 35
+PARAMETERS = 6
+NESTING = 3
+
+COMPILED = {"kernel", "intrinsic"}
+"""A kernel is one loop over columns; taking it apart costs time where it is spent."""
+EXEMPT: dict[str, str] = {}
+"""`module:function` -> why it may be long."""
+
+BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)
+
+ALL = pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
+
+
+def judged(module: Module) -> list[Function]:
+    return [f for f in module.functions() if not COMPILED & decorators(f)]
+
+
+def n_parameters(function: Function) -> int:
+    """A route's parameters are its query string, described one by one."""
+    if any(name.startswith("router.") for name in decorators(function)):
+        return 0
+    a = function.args
+    names = [arg.arg for arg in (*a.posonlyargs, *a.args, *a.kwonlyargs)]
+    return len([name for name in names if name not in {"self", "cls"}])
+
+
+def nesting(node: ast.AST, depth: int = 0) -> int:
+    """Blocks inside blocks. `elif` is no deeper than its `if`; what an inner function does is its
+    own."""
+    deepest = depth
+    for name, value in ast.iter_fields(node):
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, Function | ast.ClassDef | ast.Lambda):
+                continue
+            is_elif = isinstance(node, ast.If) and name == "orelse" and isinstance(child, ast.If)
+            if isinstance(child, ast.AST):
+                inner = depth + (isinstance(child, BLOCKS) and not is_elif)
+                deepest = max(deepest, nesting(child, inner))
+    return deepest
+
+
+@ALL
+def test_a_file_holds_one_concept(module: Module) -> None:
+    assert module.text.count("\n") <= FILE_LINES
+
+
+@ALL
+def test_functions_are_short_and_flat_and_take_few_parameters(module: Module) -> None:
+    found = []
+    for function in judged(module):
+        where = f"{module.name}:{function.name}"
+        if n_lines(function) > FUNCTION_LINES and where not in EXEMPT:
+            found.append(f"{where}: {n_lines(function)} lines")
+        if n_parameters(function) > PARAMETERS:
+            found.append(f"{where}: {n_parameters(function)} parameters")
+        if nesting(function) > NESTING:
+            found.append(f"{where}: blocks {nesting(function)} deep")
+
+    assert found == []
+
+
+def test_nine_in_ten_are_well_below_the_limit() -> None:
+    files = [module.text.count("\n") for module in modules()]
+    functions = [n_lines(f) for module in modules() for f in judged(module)]
+
+    assert statistics.quantiles(files, n=10)[-1] <= FILE_LINES_P90
+    assert statistics.quantiles(functions, n=10)[-1] <= FUNCTION_LINES_P90
+
+
+def test_every_exemption_is_still_needed() -> None:
+    long = {
+        f"{module.name}:{function.name}"
+        for module in modules()
+        for function in judged(module)
+        if n_lines(function) > FUNCTION_LINES
+    }
+
+    assert set(EXEMPT) <= long
+
+
+@ALL
+def test_a_kernel_file_holds_kernels_alone(module: Module) -> None:
+    if not module.path.stem.endswith("_kernel"):
+        return
+    for node in module.tree.body:
+        if isinstance(node, Function):
+            assert COMPILED & decorators(node), f"{node.name} is no kernel; it belongs in a step"
+        else:
+            plain = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.Expr)
+            assert isinstance(node, plain), f"line {node.lineno}: {type(node).__name__}"
