@@ -51,7 +51,7 @@ soak: $(READY) peers  ## long fuzz and load (DURATION_S=600)
 
 docs: $(READY)  ## rewrite the generated reference, then build the site into site/
 	$(BIN)/python docs/generate.py
-	$(BIN)/mkdocs --quiet build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
 
 golden: $(READY)  ## rewrite testdata/*.want from what the code says now; read the diff
 	$(BIN)/pytest --golden $(ARGS)
@@ -64,7 +64,7 @@ clean:  ## remove build outputs and caches; .venv stays (rm -rf .venv for a fres
 
 # The site as it is committed: `check` must not rewrite what it compares.
 site: $(READY)
-	$(BIN)/mkdocs --quiet build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs --quiet build --strict
 
 $(READY): pyproject.toml
 	@.ci/python $(VENV) "$(PYTHON)"

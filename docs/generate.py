@@ -7,22 +7,20 @@ the types, commands from the parser, routes from the OpenAPI description, metric
 from __future__ import annotations
 
 import argparse
-import ast
+import importlib
+import pkgutil
 import sys
-import types
-import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import msgspec
-
-from watchkeeper import cli, plugins
+import watchkeeper
+from watchkeeper import cli, plugins, telemetry
 from watchkeeper.api.app import create_app
-from watchkeeper.config import Config
+from watchkeeper.config import SECTIONS, reference
 
-ROOT = Path(__file__).parents[1]
-REFERENCE = ROOT / "docs" / "reference"
+REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Change it there. -->\n"
 
 
@@ -33,112 +31,20 @@ def configuration() -> str:
     lines = [
         "# Configuration",
         NOTE,
-        "One YAML file: `watchkeeper run --config watchkeeper.yaml`. `${NAME}` is replaced from the",
-        "environment, `${NAME:-otherwise}` has a fallback. A key that is not listed here is an",
-        "error, and every fault is reported at once. `watchkeeper config check` checks a file",
+        "One YAML file: `watchkeeper run --config watchkeeper.yaml`. `${NAME}` is replaced from",
+        "the environment, `${NAME:-otherwise}` has a fallback. A key that is not listed here is",
+        "an error, and every fault is reported at once. `watchkeeper config check` checks a file",
         "without starting, `config show` prints what would be used, and `config schema` prints a",
-        "JSON schema for editors. Keys that choose a plugin take `use: <name>` and the settings that",
-        "[the plugin](plugins.md) lists.",
+        "JSON schema for editors.",
+        "",
     ]
-    return "\n".join([*lines, "", *_section(Config, "")]) + "\n"
-
-
-def setting_keys(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
-    """Every key that a person may write, dotted."""
-    for field in msgspec.structs.fields(struct):
-        key = f"{prefix}{field.encode_name}"
-        inner = _struct_of(field.type)
-        if inner is None:
-            yield key
-        else:
-            yield from setting_keys(inner, f"{key}.")
-
-
-def _section(struct: type[msgspec.Struct], prefix: str) -> Iterator[str]:
-    """A heading and a table per struct, the inner ones after their owner."""
-    inner: list[tuple[str, type[msgspec.Struct]]] = []
-    rows = []
-    for field in msgspec.structs.fields(struct):
-        key = f"{prefix}{field.encode_name}"
-        owned = _struct_of(field.type)
-        if owned is not None:
-            inner.append((key, owned))
-        else:
-            rows.append(_setting(key, field))
-    if prefix:
-        yield f"## `{prefix.rstrip('.')}`"
-        yield ""
-        yield _first_paragraph(struct.__doc__)
-        yield ""
-    if rows:
-        yield from _table(("key", "takes", "default", "meaning"), rows)
-    for key, owned in inner:
-        yield from _section(owned, f"{key}.")
-
-
-def _setting(key: str, field: msgspec.structs.FieldInfo) -> tuple[str, str, str, str]:
-    limits, meaning = _meta(field.type)
-    takes = f"{_type_name(field.type)}{limits}"
-    return f"`{key}`", takes, _default(field), meaning
-
-
-def _struct_of(annotated: Any) -> type[msgspec.Struct] | None:
-    plain = _plain(annotated)
-    is_struct = isinstance(plain, type) and issubclass(plain, msgspec.Struct)
-    return plain if is_struct else None
-
-
-def _plain(annotated: Any) -> Any:
-    while typing.get_origin(annotated) is typing.Annotated:
-        annotated = typing.get_args(annotated)[0]
-    return annotated
-
-
-def _meta(annotated: Any) -> tuple[str, str]:
-    """The bounds, as `>= 1`, and the description."""
-    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "min_length": "length >="}
-    metas = [m for m in getattr(annotated, "__metadata__", ()) if isinstance(m, msgspec.Meta)]
-    bounds = [
-        f"{sign} {getattr(meta, name)}"
-        for meta in metas
-        for name, sign in signs.items()
-        if getattr(meta, name) is not None
-    ]
-    meaning = " ".join(meta.description for meta in metas if meta.description)
-    return (f" {', '.join(bounds)}" if bounds else ""), meaning
-
-
-def _type_name(annotated: Any) -> str:
-    plain = _plain(annotated)
-    origin, args = typing.get_origin(plain), typing.get_args(plain)
-    if plain is type(None):
-        return "null"
-    if plain is Any:
-        return "anything"
-    if isinstance(plain, typing.NewType):
-        return _type_name(plain.__supertype__)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(_type_name(arg) for arg in args)
-    if origin is typing.Literal:
-        return " or ".join(f"`{arg}`" for arg in args)
-    if origin is not None and issubclass(origin, Mapping):
-        return f"mapping of {_type_name(args[1])}"
-    if origin is not None:
-        return f"list of {_type_name(args[0])}"
-    words = {str: "text", int: "integer", float: "number", bool: "true or false"}
-    return words.get(plain, f"`{plain.__name__}`")
-
-
-def _default(field: msgspec.structs.FieldInfo) -> str:
-    if field.default_factory is not msgspec.NODEFAULT:
-        value = field.default_factory()
-    else:
-        value = field.default
-    if value is msgspec.NODEFAULT:
-        return "*required*"
-    if isinstance(value, Path):
-        value = str(value)
-    return f"`{_cell(msgspec.json.encode(value).decode())}`"
+    for section, keys in groupby(reference.describe(), key=lambda key: key.path.partition(".")[0]):
+        rows = [(f"`{k.path}`", _cell(k.type), _code(k.default), _cell(k.text)) for k in keys]
+        lines += [f"## {section}", ""]
+        if section in SECTIONS:
+            lines += [SECTIONS[section].text, ""]
+        lines += _table(("key", "takes", "default", "meaning"), rows)
+    return "\n".join(lines).rstrip() + "\n"
 
 
 # Plugins.
@@ -157,7 +63,10 @@ def plugin_table() -> str:
         for name in names:
             plugin = plugins.load(kind, name)
             lines += [f"### `{name}`", "", _first_paragraph(plugin.__doc__), ""]
-            settings = [_setting(f.encode_name, f) for f in msgspec.structs.fields(plugin.Config)]
+            settings = [
+                (f"`{key.path}`", _cell(key.type), _code(key.default), _cell(key.text))
+                for key in reference._keys(plugin.Config, "")  # noqa: SLF001
+            ]
             if settings:
                 lines += _table(("setting", "takes", "default", "meaning"), settings)
     return "\n".join(lines).rstrip() + "\n"
@@ -187,15 +96,18 @@ def each_command(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argpars
                 yield from each_command(command)
 
 
+def arguments_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """What a person may give it; neither --help nor its commands."""
+    skipped = argparse._HelpAction | argparse._SubParsersAction  # noqa: SLF001
+    return [action for action in parser._actions if not isinstance(action, skipped)]  # noqa: SLF001
+
+
 def _options(parser: argparse.ArgumentParser) -> list[str]:
     rows = []
-    for action in parser._actions:  # noqa: SLF001
-        if isinstance(action, argparse._HelpAction | argparse._SubParsersAction):  # noqa: SLF001
-            continue
-        names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{action.dest}`"
-        default = action.default
-        has_default = default not in (None, False, argparse.SUPPRESS, [], ())
-        rows.append((names, f"`{default}`" if has_default else "", _cell(action.help or "")))
+    for action in arguments_of(parser):
+        names = _codes(action.option_strings) or f"`{action.metavar or action.dest}`"
+        has_default = action.default not in (None, False, argparse.SUPPRESS, [], ())
+        rows.append((names, f"`{action.default}`" if has_default else "", _cell(action.help or "")))
     return list(_table(("option", "default", "meaning"), rows)) if rows else []
 
 
@@ -225,7 +137,7 @@ def api() -> str:
 
 def routes() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(method, path, operation) of everything that is served."""
-    schema = create_app(typing.cast("Any", None)).openapi()
+    schema = create_app(cast("Any", None)).openapi()
     for path, operations in sorted(schema["paths"].items()):
         for method, operation in operations.items():
             yield method.upper(), path, operation
@@ -247,8 +159,8 @@ def _parameter(parameter: dict[str, Any]) -> tuple[str, str, str, str, str]:
 
 def metrics() -> str:
     rows = [
-        (f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), _cell(says))
-        for name, kind, labels, says in sorted(own_metrics())
+        (f"`{metric.name}`", metric.kind, _codes(metric.labels), _cell(metric.description))
+        for metric in own_metrics()
     ]
     lines = [
         "# Metrics of Watchkeeper itself",
@@ -260,19 +172,12 @@ def metrics() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def own_metrics() -> Iterator[tuple[str, str, tuple[str, ...], str]]:
-    """(name, type, labels, help) of every metric that the source defines through `telemetry`."""
-    for path in sorted((ROOT / "src").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in _MAKERS:
-                kind = ast.unparse(node.func).rsplit(".", 1)[-1]
-                given = dict(zip(("name", "help", "labels"), node.args, strict=False))
-                given |= {k.arg: k.value for k in node.keywords if k.arg in {"help", "labels"}}
-                words = {key: ast.literal_eval(value) for key, value in given.items()}
-                yield words["name"], kind, tuple(words.get("labels", ())), words["help"]
-
-
-_MAKERS = {f"telemetry.{kind}" for kind in ("counter", "gauge", "histogram")}
+def own_metrics() -> list[telemetry.Metric]:
+    """Every metric that any module registers, by name."""
+    for module in pkgutil.walk_packages(watchkeeper.__path__, "watchkeeper."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    return sorted(telemetry.metrics(), key=lambda metric: metric.name)
 
 
 # Markdown.
@@ -284,6 +189,14 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
     for row in rows:
         yield f"| {' | '.join(row)} |"
     yield ""
+
+
+def _code(text: str) -> str:
+    return f"`{_cell(text)}`" if text else ""
+
+
+def _codes(texts: Iterable[str]) -> str:
+    return ", ".join(f"`{text}`" for text in texts)
 
 
 def _cell(text: str) -> str:

@@ -21,7 +21,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "httpx": ("cli/*", "sdk/*"),
     "rich": ("cli/*",),
     "argparse": ("cli/*",),
-    "yaml": ("config.py",),
+    "yaml": ("config/*",),
     "numba": ("compiled/*", "*_kernel.py"),
     "llvmlite": ("compiled/*",),
     "cramjam": ("compiled/*", "ingest/receivers/*", "lake/*", "bus/redis*.py"),

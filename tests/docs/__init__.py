@@ -1,0 +1,1 @@
+"""What is documented, held by tests."""
