@@ -1,0 +1,211 @@
+"""The logged records as bytes: little-endian columns behind a short header that names its version.
+
+Decoding copies no column that does not need it. Bytes of a version or kind that this release does
+not know are refused, never guessed at.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final, TypeVar
+
+import msgspec
+import numpy as np
+
+from watchkeeper.compiled.memory import READ_SLACK
+from watchkeeper.errors import BadInput, Permanent
+from watchkeeper.model.series import I64, LabelBlock, TenantId
+from watchkeeper.model.signal import Logged, NewSeries, SampleBatch, Tick
+
+VERSION: Final = 1
+SAMPLES, SERIES, TICK = 1, 2, 3
+"""The second byte of a record."""
+
+_HEAD: Final = struct.Struct("<BB6x")
+_SAMPLES: Final = struct.Struct("<BBBxIqHH4x")  # version kind times n base_ns tenant body_hash
+_SERIES: Final = struct.Struct("<BBHIQII")  # version kind tenant n labels entities donors
+_TICK: Final = struct.Struct("<BB6xq")
+
+_SAME, _I32_NS, _I32_MS, _I64 = range(4)
+"""How times are written: all equal, or as offsets from the first, in the narrowest form."""
+_NS_PER_MS: Final = 1_000_000
+_I32_RANGE: Final = np.iinfo(np.int32)
+
+Payload = bytes | bytearray | memoryview
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def encode(record: Logged) -> bytes:
+    """The bytes of a record. Columns are laid out so that they are aligned if the bytes are."""
+    if isinstance(record, SampleBatch):
+        return _encode_samples(record)
+    if isinstance(record, NewSeries):
+        return _encode_series(record)
+    return _TICK.pack(VERSION, TICK, record.now_ns)
+
+
+def decode(payload: Payload) -> Logged:
+    """The record in these bytes; its columns lie in `payload` itself where that is writable.
+
+    (A column that is not writable or not aligned would be another type to a compiled kernel.)
+    """
+    kind = kind_of(payload)
+    try:
+        if kind == SAMPLES:
+            return _decode_samples(payload)
+        if kind == SERIES:
+            return _decode_series(payload)
+        return Tick(_TICK.unpack_from(payload)[2])
+    except (struct.error, ValueError, msgspec.MsgspecError) as error:
+        raise BadInput(f"wire: a record of {len(payload)} bytes is not whole: {error}") from error
+
+
+def kind_of(payload: Payload) -> int:
+    """SAMPLES, SERIES or TICK."""
+    if len(payload) < _HEAD.size:
+        raise BadInput(f"wire: {len(payload)} bytes are no record")
+    version, kind = _HEAD.unpack_from(payload)
+    if version != VERSION:
+        raise Permanent(
+            f"wire: a record is of version {version}, this release reads version {VERSION}; "
+            "run the release that wrote it, or a newer one"
+        )
+    if kind not in (SAMPLES, SERIES, TICK):
+        raise Permanent(f"wire: a record is of kind {kind}, unknown to this release; run a newer")
+    return int(kind)
+
+
+def pack_times(time_ns: I64) -> tuple[int, int, np.ndarray[Any, Any]]:
+    """(form, base, column): times as narrow as they go without losing a nanosecond."""
+    if not len(time_ns):
+        return _SAME, 0, time_ns
+    base = int(time_ns[0])
+    # An overflow wraps here, and wraps back when the base is added.
+    offset = time_ns - time_ns[0]
+    low, high = offset.min(), offset.max()
+    if low == 0 == high:
+        return _SAME, base, offset[:0]
+    if low >= _I32_RANGE.min and high <= _I32_RANGE.max:
+        return _I32_NS, base, offset.astype(np.int32)
+    whole_ms = offset // _NS_PER_MS
+    is_exact = bool((whole_ms * _NS_PER_MS == offset).all())
+    if is_exact and whole_ms.min() >= _I32_RANGE.min and whole_ms.max() <= _I32_RANGE.max:
+        return _I32_MS, base, whole_ms.astype(np.int32)
+    return _I64, 0, np.ascontiguousarray(time_ns)
+
+
+def unpack_times(form: int, base: int, n: int, payload: Payload, offset: int) -> tuple[I64, int]:
+    """The times that `pack_times` packed, and where the next column begins."""
+    if form == _SAME:
+        return np.full(n, base, np.int64), offset
+    if form == _I64:
+        return column(payload, np.int64, n, offset), offset + 8 * n
+    narrow = np.frombuffer(payload, np.int32, n, offset)
+    times = narrow.astype(np.int64)
+    if form == _I32_MS:
+        times *= _NS_PER_MS
+    elif form != _I32_NS:
+        raise ValueError(f"times are of form {form}")
+    times += base
+    return times, offset + 4 * n
+
+
+def column(
+    payload: Payload, kind: type[Scalar], n: int, offset: int
+) -> np.ndarray[Any, np.dtype[Scalar]]:
+    """n numbers at an offset: a view where that is writable and aligned, else a copy."""
+    found = np.frombuffer(payload, kind, n, offset)
+    return found if found.flags.behaved else found.copy()
+
+
+def _encode_samples(batch: SampleBatch) -> bytes:
+    form, base, times = pack_times(batch.time_ns)
+    tenant = batch.tenant.encode()
+    n = len(batch)
+    head = _SAMPLES.pack(VERSION, SAMPLES, form, n, base, len(tenant), len(batch.body_hash))
+    return b"".join((
+        head,
+        _bytes(batch.value, np.float64),
+        times,
+        _bytes(batch.slot, np.int32),
+        tenant,
+        batch.body_hash,
+    ))  # fmt: skip
+
+
+def _decode_samples(payload: Payload) -> SampleBatch:
+    _, _, form, n, base, n_tenant, n_hash = _SAMPLES.unpack_from(payload)
+    at = _SAMPLES.size
+    value = column(payload, np.float64, n, at)
+    time_ns, at = unpack_times(form, base, n, payload, at + 8 * n)
+    slot = column(payload, np.int32, n, at)
+    at += 4 * n
+    tenant = _run(payload, at, n_tenant).decode()
+    body_hash = _run(payload, at + n_tenant, n_hash)
+    return SampleBatch(TenantId(tenant), slot, time_ns, value, body_hash)
+
+
+def _encode_series(new: NewSeries) -> bytes:
+    labels = _compact(new.labels)
+    tenant = new.tenant.encode()
+    entities = msgspec.msgpack.encode(new.entities)
+    n = len(new)
+    lengths = (new.labels.end - new.labels.start).astype(np.uint32)
+    columns = (
+        _bytes(new.identity, np.uint64),
+        _bytes(new.role, np.uint64),
+        lengths.data,
+        _bytes(new.slot, np.int32),
+        _bytes(new.entity, np.int32),
+        _bytes(new.kind, np.uint8),
+        _bytes(new.partition, np.uint8),
+    )
+    head = _SERIES.pack(VERSION, SERIES, len(tenant), n, len(labels), len(entities), 0)
+    return b"".join((head, *columns, tenant, entities, labels, bytes(READ_SLACK)))
+
+
+def _decode_series(payload: Payload) -> NewSeries:
+    _, _, n_tenant, n, n_labels, n_entities, _ = _SERIES.unpack_from(payload)
+    at = _SERIES.size
+    identity = column(payload, np.uint64, 2 * n, at).reshape(n, 2)
+    role = column(payload, np.uint64, n, at + 16 * n)
+    lengths = np.frombuffer(payload, np.uint32, n, at + 24 * n)
+    slot = column(payload, np.int32, n, at + 28 * n)
+    entity = column(payload, np.int32, n, at + 32 * n)
+    kind = column(payload, np.uint8, n, at + 36 * n)
+    partition = column(payload, np.uint8, n, at + 37 * n)
+    at += 38 * n
+    tenant = _run(payload, at, n_tenant).decode()
+    entities = msgspec.msgpack.decode(
+        _run(payload, at + n_tenant, n_entities), type=tuple[tuple[str, str, str, str], ...]
+    )
+    buffer = column(payload, np.uint8, n_labels + READ_SLACK, at + n_tenant + n_entities)
+    end = lengths.cumsum(dtype=np.int64)
+    if n and end[-1] != n_labels:
+        raise ValueError(f"{n_labels} bytes of labels, {end[-1]} announced")
+    return NewSeries(
+        TenantId(tenant), slot, identity, role, kind, partition, entity, entities,
+        LabelBlock(buffer, end - lengths.astype(np.int64), end),
+    )  # fmt: skip
+
+
+def _compact(labels: LabelBlock) -> Payload:
+    """The rows one behind the other, without what may lie between them."""
+    if not len(labels):
+        return b""
+    view = _bytes(labels.buffer, np.uint8)
+    if (labels.start[1:] == labels.end[:-1]).all():
+        return view[int(labels.start[0]) : int(labels.end[-1])]
+    rows = zip(labels.start.tolist(), labels.end.tolist(), strict=True)
+    return b"".join([view[start:end] for start, end in rows])
+
+
+def _bytes(values: np.ndarray[Any, Any], kind: type[np.generic]) -> memoryview:
+    return np.ascontiguousarray(values, kind).data
+
+
+def _run(payload: Payload, start: int, size: int) -> bytes:
+    run = bytes(payload[start : start + size])
+    if len(run) != size:
+        raise ValueError(f"{size} bytes announced at {start}, {len(run)} there")
+    return run
