@@ -126,7 +126,7 @@ def _encode_samples(batch: SampleBatch) -> bytes:
     return b"".join((
         head,
         _bytes(batch.value, np.float64),
-        times,
+        times.data,
         _bytes(batch.slot, np.int32),
         tenant,
         batch.body_hash,
