@@ -1,0 +1,1 @@
+"""Speed, side by side with peers on the same machine: `python -m bench <suite>`."""
