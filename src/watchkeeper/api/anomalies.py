@@ -117,9 +117,7 @@ async def one_anomaly(request: Request, anomaly_id: str) -> Any:
     return JSONResponse(to_json(found))
 
 
-async def _events(
-    changes: AsyncIterator[Delivery | None], tenant: TenantId
-) -> AsyncIterator[str]:
+async def _events(changes: AsyncIterator[Delivery | None], tenant: TenantId) -> AsyncIterator[str]:
     """Changes as SSE text, with a comment now and then so that proxies keep the line open."""
     yield ": connected\n\n"
     pending: asyncio.Task[Delivery | None] | None = None

@@ -21,7 +21,7 @@ from watchkeeper.api.doors import (
 )
 from watchkeeper.api.services import Services
 from watchkeeper.errors import WatchkeeperError
-from watchkeeper.ingest.stage import Request
+from watchkeeper.ingest.prepare import Request
 from watchkeeper.model.series import TenantId
 
 

@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 
 from watchkeeper.api.problems import retry_after, status_of
 from watchkeeper.errors import BadInput, Retryable, TooLarge, WatchkeeperError
-from watchkeeper.ingest.stage import Accepted
+from watchkeeper.ingest.prepare import Accepted
 
 Headers = Sequence[tuple[bytes, bytes]]
 Scope = Mapping[str, Any]
@@ -169,7 +169,8 @@ def _is_json(headers: Mapping[str, str]) -> bool:
 
 def _sentence(accepted: Accepted) -> str:
     parts = [
-        f"{reject.count} samples: {reject.reason}" + (f" ({reject.detail})" if reject.detail else "")
+        f"{reject.count} samples: {reject.reason}"
+        + (f" ({reject.detail})" if reject.detail else "")
         for reject in accepted.rejects
     ]
     return f"{accepted.n_accepted} samples accepted; not accepted: {'; '.join(parts)}"

@@ -31,9 +31,9 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tenant_header: Annotated[
         str, Meta(description="Header that names the tenant of a request.")
     ] = "x-scope-orgid"
-    default_tenant: Annotated[
-        str, Meta(description="Tenant of requests that name none.")
-    ] = DEFAULT_TENANT
+    default_tenant: Annotated[str, Meta(description="Tenant of requests that name none.")] = (
+        DEFAULT_TENANT
+    )
     stop_s: Annotated[
         float, Meta(gt=0, description="How long a graceful stop may wait for open requests.")
     ] = 10.0

@@ -2,7 +2,7 @@
 
 The laws: the same sample again is accepted and has no effect; the same time with another value is
 refused, the first wins; older than the newest is stored up to `late_s`, beyond that refused; a body
-seen in the last ten minutes is a no-op, so that a sender's retry after a lost answer doubles nothing.
+seen in the last ten minutes is a no-op, so that a retry after a lost answer doubles nothing.
 """
 
 from __future__ import annotations
@@ -105,9 +105,7 @@ class Admission:
             batch = SampleBatch(tenant, slot, wire.time_ns, wire.value, body_hash)
         elif n_accepted:
             kept = verdict == kernel.ACCEPTED
-            batch = SampleBatch(
-                tenant, slot[kept], wire.time_ns[kept], wire.value[kept], body_hash
-            )
+            batch = SampleBatch(tenant, slot[kept], wire.time_ns[kept], wire.value[kept], body_hash)
         rejects = self._rejects(counts) if n_accepted < n else ()
         n_duplicates = int(counts[kernel.DUPLICATE])
         return Admitted(batch, n_duplicates, rejects, (slot, undo_ns, undo_bits))

@@ -17,8 +17,8 @@ N_VERDICTS = 6
 def admit(row, time_ns, value_bits, slot_of_row, newest, oldest_ns, latest_ns, late_ns, out):
     """Judge each sample against the newest of its series, and remember the newest.
 
-    `newest` is (last_ns, last_bits) by slot; `out` is (slot, verdict, undo_ns, undo_bits) by sample.
-    A sample that moved its series on has the series' former newest in the undo columns; all others
+    `newest` is (last_ns, last_bits) by slot; `out` is (slot, verdict, undo_ns, undo_bits) by
+    sample. A sample that moved its series on has the series' former newest in the undo columns; all others
     have -1 in undo_ns there, which is no time that a series ever had last.
     """
     last_ns, last_bits = newest

@@ -2,31 +2,29 @@
 
 Bodies wait in a bounded queue. One task takes all that wait as a group, has the ingest thread
 prepare them (known body? decode, catalog, admit), makes the group durable in one go, and only then
-answers. So a sync is shared by whoever is waiting, and nothing is acknowledged before it is durable.
+answers. So a sync is shared by all who wait, and nothing is acknowledged before it is durable.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
-import xxhash
 from msgspec import Meta
 
 from watchkeeper import telemetry
 from watchkeeper.bus.base import SAMPLES, Bus
 from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.errors import BadInput, Retryable
-from watchkeeper.ingest.admit import Admission, Admitted, AdmitConfig
-from watchkeeper.ingest.receivers.base import MetricReceiver
-from watchkeeper.lake.series import Catalog
-from watchkeeper.model.series import TenantId
-from watchkeeper.model.signal import Logged, NewSeries, Reject, Tick
+from watchkeeper.ingest.admit import AdmitConfig
+from watchkeeper.ingest.prepare import Accepted, Prepared, Preparer, Request
+from watchkeeper.model.signal import Logged, Tick
 
 _BODIES = telemetry.counter(
     "watchkeeper_ingest_bodies_total", "Bodies by protocol and outcome.", ("protocol", "outcome")
@@ -44,6 +42,8 @@ _DUPLICATES = telemetry.counter(
     "Samples that were already stored, and accepted without effect.",
     ("protocol",),
 )
+_PAUSE_S = 0.05
+"""After the log refused a group, so that a full disk is not asked in a tight loop."""
 _WAITING = telemetry.gauge("watchkeeper_ingest_waiting_bytes", "Bodies that wait for the log.")
 
 
@@ -64,39 +64,12 @@ class IngestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """One body as it came."""
-
-    protocol: str
-    body: bytes
-    headers: Mapping[str, str]
-    tenant: TenantId
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What to tell the sender, once it is durable."""
-
-    n_accepted: int
-    rejects: tuple[Reject, ...] = ()
-    repeated: bool = False
-    """The body is known, and nothing was done."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Waiting:
     request: Request
     answer: asyncio.Future[Accepted]
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A request that was let in, before it is durable."""
-
-    waiting: _Waiting
-    accepted: Accepted
-    body_hash: bytes
-    admitted: Admitted | None
+Group = list[tuple[_Waiting, Prepared]]
 
 
 class Ingest:
@@ -105,25 +78,21 @@ class Ingest:
     def __init__(
         self,
         config: IngestConfig,
+        preparer: Preparer,
         *,
-        receivers: Mapping[str, MetricReceiver],
-        catalog: Catalog,
-        admission: Admission,
         bus: Bus,
         clock: Clock,
         executor: Executor,
     ) -> None:
         self._config = config
-        self._receivers = receivers
-        self._catalog = catalog
-        self._admission = admission
+        self._preparer = preparer
         self._bus = bus
         self._clock = clock
         self._executor = executor
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._arrived = asyncio.Event()
-        self._unlogged: list[NewSeries] = []
+        self._between_groups: deque[Callable[[], Awaitable[None]]] = deque()
         self._ticked_ns = 0
         self._closing = False
         self.position = 0
@@ -151,12 +120,17 @@ class Ingest:
         while not (self._closing and not self._queue):
             if not self._queue:
                 self._arrived.clear()
-                try:
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._until_tick_s()):
                         await self._arrived.wait()
-                except TimeoutError:
-                    pass
             await self._commit(self._take_group())
+            while self._between_groups:
+                await self._between_groups.popleft()()
+
+    def between_groups(self, job: Callable[[], Awaitable[None]]) -> None:
+        """Run `job` soon, when everything prepared is durable and nothing else is under way."""
+        self._between_groups.append(job)
+        self._arrived.set()
 
     def close(self) -> None:
         self._closing = True
@@ -166,99 +140,60 @@ class Ingest:
         return max(0.0, 1.0 - (self._clock.now_ns() - self._ticked_ns) / NS_PER_S)
 
     def _take_group(self) -> list[_Waiting]:
-        group: list[_Waiting] = []
+        waiting: list[_Waiting] = []
         size = 0
-        while self._queue and (not group or size < self._config.group_bytes):
-            waiting = self._queue.popleft()
-            group.append(waiting)
-            size += len(waiting.request.body)
+        while self._queue and (not waiting or size < self._config.group_bytes):
+            one = self._queue.popleft()
+            waiting.append(one)
+            size += len(one.request.body)
         self._queued_bytes -= size
         _WAITING.set(self._queued_bytes)
-        return group
+        return waiting
 
-    async def _commit(self, group: list[_Waiting]) -> None:
+    async def _commit(self, waiting: list[_Waiting]) -> None:
         """Prepare a group, make it durable, answer everyone in it."""
         now_ns = self._clock.now_ns()
         loop = asyncio.get_running_loop()
-        prepared, new_series = await loop.run_in_executor(
-            self._executor, self._prepare_all, group, now_ns
-        )
-        self._unlogged.extend(new_series)
-        records: list[Logged] = [*self._unlogged]
-        if now_ns - self._ticked_ns >= NS_PER_S:
-            records.append(Tick(now_ns))
-        records.extend(
-            one.admitted.batch for one in prepared if one.admitted and one.admitted.batch
-        )
+        group: Group = []
+        if waiting:
+            group = await loop.run_in_executor(self._executor, self._prepare_all, waiting, now_ns)
+        ticks = now_ns - self._ticked_ns >= NS_PER_S
+        series = self._preparer.unlogged()
+        batches = [one.batch for _, one in group if one.batch is not None]
+        records: list[Logged] = [*series, *([Tick(now_ns)] if ticks else []), *batches]
         try:
             if records:
                 self.position = await self._bus.publish(SAMPLES, records)
         except Retryable as refusal:
-            await loop.run_in_executor(self._executor, self._take_back, prepared)
-            for one in prepared:
-                _BODIES.add(1, one.waiting.request.protocol, "not_durable")
-                _refuse(one.waiting, refusal)
-            await self._clock.sleep(0.05)
+            await self._refuse_all(group, refusal)
             return
-        self._unlogged.clear()
-        if records and now_ns - self._ticked_ns >= NS_PER_S:
+        self._preparer.logged(len(series))
+        if ticks:
             self._ticked_ns = now_ns
-        for one in prepared:
-            _count(one)
-            if not one.waiting.answer.done():
-                one.waiting.answer.set_result(one.accepted)
+        for one, prepared in group:
+            _count(one.request.protocol, prepared)
+            if not one.answer.done():
+                one.answer.set_result(prepared.accepted)
 
-    # Below: on the ingest thread.
+    async def _refuse_all(self, group: Group, refusal: Retryable) -> None:
+        await asyncio.get_running_loop().run_in_executor(
+            self._executor, self._preparer.take_back, [prepared for _, prepared in group]
+        )
+        for one, _ in group:
+            _BODIES.add(1, one.request.protocol, "not_durable")
+            _refuse(one, refusal)
+        await self._clock.sleep(_PAUSE_S)
 
-    def _prepare_all(
-        self, group: Sequence[_Waiting], now_ns: int
-    ) -> tuple[list[_Prepared], list[NewSeries]]:
-        prepared: list[_Prepared] = []
-        new_series: list[NewSeries] = []
-        for waiting in group:
+    def _prepare_all(self, waiting: list[_Waiting], now_ns: int) -> Group:
+        """On the ingest thread. What cannot be prepared is refused at once."""
+        group: Group = []
+        for one in waiting:
             try:
-                prepared.append(self._prepare(waiting, new_series, now_ns))
+                group.append((one, self._preparer.prepare(one.request, now_ns)))
             except (BadInput, Retryable) as refusal:
-                _BODIES.add(1, waiting.request.protocol, "refused")
-                waiting.answer.get_loop().call_soon_threadsafe(_refuse, waiting, refusal)
-        return prepared, new_series
-
-    def _prepare(self, waiting: _Waiting, new_series: list[NewSeries], now_ns: int) -> _Prepared:
-        request = waiting.request
-        body_hash = _hash(request)
-        if self._admission.knows_body(body_hash):
-            return _Prepared(waiting, Accepted(0, repeated=True), body_hash, None)
-        wire = self._receivers[request.protocol].decode(
-            request.body, request.headers, now_ns=now_ns
-        )
-        resolved = self._catalog.resolve(request.tenant, wire, now_ns)
-        if resolved.new is not None:
-            self._admission.forget(resolved.new.slot)
-            new_series.append(resolved.new)
-        admitted = self._admission.admit(
-            request.tenant, wire, resolved.slots, body_hash=body_hash, now_ns=now_ns
-        )
-        n_accepted = len(admitted.batch) if admitted.batch else 0
-        if n_accepted:
-            self._admission.remember_body(body_hash, now_ns)
-        accepted = Accepted(
-            n_accepted + admitted.n_duplicates,
-            wire.rejects + resolved.rejects + admitted.rejects,
-        )
-        return _Prepared(waiting, accepted, body_hash, admitted)
-
-    def _take_back(self, prepared: Sequence[_Prepared]) -> None:
-        for one in reversed(prepared):
-            if one.admitted is not None:
-                self._admission.take_back(one.admitted, one.body_hash)
-
-
-def _hash(request: Request) -> bytes:
-    """Of a body within its tenant and protocol."""
-    digest = xxhash.xxh3_128(request.tenant)
-    digest.update(request.protocol)
-    digest.update(request.body)
-    return digest.digest()
+                _BODIES.add(1, one.request.protocol, "refused")
+                one.answer.get_loop().call_soon_threadsafe(_refuse, one, refusal)
+        return group
 
 
 def _refuse(waiting: _Waiting, refusal: BadInput | Retryable) -> None:
@@ -266,11 +201,10 @@ def _refuse(waiting: _Waiting, refusal: BadInput | Retryable) -> None:
         waiting.answer.set_exception(refusal)
 
 
-def _count(one: _Prepared) -> None:
-    protocol = one.waiting.request.protocol
+def _count(protocol: str, one: Prepared) -> None:
     _BODIES.add(1, protocol, "repeated" if one.accepted.repeated else "accepted")
-    if one.admitted is not None and one.admitted.batch is not None:
-        _SAMPLES.add(len(one.admitted.batch), protocol)
+    if one.batch is not None:
+        _SAMPLES.add(len(one.batch), protocol)
     if one.admitted is not None and one.admitted.n_duplicates:
         _DUPLICATES.add(one.admitted.n_duplicates, protocol)
     for reject in one.accepted.rejects:

@@ -1,0 +1,222 @@
+"""Detection: accepted samples in, anomalies out.
+
+Every sample passes the sample tier, which also closes the cells of the grid; closed cells pass the
+grid tier. State is one row per series, kept per partition: a checkpoint of a partition covers all
+up to a position, and what lies at or below it is skipped when it is delivered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from typing import Annotated, Any, Protocol
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from watchkeeper import telemetry
+from watchkeeper.analyze.detectors.base import Detector, Findings, Points
+from watchkeeper.analyze.detectors.basic import Basic
+from watchkeeper.analyze.judge import Judge
+from watchkeeper.bus.base import MIXED, SAMPLES, Delivery
+from watchkeeper.errors import ConfigError
+from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus
+from watchkeeper.model.series import I32, N_PARTITIONS, U8, U64, Series
+from watchkeeper.model.signal import NewSeries, SampleBatch
+from watchkeeper.store.base import Store
+
+_SAMPLES = telemetry.counter(
+    "watchkeeper_detect_samples_total", "Samples judged, by tier.", ("tier",)
+)
+_CHANGES = telemetry.counter(
+    "watchkeeper_detect_changes_total", "Changes of anomalies, by detector.", ("detector",)
+)
+
+
+class DetectionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which detectors judge what arrives."""
+
+    detectors: Annotated[
+        list[dict[str, Any]],
+        Meta(
+            description="Detectors by tier: `basic` judges every sample and makes the grid that "
+            "the others judge. An empty list switches detection off."
+        ),
+    ] = msgspec.field(default_factory=lambda: [{"use": "basic"}, {"use": "fk"}])
+
+
+class KnownSeries(Protocol):
+    """What detection needs of the catalog: columns by slot, and the series behind one."""
+
+    kind: U8
+    partition: U8
+    identity: U64
+    high_slot: int
+
+    def series(self, slot: int) -> Series: ...
+
+    def lookup(self, identity: U64) -> I32: ...
+
+
+class DetectStage:
+    """Judges samples in the order of the log, and saves what changed."""
+
+    name = "detect"
+    topic = SAMPLES
+
+    def __init__(
+        self,
+        detectors: Sequence[Detector],
+        *,
+        catalog: KnownSeries,
+        store: Store,
+        executor: Executor,
+    ) -> None:
+        self._basic, self._grid = _tiers(detectors)
+        self._detectors = tuple(detectors)
+        self._judges = {one.name: Judge(one.name, one.streams) for one in detectors}
+        self._catalog = catalog
+        self._store = store
+        self._executor = executor
+        self._covered = np.zeros(N_PARTITIONS, np.int64)
+        self._newest_checkpoint = 0
+        self._open: dict[AnomalyId, Anomaly] = {}
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> None:
+        """Judge these records and save what they changed."""
+        if self._basic is None:
+            return
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._executor, self._judge_all, deliveries)
+        if found:
+            await self._save(found)
+
+    def dump(self, partition: int) -> bytes:
+        """The detectors' state of a partition's series, by identity, for another process too."""
+        slots = self._slots_of(partition)
+        state = {
+            one.name: (one.version, {name: _pack(a) for name, a in one.dump(slots).items()})
+            for one in self._detectors
+        }
+        identity = np.ascontiguousarray(self._catalog.identity[slots])
+        return msgspec.msgpack.encode((identity.tobytes(), state))
+
+    def load(self, partition: int, position: int, state: bytes) -> None:
+        """Go on from a checkpoint. Series that have left the catalog since are passed over."""
+        identities, by_detector = msgspec.msgpack.decode(
+            state, type=tuple[bytes, dict[str, tuple[int, dict[str, _Packed]]]]
+        )
+        identity = np.frombuffer(identities, np.uint64).reshape(-1, 2)
+        slots = self._catalog.lookup(identity)
+        here = slots >= 0
+        for one in self._detectors:
+            version, arrays = by_detector.get(one.name, (-1, {}))
+            if version == one.version:
+                one.load(slots[here], {name: _unpack(a)[here] for name, a in arrays.items()})
+        self._covered[partition] = position
+        self._newest_checkpoint = max(self._newest_checkpoint, position)
+
+    # Below: on the detection thread.
+
+    def _judge_all(self, deliveries: Sequence[Delivery]) -> list[tuple[str, Findings, int]]:
+        found: list[tuple[str, Findings, int]] = []
+        for delivery in deliveries:
+            match delivery.record:
+                case NewSeries() as new:
+                    self._admit(new, delivery)
+                case SampleBatch() as batch:
+                    self._judge(self._uncovered(batch, delivery), delivery.position, found)
+        return found
+
+    def _judge(self, points: Points, position: int, found: list[tuple[str, Findings, int]]) -> None:
+        if self._basic is None or not len(points):
+            return
+        swept = self._basic.sweep(points, self._catalog.kind)
+        _SAMPLES.add(len(points), "sample")
+        if len(swept.findings):
+            found.append((self._basic.name, swept.findings, position))
+        if not self._grid or not len(swept.cells):
+            return
+        for detector in self._grid:
+            findings = detector.step(swept.cells.points, self._catalog.kind)
+            _SAMPLES.add(len(swept.cells), "grid")
+            if len(findings):
+                found.append((detector.name, findings, position))
+
+    def _admit(self, new: NewSeries, delivery: Delivery) -> None:
+        slot, donor = new.slot, new.donor
+        if delivery.position <= self._newest_checkpoint:
+            fresh = self._covered[new.partition] < delivery.position
+            slot, donor = slot[fresh], donor[fresh]
+        for detector in self._detectors:
+            detector.admit(slot, donor)
+
+    def _uncovered(self, batch: SampleBatch, delivery: Delivery) -> Points:
+        """The rows that no checkpoint covers: all of them, but for the time after a restart."""
+        if delivery.position > self._newest_checkpoint:
+            return Points(batch.slot, batch.time_ns, batch.value)
+        if delivery.partition == MIXED:
+            partition = self._catalog.partition[batch.slot]
+            fresh = self._covered[partition] < delivery.position
+        else:
+            fresh = np.full(len(batch), self._covered[delivery.partition] < delivery.position)
+        return Points(batch.slot[fresh], batch.time_ns[fresh], batch.value[fresh])
+
+    def _slots_of(self, partition: int) -> I32:
+        live = self._catalog.partition[: self._catalog.high_slot] == partition
+        return np.flatnonzero(live).astype(np.int32)
+
+    # Below: on the loop.
+
+    async def _save(self, found: Sequence[tuple[str, Findings, int]]) -> None:
+        """Findings in order, each applied to the anomaly that it changes; saved in one go."""
+        changed: dict[AnomalyId, Anomaly] = {}
+        for name, findings, position in found:
+            judge = self._judges[name]
+            for row in range(len(findings)):
+                series = self._catalog.series(int(findings.slot[row]))
+                key = judge.id_of(series, int(findings.started_ns[row]))
+                known = changed.get(key) or self._open.get(key)
+                if known is None:  # this process opened it before it was restarted, or just now
+                    known = await self._store.get(Anomaly, series.tenant, key)
+                changed[key] = judge.judge(
+                    findings, row, series=series, position=position, known=known
+                )
+            _CHANGES.add(len(findings), name)
+        await self._store.save(list(changed.values()))
+        for key, anomaly in changed.items():
+            if anomaly.status is AnomalyStatus.OPEN:
+                self._open[key] = anomaly
+            else:
+                self._open.pop(key, None)
+
+
+class _Packed(msgspec.Struct, array_like=True):
+    """An array in a checkpoint."""
+
+    kind: str
+    shape: list[int]
+    data: bytes
+
+
+def _pack(array: np.ndarray[Any, Any]) -> _Packed:
+    return _Packed(array.dtype.str, list(array.shape), np.ascontiguousarray(array).tobytes())
+
+
+def _unpack(packed: _Packed) -> np.ndarray[Any, Any]:
+    return np.frombuffer(packed.data, np.dtype(packed.kind)).reshape(packed.shape)
+
+
+def _tiers(detectors: Sequence[Detector]) -> tuple[Basic | None, Sequence[Detector]]:
+    """The sample tier first, then the grid tier, which needs its cells."""
+    if not detectors:
+        return None, ()
+    first, *grid = detectors
+    if not isinstance(first, Basic):
+        raise ConfigError(
+            f"detection.detectors: begins with '{first.name}', which judges the grid that `basic` "
+            "makes; put `- {use: basic}` first"
+        )
+    return first, grid

@@ -1,0 +1,126 @@
+"""From one body to what shall be logged of it. Runs on the ingest thread, and can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+
+from watchkeeper.ingest.admit import Admission, Admitted
+from watchkeeper.ingest.receivers.base import MetricReceiver
+from watchkeeper.lake.series import Catalog
+from watchkeeper.model.series import TenantId
+from watchkeeper.model.signal import Logged, NewSeries, Reject, SampleBatch, Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One body as it came."""
+
+    protocol: str
+    body: bytes
+    headers: Mapping[str, str]
+    tenant: TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What to tell the sender, once it is durable."""
+
+    n_accepted: int
+    rejects: tuple[Reject, ...] = ()
+    repeated: bool = False
+    """The body is known, and nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A body that was let in, before it is durable."""
+
+    accepted: Accepted
+    body_hash: bytes = b""
+    admitted: Admitted | None = None
+
+    @property
+    def batch(self) -> SampleBatch | None:
+        return None if self.admitted is None else self.admitted.batch
+
+
+class Preparer:
+    """Known body? Decode, find the series, admit: in this order, one body after the other."""
+
+    def __init__(
+        self, receivers: Mapping[str, MetricReceiver], catalog: Catalog, admission: Admission
+    ) -> None:
+        self._receivers = receivers
+        self._catalog = catalog
+        self._admission = admission
+        self._unlogged: list[NewSeries] = []
+        """First seen, and not in the log yet. Kept over a failed sync: the catalog knows them."""
+
+    def prepare(self, request: Request, now_ns: int) -> Prepared:
+        """Raises BadInput or Retryable, and then has changed nothing but the catalog."""
+        body_hash = _hash(request)
+        if self._admission.knows_body(body_hash):
+            return Prepared(Accepted(0, repeated=True))
+        wire = self._receivers[request.protocol].decode(
+            request.body, request.headers, now_ns=now_ns
+        )
+        resolved = self._catalog.resolve(request.tenant, wire, now_ns)
+        if resolved.new is not None:
+            self._admission.forget(resolved.new.slot)
+            self._unlogged.append(resolved.new)
+        admitted = self._admission.admit(
+            request.tenant, wire, resolved.slots, body_hash=body_hash, now_ns=now_ns
+        )
+        n_accepted = 0
+        if admitted.batch is not None:
+            n_accepted = len(admitted.batch)
+            self._catalog.last_seen_ns[admitted.batch.slot] = now_ns
+            self._admission.remember_body(body_hash, now_ns)
+        accepted = Accepted(
+            n_accepted + admitted.n_duplicates,
+            wire.rejects + resolved.rejects + admitted.rejects,
+        )
+        return Prepared(accepted, body_hash, admitted)
+
+    def unlogged(self) -> Sequence[NewSeries]:
+        """Series that must be logged before the next samples."""
+        return tuple(self._unlogged)
+
+    def logged(self, n_series: int) -> None:
+        """The first `n_series` of `unlogged` are durable."""
+        del self._unlogged[:n_series]
+
+    def take_back(self, prepared: Sequence[Prepared]) -> None:
+        """These were refused by the log: forget that they ever came. In order of preparation."""
+        for one in reversed(prepared):
+            if one.admitted is not None:
+                self._admission.take_back(one.admitted, one.body_hash)
+
+    def follow(self, record: Logged, now_ns: int) -> int:
+        """Apply a record of the log at restart; the log's own time after it."""
+        match record:
+            case Tick():
+                return record.now_ns
+            case NewSeries():
+                self._catalog.replay(record)
+                self._admission.forget(record.slot)
+            case SampleBatch():
+                self._admission.follow(record, now_ns)
+                self._catalog.last_seen_ns[record.slot] = now_ns
+        return now_ns
+
+    def recycle(self, now_ns: int, idle_s: float) -> int:
+        """Let series that have been idle for long leave memory; how many."""
+        return len(np.atleast_1d(self._catalog.recycle(now_ns, idle_s)))
+
+
+def _hash(request: Request) -> bytes:
+    """Of a body within its tenant and protocol."""
+    digest = xxhash.xxh3_128(request.tenant.encode())
+    digest.update(request.protocol.encode())
+    digest.update(request.body)
+    return digest.digest()
