@@ -18,7 +18,6 @@ from bench import bodies, client, fleet
 from bench.client import Door
 from bench.peers import Recipe, Server
 
-
 TIMERS_S = 6.0
 """VictoriaMetrics writes its newest samples out after 5 s at the latest."""
 

@@ -169,7 +169,7 @@ class Server:
 
     def cpu_s(self) -> float:
         """CPU seconds of the process, its threads (also those that ended) and its children."""
-        return sum(_process_cpu_s(pid) for pid in _tree(self.pid))
+        return sum(process_cpu_s(pid) for pid in _tree(self.pid))
 
     def rss_bytes(self) -> int:
         return sum(_rss_bytes(pid) for pid in _tree(self.pid))
@@ -236,7 +236,7 @@ class Server:
             self.kill()
 
 
-def _process_cpu_s(pid: int) -> float:
+def process_cpu_s(pid: int) -> float:
     """The process' CPU clock, to the nanosecond, with what its reaped children had used."""
     clock = (~pid) << 3 | 2  # clock_getcpuclockid(3): the scheduler's clock of another process
     try:
