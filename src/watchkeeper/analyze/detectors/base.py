@@ -20,6 +20,9 @@ class Points:
     value: F64
     """As sent for the sample tier (`kind` says how to read it); for the grid tier the mean."""
 
+    def __len__(self) -> int:
+        return len(self.slot)
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -27,22 +30,28 @@ class Findings:
 
     slot: I32
     started_ns: I64
+    """Event time of the episode's first abnormal point: with the slot, the episode's name."""
     time_ns: I64
     """Event time of this change."""
     change: U8
     """OPENED, WORSENED (a new peak) or CLOSED."""
+    severity: U8
+    """INFO or EVIDENCE, by the history that the series had at this point."""
     value: F64
     low: F64
     high: F64
+    """The band around what was expected, outside of which a value counts as strange."""
     p_value: F64
     streams: F64
-    """(n, len(detector.streams)): what each stream of the ensemble said."""
+    """(n, len(detector.streams)): what each stream of the ensemble said, in its own deviations
+    and signed; 0 where it had nothing to say."""
 
     def __len__(self) -> int:
         return len(self.slot)
 
 
 OPENED, WORSENED, CLOSED = 1, 2, 3
+INFO, EVIDENCE = 0, 1
 
 Dump = Mapping[str, np.ndarray[Any, Any]]
 
@@ -57,6 +66,8 @@ class Detector(Protocol):
 
     name: str
     streams: tuple[str, ...]
+    version: int
+    """Goes up when the state or the scores change: a checkpoint of another version is no use."""
 
     def step(self, points: Points, kind: U8) -> Findings:
         """Score and learn; `kind` is the catalog's column over all slots."""

@@ -1,0 +1,296 @@
+"""The pass of T1 over a batch; see `basic.py` for what a row holds."""
+
+import math
+
+from watchkeeper.analyze.detectors import episode_kernel as episode
+from watchkeeper.analyze.detectors.averages_kernel import (
+    DAY_S,
+    DEV_S,
+    GAP,
+    HAS_LAST,
+    LARGEST,
+    LEVEL_S,
+    LONG_S,
+    MIN_POINTS,
+    SLOW_S,
+    STEPLESS,
+    WEEK_S,
+    clip,
+    floor,
+    pace,
+    weight,
+)
+from watchkeeper.compiled.jit import kernel
+from watchkeeper.compiled.memory import prefetch
+
+COUNTER, UNSCORED = 2, 3
+AHEAD = 12
+"""Rows are asked for this many samples before their turn."""
+
+WINSOR = 6.0
+"""A sample moves averages by no more than this many deviations."""
+
+SHIFT_Z = 3.0
+SHIFT_POINTS = 20
+SHIFT_S = 1_800.0
+"""So many samples over so long, all this far off on one side: the level is where they are.
+Of a series that was flat before, the number alone is enough."""
+
+TAIL = 0.01
+"""The share of cells above `bulk`."""
+YOUNG = 5.0
+"""While there are few cells the share is that of so many of them."""
+MEMORY = 20_160.0
+"""Cells (two weeks of minutes) over which the quantile forgets."""
+PRIOR_EXCESS = 0.5
+PRIOR_CELLS = 5.0
+"""Mean excess expected before any was seen, and how many cells that opinion weighs."""
+MAX_EXCESS_CELLS = 400.0
+LEAST_EXCESS, LARGEST_EXCESS = 0.05, 15.0
+"""Bounds of a mean excess and of one excess, in log(strange)."""
+GATE = 0.25
+"""Weight with which cells that were alarms enter the tail: less, or recurring jobs alarm forever."""
+FLOOR_CELLS = 1000
+"""Below so many cells no p-value under 1 / (cells + 1) is claimed."""
+
+LN10 = math.log(10.0)
+
+
+@kernel
+def sweep(points, kinds, rows, settings, found, closed):
+    """Judge and learn sample by sample; how many findings and closed cells were written."""
+    slots, times, values = points
+    n = len(slots)
+    n_found = 0
+    n_closed = 0
+    for i in range(n):
+        if i + AHEAD < n:
+            prefetch(rows, slots[i + AHEAD])
+        slot = slots[i]
+        value = values[i]
+        kind = kinds[slot]
+        if kind == UNSCORED or not math.isfinite(value):
+            continue
+        row = rows[slot]
+        time_ns = times[i]
+        elapsed_s = 0.0
+        gap = False
+        if row.marks & HAS_LAST:
+            if time_ns <= row.last_ns:
+                continue
+            elapsed_s = (time_ns - row.last_ns) * 1e-9
+            begin_ns = row.last_ns - row.last_ns % settings.grid_ns
+            if time_ns - begin_ns >= settings.grid_ns:
+                if row.cell_n > 0:
+                    _emit(row, closed[n_closed], slot, begin_ns)
+                    n_closed += 1
+                if row.cell_strangest > 0.0:
+                    _calibrate(row, settings)
+            gap = pace(row, elapsed_s)
+            if gap and elapsed_s > DAY_S:
+                row.n_cells //= 2
+                row.n_excess //= 2
+        elif row.n > 0:
+            row.marks = 2 * STEPLESS  # the first of a newcomer with a donor's statistics
+        x = _read(row, value, kind == COUNTER, elapsed_s, gap)
+        row.last_raw = value
+        row.last_ns = time_ns
+        row.marks |= HAS_LAST
+        if math.isnan(x):
+            row.marks = HAS_LAST | 2 * STEPLESS
+            continue
+        row.cell_max = x if row.cell_n == 0 else max(row.cell_max, x)
+        row.cell_sum += x
+        if row.cell_n < 65_535:
+            row.cell_n += 1
+        if gap and elapsed_s > LEVEL_S:
+            row.level = x  # the level that we knew is history
+        if row.n >= MIN_POINTS and _judge(row, x, time_ns, settings, found[n_found]):
+            found[n_found].slot = slot
+            n_found += 1
+        _learn(row, x, min(elapsed_s, GAP * row.interval_s))
+    return n_found, n_closed
+
+
+@kernel
+def _emit(row, cell, slot, begin_ns):
+    cell.slot = slot
+    cell.time_ns = begin_ns
+    cell.mean = row.cell_sum / row.cell_n
+    cell.maximum = row.cell_max
+    cell.n = row.cell_n
+    row.cell_sum = 0.0
+    row.cell_n = 0
+
+
+@kernel
+def _read(row, value, is_counter, elapsed_s, gap):
+    """What the sample says, as a number to judge; nan where it says nothing.
+
+    A counter says its increase per second. One that fell was reset (or wrapped): it has grown by
+    what it shows since then, but what was lost before is unknown, so that the rate is too low and
+    is not used. Nor is a rate over a gap, in which the counter may have been reset unseen.
+    """
+    if is_counter:
+        increase = value - row.last_raw
+        if elapsed_s == 0.0 or gap or increase < 0.0:
+            return math.nan
+        value = increase / elapsed_s
+    return min(max(value, -LARGEST), LARGEST)
+
+
+@kernel
+def _judge(row, x, time_ns, settings, finding):
+    """Score a sample; whether it changed an episode, which `finding` then tells."""
+    least = floor(row)
+    off = x - row.level
+    step = x - row.last
+    level_scale = row.level_dev + least
+    step_scale = row.step_dev + least if row.marks < STEPLESS else math.inf
+    strange = (1.0 + abs(off) / level_scale) * (1.0 + abs(step) / step_scale)
+    row.cell_strangest = max(row.cell_strangest, strange)
+    if row.phase == episode.QUIET and (row.alarm_at == 0.0 or strange <= row.alarm_at):
+        return False
+    log_p = _log_p(row, strange)
+    began_ns = episode.began_ns(row, time_ns)
+    calm = episode.calm_points(row.interval_s)
+    limits = (math.log10(_limit(row, settings)), calm, settings.rearm_ns)
+    change = episode.follow(row, time_ns, log_p, limits)
+    if change == episode.NOTHING:
+        return False
+    finding.started_ns = began_ns
+    finding.time_ns = time_ns
+    finding.change = change
+    finding.severity = 0
+    finding.value = x
+    centres = (float(row.level), float(row.last))
+    low, high = episode.band(centres, (level_scale, step_scale), row.alarm_at, x)
+    finding.low = low
+    finding.high = high
+    claim = 1.0 / (row.n_cells + 1.0) if row.n_cells < FLOOR_CELLS else 0.0
+    finding.p_value = max(10.0**log_p, claim)
+    finding.streams[0] = off / level_scale
+    finding.streams[1] = step / step_scale
+    return True
+
+
+@kernel
+def _learn(row, x, elapsed_s):
+    """Move the averages by a sample that was judged."""
+    if row.n == 0:
+        row.level = x
+        row.slow = x
+        row.size = abs(x)
+        row.last = x
+        row.n = 1
+        return
+    least = floor(row)
+    off = x - row.level
+    step = x - row.last
+    away = x - row.slow
+    if row.n >= MIN_POINTS:
+        _shift(row, x, off, least, elapsed_s)
+        off = clip(x - row.level, WINSOR * (row.level_dev + least))
+        step = clip(step, WINSOR * (row.step_dev + least))
+        away = clip(away, WINSOR * (row.spread + least))
+    row.age_s += elapsed_s
+    by_dev = weight(elapsed_s, DEV_S, row.age_s)
+    by_long = weight(elapsed_s, LONG_S, row.age_s)
+    row.level += weight(elapsed_s, LEVEL_S, row.age_s) * off
+    row.level_dev += by_dev * (abs(off) - row.level_dev)
+    if row.marks < STEPLESS:
+        row.step_dev += by_dev * (abs(step) - row.step_dev)
+    else:
+        row.marks -= STEPLESS
+    row.slow += weight(elapsed_s, SLOW_S, row.age_s) * away
+    row.spread += by_long * (abs(x - row.slow) - row.spread)
+    row.size += by_long * (abs(x) - row.size)
+    row.last = x
+    if row.n < 255:
+        row.n += 1
+
+
+@kernel
+def _shift(row, x, off, least, elapsed_s):
+    """Take a level that has lasted on the other side of the deviations for the new one."""
+    if abs(off) <= SHIFT_Z * (row.level_dev + least):
+        row.run = 0
+        row.run_s = 0.0
+        return
+    side = 1 if off > 0.0 else -1
+    if row.run * side < 0:
+        row.run = 0
+        row.run_s = 0.0
+    if abs(row.run) < 30_000:
+        row.run += side
+    row.run_s += elapsed_s
+    lasted = row.run_s >= SHIFT_S or row.level_dev < 10.0 * least
+    if abs(row.run) >= SHIFT_POINTS and lasted:
+        row.level = x
+        row.run = 0
+        row.run_s = 0.0
+
+
+@kernel
+def _share(n_cells):
+    """The share of cells that `bulk` is to leave above itself."""
+    return max(TAIL, YOUNG / (YOUNG + n_cells))
+
+
+@kernel
+def _limit(row, settings):
+    """The p-value of a cell that is as rare as the budget wants episodes to be."""
+    cell_s = max(row.interval_s, settings.grid_ns * 1e-9)
+    return min(settings.budget_per_week * cell_s / WEEK_S, 0.5 * _share(row.n_cells))
+
+
+@kernel
+def _log_p(row, strange):
+    """log10 of the share of cells as strange as this, by the tail of this series' own past.
+
+    Above `bulk` log(strange) is taken as exponential with an unknown mean, of which some cells and
+    a prior opinion speak: the predictive law is Lomax, which for few cells claims less. Below
+    `bulk` nothing is claimed.
+    """
+    if strange <= row.bulk:
+        return 0.0
+    known = PRIOR_CELLS + 0.25 * row.n_excess
+    over = math.log(strange / row.bulk) / (known * row.excess)
+    log_p = math.log(_share(row.n_cells)) - known * math.log1p(over)
+    return max(log_p / LN10, episode.LOWEST)
+
+
+@kernel
+def _calibrate(row, settings):
+    """Take a closed cell into the tail, and move the strangeness from which on we speak.
+
+    `bulk` follows its quantile by stochastic approximation in log(strange), with the step that is
+    best for an exponential tail; the mean excess above it is a running mean with a prior.
+    """
+    strange = row.cell_strangest
+    row.cell_strangest = 0.0
+    if row.n_cells == 0:
+        row.bulk = strange
+        row.excess = PRIOR_EXCESS
+    n = row.n_cells + YOUNG
+    share = _share(row.n_cells)
+    credit = GATE if 0.0 < row.alarm_at < strange else 1.0
+    rise = credit * row.excess / n  # the step times `share`
+    over = strange > row.bulk
+    if over:
+        excess = min(math.log(strange / row.bulk), LARGEST_EXCESS)
+        row.n_excess = min(row.n_excess + round(4.0 * credit), round(4.0 * MAX_EXCESS_CELLS))
+        row.excess += credit * (excess - row.excess) / (PRIOR_CELLS + 0.25 * row.n_excess)
+        row.excess = max(row.excess, LEAST_EXCESS)
+        row.bulk *= math.exp(rise * (1.0 - share) / share)
+    else:
+        row.bulk = max(row.bulk * (1.0 - rise), 1.0)
+    if share > TAIL:
+        row.bulk *= 1.0 + row.excess / n  # the quantile itself moves outwards
+    row.n_cells = min(row.n_cells + 1, round(MEMORY))
+    if over or share > TAIL:
+        known = PRIOR_CELLS + 0.25 * row.n_excess
+        rarer = math.log(share / _limit(row, settings)) / known
+        row.alarm_at = row.bulk * math.exp(known * row.excess * math.expm1(rarer))
+    else:
+        row.alarm_at *= 1.0 - rise  # the same to first order, without the logarithms

@@ -1,0 +1,42 @@
+"""What every detector with episodes keeps per series, and how its findings leave the kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from watchkeeper.analyze.detectors.base import Findings
+
+FIELDS: list[Any] = [
+    ("since_ns", "i8"),  # while an episode is open its start, else the last end; 0 for never
+    ("peak", "f4"),  # log10 of the least p-value of the present or the last episode
+    ("best_s", "u4", (3,)),  # when the strangest episodes of the week ended, in seconds; 0 is none
+    ("best", "i2", (3,)),  # their peaks, in hundredths
+    ("calm", "u2"),  # calm points in a row within an episode
+    ("phase", "u1"),  # quiet, muted or shown
+]
+
+
+def finding_dtype(n_streams: int) -> np.dtype[Any]:
+    """One row of what a kernel reports; its fields are those of `Findings`."""
+    return np.dtype(
+        [
+            ("slot", "i4"),
+            ("started_ns", "i8"),
+            ("time_ns", "i8"),
+            ("change", "u1"),
+            ("severity", "u1"),
+            ("value", "f8"),
+            ("low", "f8"),
+            ("high", "f8"),
+            ("p_value", "f8"),
+            ("streams", "f8", (n_streams,)),
+        ]
+    )
+
+
+def findings(rows: np.ndarray[Any, Any]) -> Findings:
+    """The port's columns from a kernel's rows."""
+    assert rows.dtype.names is not None
+    return Findings(**{name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names})

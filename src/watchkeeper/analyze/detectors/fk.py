@@ -1,0 +1,126 @@
+"""FK: the calibrated tier, on the grid that T1 makes (a mean per series and minute).
+
+Four streams, each in units of its own usual deviation: distance from the level of the last hour,
+from the point before, from the day's profile (288 buckets, shifted by the level's own drift), and
+from a level that takes a night to move. The mean of their log1p is judged by the series' own
+history: a histogram of all its scores, exact up to its 99 % bin, with an exponential tail above.
+Averages are winsorised, and strange scores enter the histogram at a quarter of their weight, so
+that an incident does not become normal at once, and a recurring job does in the end.
+
+Method: four robust residuals and a peaks-over-threshold tail, in the line of Siffer et al., "Anomaly
+Detection in Streams with Extreme Value Theory" (KDD 2017), without its fits.
+
+Blind to: the first 1,000 points, whose history supports no small probability; weekly seasons (a
+Sunday is judged by Saturday's profile); slow ramps; what one minute's mean hides (T1 sees that).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from watchkeeper.analyze.detectors import episodes
+from watchkeeper.analyze.detectors.base import Dump, Findings, Points
+from watchkeeper.analyze.detectors.fk_kernel import N_BINS, N_BUCKETS, judge
+from watchkeeper.analyze.detectors.rows import Rows
+from watchkeeper.clock import NS_PER_S
+from watchkeeper.model.series import I32, U8
+
+ROW = np.dtype(
+    [
+        ("last_ns", "i8"),
+        ("level", "f4"),
+        ("level_dev", "f4"),  # mean distance from it
+        ("last", "f4"),
+        ("step_dev", "f4"),  # mean distance from the point before
+        ("season_level", "f4"),  # what is to be added to the profile now
+        ("season_dev", "f4"),  # mean distance from their sum
+        ("slow", "f4"),  # a level that takes a night to move
+        ("slow_dev", "f4"),
+        ("size", "f4"),  # mean of |x|
+        ("spread", "f4"),  # mean distance from the slow level, over a week
+        ("interval_s", "f4"),  # mean time between points
+        ("age_s", "f4"),  # time that was learned from
+        ("credit", "f4"),  # what a new score weighs in the histogram: old ones fade by its growth
+        ("mass", "f4"),  # of the whole histogram
+        ("excess", "f4"),  # mean distance of the scores above `bulk` from it, in bins
+        ("n", "u4"),  # points learned
+        ("bulk", "u1"),  # the last bin below the tail
+        ("marks", "u1"),  # bits: 1 has a last point; 2 and 4 count points without a step
+        *episodes.FIELDS,
+        ("spare", "u1", (11,)),
+    ]
+)
+FINDING = episodes.finding_dtype(4)
+FRESH_FOR_A_NEW_SAMPLER = "last_ns since_ns peak calm phase marks".split()
+
+
+class Settings(NamedTuple):
+    """What the kernel reads of the configuration, in the kernel's units."""
+
+    budget_per_week: float
+    rearm_ns: int
+
+
+class FK:
+    """The grid tier: one point per series and cell, whatever the sender's interval."""
+
+    name = "fk"
+    version = 1
+    streams = ("fast", "difference", "seasonal", "slow")
+
+    class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+        """Settings of the detector `fk`."""
+
+        budget_per_week: float = 0.1
+        """Episodes per series and week by the nominal p-value: at one point a minute p < 1e-5."""
+        rearm_s: float = 3600.0
+        """Quiet time after an episode before an equally strange one counts as another."""
+
+    def __init__(self, config: Config | None = None, *, capacity: int = 1 << 20) -> None:
+        config = config or self.Config()
+        self._settings = Settings(config.budget_per_week, round(config.rearm_s * NS_PER_S))
+        self._rows = Rows(ROW, capacity)
+        self._profile = Rows(np.float32, capacity, N_BUCKETS)
+        self._histogram = Rows(np.float32, capacity, N_BINS)
+
+    @property
+    def bytes_per_series(self) -> int:
+        return sum(part.bytes_per_row for part in self._parts())
+
+    def step(self, points: Points, kind: U8) -> Findings:
+        """Judge grid points. They are gauges by then, so `kind` is not read."""
+        for part in self._parts():
+            part.hold(points.slot)
+        found = np.empty(len(points), FINDING)
+        n_found = judge(
+            (points.slot, points.time_ns, points.value),
+            (self._rows.array, self._profile.array, self._histogram.array),
+            self._settings,
+            found,
+        )
+        return episodes.findings(found[:n_found])
+
+    def admit(self, slot: I32, donor: I32) -> None:
+        """Start afresh, or with all that a donor of the same role has learned."""
+        for part in self._parts():
+            part.admit(slot, donor)
+        for name in FRESH_FOR_A_NEW_SAMPLER:
+            self._rows.array[name][slot] = 0
+
+    def dump(self, slot: I32) -> Dump:
+        return {
+            "row": self._rows.take(slot),
+            "profile": self._profile.take(slot),
+            "histogram": self._histogram.take(slot),
+        }
+
+    def load(self, slot: I32, state: Dump) -> None:
+        self._rows.put(slot, state["row"])
+        self._profile.put(slot, state["profile"])
+        self._histogram.put(slot, state["histogram"])
+
+    def _parts(self) -> tuple[Rows, Rows, Rows]:
+        return self._rows, self._profile, self._histogram

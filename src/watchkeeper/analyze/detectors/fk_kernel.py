@@ -1,0 +1,294 @@
+"""The pass of FK over a batch of grid points; see `fk.py` for what the arrays hold."""
+
+import math
+
+from watchkeeper.analyze.detectors import episode_kernel as episode
+from watchkeeper.analyze.detectors.averages_kernel import (
+    DAY_S,
+    DEV_S,
+    GAP,
+    HAS_LAST,
+    LARGEST,
+    LEVEL_S,
+    LONG_S,
+    MIN_POINTS,
+    SLOW_S,
+    STEPLESS,
+    WEEK_S,
+    clip,
+    floor,
+    pace,
+    weight,
+)
+from watchkeeper.compiled.jit import kernel
+from watchkeeper.compiled.memory import prefetch
+
+AHEAD = 8
+"""State is asked for this many points before its turn."""
+
+N_BUCKETS = 288
+BUCKET_NS = 300_000_000_000
+PROFILE_S = 940.0
+"""Memory of a bucket, in time spent inside it: a weight of .06 a minute, .27 a day."""
+UNSEEN = 0.0
+NEARLY_ZERO = 1e-30
+"""A bucket never seen is 0, so that fresh memory need not be written; a true 0 is stored as this."""
+
+N_BINS = 160
+BINS_PER_UNIT = 16.0
+"""Of the mean log1p: the last bin begins where a point is 20,000 deviations off everywhere."""
+TAIL = 0.01
+"""The share of scores above `bulk`."""
+REFRESH = 64
+"""Points between two looks at the histogram for where its tail begins."""
+MIN_CALIBRATED = 200
+"""Points before the first p-value below 1."""
+FADE_S = 6_000_000.0
+"""The credit of a new score grows by an e-fold in this time: old scores fade without being touched.
+At one point a minute 1e-5 a point, a half-life of seven weeks."""
+MAX_CREDIT = 1e6
+PRIOR_EXCESS, PRIOR_SCORES = 4.0, 5.0
+"""Mean excess (a quarter of a unit) expected before any was seen, and how many scores that weighs."""
+LEAST_EXCESS = 0.5
+GATE_LOG_P, GATE = -4.0, 0.25
+"""Scores stranger than this enter the histogram with this part of their credit. Much less, and a
+recurring job would alarm for ever; all of it costs a third of the recall."""
+FLOOR_POINTS = 1000
+"""Below so many points no p-value under 1 / (n + 1) is claimed, so none is an alarm."""
+EVIDENCE_POINTS, EVIDENCE_S = 500, DAY_S
+"""History that makes a finding more than information."""
+
+CALM_POINTS = 5
+"""Calm points that end an episode."""
+WINSOR, SEASON_WINSOR = 6.0, 8.0
+"""A point moves averages, and the profile, by no more than this many deviations."""
+LN10 = math.log(10.0)
+
+
+@kernel
+def judge(points, state, settings, found):
+    """Judge and learn point by point; how many findings were written."""
+    slots, times, values = points
+    rows, profiles, histograms = state
+    flat_profiles = profiles.reshape(-1)
+    flat_histograms = histograms.reshape(-1)
+    n = len(slots)
+    n_found = 0
+    for i in range(n):
+        if i + AHEAD < n:
+            ahead = slots[i + AHEAD]
+            prefetch(rows, ahead)
+            prefetch(flat_profiles, ahead * N_BUCKETS + _bucket(times[i + AHEAD]))
+            prefetch(flat_histograms, ahead * N_BINS)
+        slot = slots[i]
+        row = rows[slot]
+        time_ns = times[i]
+        if not math.isfinite(values[i]) or (row.marks & HAS_LAST and time_ns <= row.last_ns):
+            continue
+        x = clip(values[i], LARGEST)
+        bucket = _bucket(time_ns)
+        seen = profiles[slot, bucket]
+        elapsed_s = _arrive(row, time_ns, x, seen)
+        centres, scales, n_streams = _streams(row, seen)
+        if row.n >= MIN_POINTS:
+            product = episode.strangeness(centres, scales, x)
+            bins = BINS_PER_UNIT / n_streams * math.log(product)
+            log_p = _log_p(row, bins)
+            if row.phase != episode.QUIET or log_p < 0.0:
+                change = _follow(row, time_ns, log_p, settings, found[n_found])
+                if change:
+                    _explain(row, x, centres, scales, (n_streams, settings), found[n_found])
+                    found[n_found].slot = slot
+                    n_found += 1
+            _remember(row, histograms[slot], bins, log_p, elapsed_s)
+        profiles[slot, bucket] = _learn(row, x, seen, centres, elapsed_s)
+    return n_found
+
+
+@kernel
+def _bucket(time_ns):
+    return time_ns // BUCKET_NS % N_BUCKETS
+
+
+@kernel
+def _arrive(row, time_ns, x, seen):
+    """Note the point's time; how long a time it speaks for."""
+    if not row.marks & HAS_LAST:
+        if row.n > 0:  # a newcomer with a donor's statistics: levels are personal
+            _relevel(row, x, seen)
+            row.slow = x
+        row.marks = HAS_LAST | 2 * STEPLESS
+        row.last_ns = time_ns
+        return float(row.interval_s)
+    elapsed_s = (time_ns - row.last_ns) * 1e-9
+    row.last_ns = time_ns
+    if pace(row, elapsed_s):
+        if elapsed_s > LEVEL_S:
+            row.level = x  # the level that we knew is history
+        if elapsed_s > DAY_S:
+            row.credit *= 2.0
+    return min(elapsed_s, GAP * row.interval_s)
+
+
+@kernel
+def _relevel(row, x, seen):
+    row.level = x
+    if seen != UNSEEN:
+        row.season_level = x - seen
+
+
+@kernel
+def _streams(row, seen):
+    """Where each stream expects the point, how far off it usually is, and how many speak.
+
+    A stream that has nothing to say has an infinite scale. While the bucket of the day was never
+    seen, the seasonal stream expects the last value.
+    """
+    least = floor(row)
+    step_scale = row.step_dev + least
+    season = seen + row.season_level
+    season_scale = row.season_dev + least
+    n_streams = 4.0
+    if row.marks >= STEPLESS:
+        step_scale = math.inf
+        n_streams -= 1.0
+    if seen == UNSEEN:
+        season = float(row.last)
+        if row.marks >= STEPLESS:
+            season_scale = math.inf
+            n_streams -= 1.0
+    centres = (float(row.level), float(row.last), season, float(row.slow))
+    scales = (row.level_dev + least, step_scale, season_scale, row.slow_dev + least)
+    return centres, scales, n_streams
+
+
+@kernel
+def _log_p(row, bins):
+    """log10 of the share of points as strange as this, by the series' own past.
+
+    Nothing is claimed for the 99 % of usual scores: their exact rank serves nobody.
+    """
+    above = min(bins, N_BINS - 1.0)
+    if row.n < MIN_CALIBRATED or int(above) <= row.bulk:
+        return 0.0
+    log_p = (math.log(TAIL) - (bins - row.bulk - 1.0) / max(row.excess, LEAST_EXCESS)) / LN10
+    if row.n < FLOOR_POINTS:
+        log_p = max(log_p, -math.log10(row.n + 1.0))
+    return max(log_p, episode.LOWEST)
+
+
+@kernel
+def _limit(row, settings):
+    """log10 of the p-value that is as rare as the budget wants episodes to be."""
+    return math.log10(min(settings.budget_per_week * row.interval_s / WEEK_S, 0.5 * TAIL))
+
+
+@kernel
+def _follow(row, time_ns, log_p, settings, finding):
+    began_ns = episode.began_ns(row, time_ns)
+    limits = (_limit(row, settings), CALM_POINTS, settings.rearm_ns)
+    change = episode.follow(row, time_ns, log_p, limits)
+    if change:
+        finding.started_ns = began_ns
+        finding.time_ns = time_ns
+        finding.change = change
+        finding.p_value = 10.0**log_p
+        ripe = row.n >= EVIDENCE_POINTS and row.age_s >= EVIDENCE_S
+        finding.severity = 1 if ripe else 0
+    return change
+
+
+@kernel
+def _explain(row, x, centres, scales, told, finding):
+    """What was expected: the values that would not have been beyond the budget."""
+    n_streams, settings = told
+    beyond = (math.log(TAIL) - _limit(row, settings) * LN10) * max(row.excess, LEAST_EXCESS)
+    bins = row.bulk + 1.0 + beyond
+    limit = math.exp(bins * n_streams / BINS_PER_UNIT)
+    finding.value = x
+    finding.low, finding.high = episode.band(centres, scales, limit, x)
+    for k in range(4):
+        finding.streams[k] = (x - centres[k]) / scales[k]
+
+
+@kernel
+def _remember(row, histogram, bins, log_p, elapsed_s):
+    """Take the score into the series' history, and from time to time look where its tail is."""
+    if row.credit == 0.0:
+        row.credit = 1.0
+    credit = row.credit if log_p >= GATE_LOG_P else GATE * row.credit
+    histogram[min(int(bins), N_BINS - 1)] += credit
+    row.mass += credit
+    row.credit *= 1.0 + elapsed_s / FADE_S
+    if row.credit > MAX_CREDIT:
+        for k in range(N_BINS):
+            histogram[k] /= row.credit
+        row.mass /= row.credit
+        row.credit = 1.0
+    if row.n % REFRESH == 0:
+        _refresh(row, histogram)
+
+
+@kernel
+def _refresh(row, histogram):
+    """`bulk` and the mean excess above it, shrunk towards what is usual while scores are few."""
+    wanted = TAIL * row.mass
+    mass = 0.0
+    moment = 0.0
+    top = N_BINS - 1
+    while top > 0 and mass < wanted:
+        mass += histogram[top]
+        moment += histogram[top] * top
+        top -= 1
+    prior = PRIOR_SCORES * row.credit
+    row.bulk = top
+    row.excess = (moment - mass * (top + 0.5) + PRIOR_EXCESS * prior) / (mass + prior)
+
+
+@kernel
+def _learn(row, x, seen, centres, elapsed_s):
+    """Move the averages; the bucket's new value."""
+    if row.n == 0:
+        row.level = x
+        row.last = x
+        row.slow = x
+        row.size = abs(x)
+        row.marks = HAS_LAST
+        row.n = 1
+        return x if x != UNSEEN else NEARLY_ZERO
+    off = x - centres[0]
+    step = x - centres[1]
+    unseasonal = x - centres[2]
+    away = x - centres[3]
+    if row.n >= MIN_POINTS:
+        off = clip(off, WINSOR * row.level_dev + 1e-12)
+        step = clip(step, WINSOR * row.step_dev + 1e-12)
+        unseasonal = clip(unseasonal, WINSOR * row.season_dev + 1e-12)
+        away = clip(away, WINSOR * row.slow_dev + 1e-12)
+    row.age_s += elapsed_s
+    by_level = weight(elapsed_s, LEVEL_S, row.age_s)
+    by_dev = weight(elapsed_s, DEV_S, row.age_s)
+    by_long = weight(elapsed_s, LONG_S, row.age_s)
+    stepless = row.marks >= STEPLESS
+    learnt = seen
+    if seen != UNSEEN:
+        reach = SEASON_WINSOR * row.season_dev + abs(row.season_level) + 1e-12
+        learnt += elapsed_s / (PROFILE_S + elapsed_s) * clip(x - seen, reach)
+    else:
+        learnt = x
+    row.level += by_level * off
+    row.level_dev += by_dev * (abs(off) - row.level_dev)
+    if seen != UNSEEN or not stepless:
+        row.season_level += by_level * unseasonal
+        row.season_dev += by_dev * (abs(unseasonal) - row.season_dev)
+    if stepless:
+        row.marks -= STEPLESS
+    else:
+        row.step_dev += by_dev * (abs(step) - row.step_dev)
+    row.slow += weight(elapsed_s, SLOW_S, row.age_s) * away
+    row.slow_dev += by_dev * (abs(away) - row.slow_dev)
+    row.spread += by_long * (abs(x - row.slow) - row.spread)
+    row.size += by_long * (abs(x) - row.size)
+    row.last = x
+    row.n += 1
+    return learnt if learnt != UNSEEN else NEARLY_ZERO
