@@ -1,0 +1,37 @@
+"""How much one body may hold. Every receiver has these settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from watchkeeper.errors import TooLarge
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds on what a body becomes in memory, whatever its size on the wire."""
+
+    decompressed_bytes: Annotated[
+        int, Meta(ge=1, description="A body larger than this, once decompressed, is refused.")
+    ] = 20 << 20
+    samples: Annotated[
+        int, Meta(ge=1, description="A body with more samples than this is refused.")
+    ] = 1_000_000
+    label_bytes: Annotated[
+        int,
+        Meta(ge=1, description="A series whose labels are longer, all together, is refused."),
+    ] = 64 << 10
+
+    def too_many_bytes(self) -> TooLarge:
+        return TooLarge(
+            f"the body is larger than {self.decompressed_bytes} bytes once decompressed "
+            "(decompressed_bytes of the receiver); send smaller batches"
+        )
+
+    def too_many_samples(self) -> TooLarge:
+        return TooLarge(
+            f"the body has more than {self.samples} samples (samples of the receiver); "
+            "send smaller batches"
+        )

@@ -1,0 +1,362 @@
+"""One pass over a decompressed `prometheus.WriteRequest`: bytes to columns.
+
+A series' labels are nearly always one run of bytes in their shortest form, in front of its samples,
+and then that run is the series' name as it stands. Where a sender does otherwise, which protobuf
+allows, the labels are written anew in that form behind the body, in the same buffer.
+"""
+
+import numpy as np
+
+from watchkeeper.compiled.hashing import fast_hash128
+from watchkeeper.compiled.jit import kernel
+from watchkeeper.compiled.memory import READ_SLACK, load_f64, load_u64
+from watchkeeper.compiled.wire_kernel import (
+    MAX_DEPTH,
+    is_ascii,
+    is_utf8,
+    read_size,
+    read_tag,
+    read_varint,
+    skip_field,
+    write_varint,
+)
+
+DONE = 0
+MALFORMED = 1
+FULL = 2
+"""More series or samples than the columns hold: decode again into larger ones."""
+NO_ROOM_BEHIND = 3
+"""Labels must be written anew, and behind the body is no room: decode again in a larger buffer."""
+_LATE_LABEL = 4
+
+N_ROWS = 0
+N_SAMPLES = 1
+N_HISTOGRAMS = 2
+N_OUT_OF_RANGE = 3
+N_UNNAMED = 4
+N_NOT_UTF8 = 5
+N_TOO_LONG = 6
+N_COUNTS = 7
+
+ROOM_BEHIND = 3
+"""A label written anew takes at most this many times the bytes that it came in."""
+
+NS_PER_MS = 1_000_000
+MAX_MS = (2**63 - 1) // NS_PER_MS
+_METRIC_NAME = np.uint64(0x5F5F656D616E5F5F)  # "__name__", little endian
+# `0A size 0A size` with both sizes below 128, and the tag of a value.
+_LABEL_HEAD = np.uint64(0x000A000A)
+_LABEL_HEAD_MASK = np.uint64(0x80FF80FF)
+_VALUE_TAG = np.uint64(0x12)
+_BYTE = np.uint64(0xFF)
+# A varint of six bytes, which is any millisecond from 2004 to 2109: five high bits, then none.
+_SIX_BYTES = np.uint64(0x0000008080808080)
+_SIX_BYTES_MASK = np.uint64(0x0000808080808080)
+
+
+@kernel
+def decode(buffer, size, limits, rows, samples):
+    """Decode buffer[:size]; `limits` is (seed, longest label run), the rest are columns to fill.
+
+    `rows` is (key, start, end) of each series, `samples` (row, time_ns, value). Returns a code and
+    the counts.
+    """
+    seed, longest = limits
+    keys, starts, ends = rows
+    counts = np.zeros(N_COUNTS, np.int64)
+    behind = size + READ_SLACK
+    i = 0
+    while i < size:
+        tag, i = read_tag(buffer, i, size)
+        if i < 0:
+            return MALFORMED, counts
+        if tag != 0x0A:
+            i = skip_field(buffer, i, size, tag, MAX_DEPTH)
+            if i < 0:
+                return MALFORMED, counts
+            continue
+        start, stop = read_size(buffer, i, size)
+        if stop < 0:
+            return MALFORMED, counts
+        i = stop
+        row = counts[N_ROWS]
+        if row >= len(starts):
+            return FULL, counts
+
+        first = counts[N_SAMPLES]
+        n_histograms = counts[N_HISTOGRAMS]
+        n_out_of_range = counts[N_OUT_OF_RANGE]
+        run_start = start
+        run_end, is_named = _short_labels(buffer, start, stop)
+        code = _LATE_LABEL
+        if run_end >= 0:
+            code = _fields(buffer, run_end, stop, row, samples, counts, False)
+        if code == _LATE_LABEL:
+            if behind + ROOM_BEHIND * (stop - start) + READ_SLACK > len(buffer):
+                return NO_ROOM_BEHIND, counts
+            run_start = behind
+            run_end, is_named = _rewrite_labels(buffer, start, stop, behind)
+            if run_end < 0:
+                return MALFORMED, counts
+            behind = run_end
+            counts[N_HISTOGRAMS] = n_histograms
+            counts[N_OUT_OF_RANGE] = n_out_of_range
+            code = _fields(buffer, start, stop, row, samples, counts, True)
+        if code != DONE:
+            return code, counts
+
+        n_samples = counts[N_SAMPLES] - first
+        if n_samples == 0:
+            continue
+        fault = DONE
+        if run_end - run_start > longest:
+            fault = N_TOO_LONG
+        elif not is_named:
+            fault = N_UNNAMED
+        elif not is_ascii(buffer, run_start, run_end) and not _is_utf8(buffer, run_start, run_end):
+            fault = N_NOT_UTF8
+        if fault != DONE:
+            counts[N_SAMPLES] = first
+            counts[fault] += n_samples
+            continue
+        low, high = fast_hash128(buffer, run_start, run_end, seed)
+        keys[row, 0] = low
+        keys[row, 1] = high
+        starts[row] = run_start
+        ends[row] = run_end
+        counts[N_ROWS] = row + 1
+    return DONE, counts
+
+
+@kernel
+def _short_labels(buffer, start, stop):
+    """Where the labels at the front of a series end, and whether it has a name.
+
+    The end is -1 if one of them is not in its shortest form, or malformed, or has no name.
+    """
+    i = start
+    is_named = False
+    while i < stop and buffer[i] == 0x0A:
+        head = load_u64(buffer, i)
+        end = i + 2 + np.int64(head >> np.uint64(8) & _BYTE)
+        name = i + 4
+        name_end = name + np.int64(head >> np.uint64(24) & _BYTE)
+        if head & _LABEL_HEAD_MASK == _LABEL_HEAD and end <= stop and name_end + 2 <= end:
+            middle = load_u64(buffer, name_end)
+            value = name_end + 2
+            if (
+                middle & _BYTE == _VALUE_TAG
+                and value + np.int64(middle >> np.uint64(8) & _BYTE) == end
+                and name < name_end
+            ):
+                if name_end - name == 8 and load_u64(buffer, name) == _METRIC_NAME:
+                    is_named = is_named or value < end
+                i = end
+                continue
+        i, is_name = _long_label(buffer, i, stop)
+        if i < 0:
+            return -1, False
+        is_named = is_named or is_name
+    return i, is_named
+
+
+@kernel
+def _long_label(buffer, i, stop):
+    """As `_short_labels`, of one label whose sizes may take several bytes."""
+    name_tag, end = read_size(buffer, i + 1, stop)
+    if end < 0 or name_tag >= end or buffer[name_tag] != 0x0A:
+        return -1, False
+    name, name_end = read_size(buffer, name_tag + 1, end)
+    if name_end <= name or name_end >= end or buffer[name_end] != 0x12:
+        return -1, False
+    value, value_end = read_size(buffer, name_end + 1, end)
+    if value_end != end:
+        return -1, False
+    if (
+        _is_padded(buffer, i + 1, name_tag)
+        or _is_padded(buffer, name_tag + 1, name)
+        or _is_padded(buffer, name_end + 1, value)
+    ):
+        return -1, False
+    return end, _is_metric_name(buffer, name, name_end) and value < value_end
+
+
+@kernel
+def _is_padded(buffer, start, end):
+    """Whether the varint could be shorter."""
+    return end - start > 1 and buffer[end - 1] == 0
+
+
+@kernel
+def _is_metric_name(buffer, start, end):
+    return end - start == 8 and load_u64(buffer, start) == _METRIC_NAME
+
+
+@kernel
+def _rewrite_labels(buffer, start, stop, at):
+    """Write all labels of a series at `at`, in their shortest form; as `_short_labels`."""
+    i = start
+    is_named = False
+    is_sound = True
+    while i < stop:
+        tag, i = read_tag(buffer, i, stop)
+        if i < 0:
+            return -1, False
+        if tag != 0x0A:
+            i = skip_field(buffer, i, stop, tag, MAX_DEPTH - 1)
+            if i < 0:
+                return -1, False
+            continue
+        i, end = read_size(buffer, i, stop)
+        if end < 0:
+            return -1, False
+        name = name_end = value = value_end = i
+        while i < end:
+            tag, i = read_tag(buffer, i, end)
+            if i < 0:
+                return -1, False
+            if tag == 0x0A:
+                name, name_end = read_size(buffer, i, end)
+                i = name_end
+            elif tag == 0x12:
+                value, value_end = read_size(buffer, i, end)
+                i = value_end
+            else:
+                i = skip_field(buffer, i, end, tag, MAX_DEPTH - 2)
+            if i < 0:
+                return -1, False
+        at = _write_label(buffer, at, name, name_end, value, value_end)
+        is_sound = is_sound and name < name_end
+        if _is_metric_name(buffer, name, name_end) and value < value_end:
+            is_named = True
+    return at, is_named and is_sound
+
+
+@kernel
+def _write_label(buffer, at, name, name_end, value, value_end):
+    n_name = name_end - name
+    n_value = value_end - value
+    n_sizes = _n_varint(n_name) + _n_varint(n_value)
+    buffer[at] = 0x0A
+    at = write_varint(buffer, at + 1, 2 + n_sizes + n_name + n_value)
+    buffer[at] = 0x0A
+    at = write_varint(buffer, at + 1, n_name)
+    for k in range(n_name):
+        buffer[at + k] = buffer[name + k]
+    at += n_name
+    buffer[at] = 0x12
+    at = write_varint(buffer, at + 1, n_value)
+    for k in range(n_value):
+        buffer[at + k] = buffer[value + k]
+    return at + n_value
+
+
+@kernel
+def _n_varint(number):
+    n_bytes = 1
+    while number >= 0x80:
+        number >>= 7
+        n_bytes += 1
+    return n_bytes
+
+
+@kernel
+def _is_utf8(buffer, start, end):
+    """Whether all names and values of a run of labels are UTF-8."""
+    i = start
+    while i < end:
+        name_tag, label_end = read_size(buffer, i + 1, end)
+        name, name_end = read_size(buffer, name_tag + 1, label_end)
+        value, value_end = read_size(buffer, name_end + 1, label_end)
+        if not is_utf8(buffer, name, name_end) or not is_utf8(buffer, value, value_end):
+            return False
+        i = label_end
+    return True
+
+
+@kernel
+def _fields(buffer, i, stop, row, samples, counts, is_rewritten):
+    """The fields of a series from `i` on: its samples to columns, its histograms counted."""
+    sample_row, time_ns, values = samples
+    n = counts[N_SAMPLES]
+    while i < stop:
+        bits = load_u64(buffer, i + 12) if i + 18 <= stop else np.uint64(0)
+        if (
+            bits & _SIX_BYTES_MASK == _SIX_BYTES
+            and buffer[i] == 0x12
+            and buffer[i + 1] == 0x10
+            and buffer[i + 2] == 0x09
+            and buffer[i + 11] == 0x10
+        ):
+            ms = _six_byte_varint(bits)
+            value = load_f64(buffer, i + 3)
+            i += 18
+        else:
+            tag, i = read_tag(buffer, i, stop)
+            if i < 0:
+                return MALFORMED
+            if tag == 0x12:
+                start, end = read_size(buffer, i, stop)
+                if end < 0:
+                    return MALFORMED
+                ms, value, i = _sample(buffer, start, end)
+                if i < 0:
+                    return MALFORMED
+            else:
+                if tag == 0x0A and not is_rewritten:
+                    return _LATE_LABEL
+                if tag == 0x22:
+                    counts[N_HISTOGRAMS] += 1
+                i = skip_field(buffer, i, stop, tag, MAX_DEPTH - 1)
+                if i < 0:
+                    return MALFORMED
+                continue
+        if ms > MAX_MS or ms < -MAX_MS:
+            counts[N_OUT_OF_RANGE] += 1
+            continue
+        if n >= len(time_ns):
+            return FULL
+        sample_row[n] = row
+        time_ns[n] = ms * NS_PER_MS
+        values[n] = value
+        n += 1
+    counts[N_SAMPLES] = n
+    return DONE
+
+
+@kernel
+def _six_byte_varint(bits):
+    """Bring the six groups of seven bits together."""
+    pairs = (bits & np.uint64(0x00007F007F007F)) | (
+        (bits & np.uint64(0x7F007F007F00)) >> np.uint64(1)
+    )
+    fourteen = np.uint64(0x3FFF)
+    return np.int64(
+        (pairs & fourteen)
+        | ((pairs >> np.uint64(16)) & fourteen) << np.uint64(14)
+        | ((pairs >> np.uint64(32)) & fourteen) << np.uint64(28)
+    )
+
+
+@kernel
+def _sample(buffer, i, end):
+    """(milliseconds, value, end) of a sample in any form."""
+    ms = np.int64(0)
+    value = 0.0
+    while i < end:
+        tag, i = read_tag(buffer, i, end)
+        if i < 0:
+            return ms, value, -1
+        if tag == 0x09:
+            if i + 8 > end:
+                return ms, value, -1
+            value = load_f64(buffer, i)
+            i += 8
+        elif tag == 0x10:
+            number, i = read_varint(buffer, i, end)
+            ms = np.int64(number)
+        else:
+            i = skip_field(buffer, i, end, tag, MAX_DEPTH - 2)
+        if i < 0:
+            return ms, value, -1
+    return ms, value, i
