@@ -129,7 +129,7 @@ def is_counter(number: int) -> bool:
 class Walk:
     """Values of series `first` to `first + n`: gauges wander (AR(1), two decimals), counters grow.
 
-    Times advance by STEP_MS from `start_ms`; every pod is scraped at its own moment of the step.
+    Times begin at `start_ms`; every pod is scraped at its own moment of a step.
     """
 
     def __init__(self, n: int, *, seed: int, start_ms: int, first: int = 0) -> None:
@@ -143,13 +143,13 @@ class Walk:
         self._state = np.zeros(n, np.float32)
         self._total = np.where(self._counts, np.floor(scale * 1000), 0.0)
         self._phase_ms = (number // SERIES_PER_POD) * 7919 % STEP_MS
-        self._step = start_ms // STEP_MS
+        self._next_ms = start_ms
 
-    def take(self, steps: int) -> tuple[I64, F64]:
+    def take(self, steps: int, *, step_ms: int = STEP_MS) -> tuple[I64, F64]:
         """The next `steps` scrapes: times in ms and values, both (n, steps)."""
-        step = self._step + np.arange(steps)
-        self._step += steps
-        times = step[None, :] * STEP_MS + self._phase_ms[:, None]
+        begin = self._next_ms + np.arange(steps) * step_ms
+        self._next_ms += steps * step_ms
+        times = begin[None, :] + self._phase_ms[:, None]
         values = np.empty((steps, self.n))
         for row in values:
             self._advance(row)

@@ -34,8 +34,10 @@ TARGETS: Final[dict[str, Target]] = {
 }
 SERIES_PER_BODY: Final = 2000
 NEW_ROUNDS: Final = 3
-HISTORY_CHUNK: Final = 100
-"""Scrapes of one series in one body of history. With 25 minutes each, no server calls any late."""
+HISTORY_STEP_MS: Final = 60_000
+"""So that the detector whose grid is a minute has as many points as samples."""
+HISTORY_CHUNK: Final = 50
+"""Samples of one series in one body of history: 50 minutes, so that no server calls any late."""
 N_READ_BACK: Final = 40
 PLAIN, T1, FK, OTLP = "ours, no detection", "ours, T1", "ours, T1 + FK", "ours, T1, OTLP"
 VICTORIA, PROMETHEUS = "victoria-metrics", "prometheus"
@@ -56,8 +58,10 @@ class Plan:
     start_ms: int = 0
 
     @property
-    def steps(self) -> int:
-        return self.history + self.rounds * self.steps_per_round
+    def length_ms(self) -> int:
+        """From the first sample to the last of the timed rounds."""
+        timed = (self.rounds * self.steps_per_round + 1) * STEP_MS
+        return self.history * HISTORY_STEP_MS + timed
 
 
 @dataclass(slots=True)
@@ -106,8 +110,8 @@ def make_plan(options: Options) -> Plan:
         if options.quick
         else Plan(n_series=100_000, history=1500, rounds=8, steps_per_round=5, n_new=20_000)
     )
-    now_step = int(time.time() * 1000) // STEP_MS
-    return replace(plan, seed=options.seed, start_ms=(now_step - plan.steps - 8) * STEP_MS)
+    now_ms = int(time.time()) * 1000
+    return replace(plan, seed=options.seed, start_ms=now_ms - plan.length_ms - 2 * STEP_MS)
 
 
 def start_all(folder: Path, core: set[int], stack: ExitStack) -> dict[str, Contestant]:
@@ -168,7 +172,7 @@ def write_history(
     contest.unpin(everyone)
     for done in range(0, plan.history, each):
         progress(f"history: {done} of {plan.history} samples of each series")
-        times, values = walk.take(each)
+        times, values = walk.take(each, step_ms=HISTORY_STEP_MS)
         ledger.note(times, values)
         contest.send_side_by_side(doors, [remote_write.encode(times, values)])
         contest.send_side_by_side(
@@ -188,7 +192,7 @@ def introduce_otlp(plan: Plan, contestant: Contestant) -> tuple[I64, list[bytes]
     The first value of each series is its number, so that each is recognised.
     """
     otlp = bodies.Otlp(plan.n_series, series_per_body=SERIES_PER_BODY)
-    before_ms = plan.start_ms - STEP_MS
+    before_ms = plan.start_ms - HISTORY_STEP_MS
     numbers = np.arange(plan.n_series, dtype=np.float64)[:, None]
     times = np.full(numbers.shape, before_ms, np.int64)
     contest.send_side_by_side([contestant.door], [otlp.encode(times, numbers, gzip=True)])
@@ -203,7 +207,7 @@ def introduce_otlp(plan: Plan, contestant: Contestant) -> tuple[I64, list[bytes]
 
 def show_new_series(plan: Plan, entered: dict[str, Contestant]) -> None:
     """Rounds of series never seen before, one sample each, and one of each round looked up."""
-    now_ms = plan.start_ms + (plan.steps + 1) * STEP_MS
+    now_ms = plan.start_ms + plan.length_ms
     for number in range(NEW_ROUNDS):
         progress(f"new series, round {number + 1} of {NEW_ROUNDS}")
         first = plan.n_series + number * plan.n_new
