@@ -98,6 +98,7 @@ def new_series(first_slot: int = 0, *rows: Mapping[str, str], kind: Kind = Kind.
         entity=np.zeros(n, np.int32),
         entities=(("", "", "", ""),),
         labels=label_block(*rows),
+        donor=np.full(n, -1, np.int32),
     )
 
 

@@ -69,6 +69,7 @@ def series(draw: st.DrawFn) -> NewSeries:
         entity=draw(hnp.arrays(np.int32, n, elements=I32)),
         entities=tuple(draw(st.lists(st.tuples(WORDS, WORDS, WORDS, WORDS), max_size=3))),
         labels=_scattered(draw, make.label_block(*rows)),
+        donor=draw(hnp.arrays(np.int32, n, elements=I32)),
     )
 
 
@@ -121,7 +122,7 @@ def test_new_series_come_back_bit_for_bit(new: NewSeries, room: bool) -> None:
 
     assert isinstance(back, NewSeries)
     assert (back.tenant, back.entities) == (new.tenant, new.entities)
-    for name in ("slot", "identity", "role", "kind", "partition", "entity"):
+    for name in ("slot", "identity", "role", "kind", "partition", "entity", "donor"):
         assert same(getattr(back, name), getattr(new, name)), name
     assert label_runs(back.labels) == label_runs(new.labels)
     assert len(back.labels.buffer) >= (back.labels.end[-1] if len(new) else 0) + 16

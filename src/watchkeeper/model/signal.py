@@ -84,6 +84,9 @@ class NewSeries:
     """Distinct (service, environment, node, owner)."""
     labels: LabelBlock = field(repr=False)
     """Canonical: sorted by name, unique, no empty value."""
+    donor: I32
+    """(n,): slot whose detector state this series starts from, or -1. It is the slot itself where
+    the series is known here already and goes on as it is (see `Catalog.adopt`)."""
 
     def __len__(self) -> int:
         return len(self.slot)

@@ -23,7 +23,7 @@ SAMPLES, SERIES, TICK = 1, 2, 3
 
 _HEAD: Final = struct.Struct("<BB6x")
 _SAMPLES: Final = struct.Struct("<BBBxIqHH4x")  # version kind times n base_ns tenant body_hash
-_SERIES: Final = struct.Struct("<BBHIQII")  # version kind tenant n labels entities donors
+_SERIES: Final = struct.Struct("<BBHIQI4x")  # version kind tenant n labels entities
 _TICK: Final = struct.Struct("<BB6xq")
 
 _SAME, _I32_NS, _I32_MS, _I64 = range(4)
@@ -157,24 +157,26 @@ def _encode_series(new: NewSeries) -> bytes:
         lengths.data,
         _bytes(new.slot, np.int32),
         _bytes(new.entity, np.int32),
+        _bytes(new.donor, np.int32),
         _bytes(new.kind, np.uint8),
         _bytes(new.partition, np.uint8),
     )
-    head = _SERIES.pack(VERSION, SERIES, len(tenant), n, len(labels), len(entities), 0)
+    head = _SERIES.pack(VERSION, SERIES, len(tenant), n, len(labels), len(entities))
     return b"".join((head, *columns, tenant, entities, labels, bytes(READ_SLACK)))
 
 
 def _decode_series(payload: Payload) -> NewSeries:
-    _, _, n_tenant, n, n_labels, n_entities, _ = _SERIES.unpack_from(payload)
+    _, _, n_tenant, n, n_labels, n_entities = _SERIES.unpack_from(payload)
     at = _SERIES.size
     identity = column(payload, np.uint64, 2 * n, at).reshape(n, 2)
     role = column(payload, np.uint64, n, at + 16 * n)
     lengths = np.frombuffer(payload, np.uint32, n, at + 24 * n)
     slot = column(payload, np.int32, n, at + 28 * n)
     entity = column(payload, np.int32, n, at + 32 * n)
-    kind = column(payload, np.uint8, n, at + 36 * n)
-    partition = column(payload, np.uint8, n, at + 37 * n)
-    at += 38 * n
+    donor = column(payload, np.int32, n, at + 36 * n)
+    kind = column(payload, np.uint8, n, at + 40 * n)
+    partition = column(payload, np.uint8, n, at + 41 * n)
+    at += 42 * n
     tenant = _run(payload, at, n_tenant).decode()
     entities = msgspec.msgpack.decode(
         _run(payload, at + n_tenant, n_entities), type=tuple[tuple[str, str, str, str], ...]
@@ -185,7 +187,7 @@ def _decode_series(payload: Payload) -> NewSeries:
         raise ValueError(f"{n_labels} bytes of labels, {end[-1]} announced")
     return NewSeries(
         TenantId(tenant), slot, identity, role, kind, partition, entity, entities,
-        LabelBlock(buffer, end - lengths.astype(np.int64), end),
+        LabelBlock(buffer, end - lengths.astype(np.int64), end), donor,
     )  # fmt: skip
 
 
