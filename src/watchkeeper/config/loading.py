@@ -1,0 +1,130 @@
+"""Puts the configuration together: defaults < file < environment < flags; then checks it whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from watchkeeper import plugins
+from watchkeeper.config import check, document
+from watchkeeper.config import environment as variables
+from watchkeeper.config.node import Environment, Fault, Faults, Node, merge, planted
+from watchkeeper.config.sections import ALIASES, SECTIONS, UNUSED, Chosen, Config, Section, Top
+from watchkeeper.errors import ConfigError
+
+SYSTEM_FILE: Final = Path("/etc/watchkeeper/watchkeeper.yaml")
+LOCAL_FILE: Final = Path("watchkeeper.yaml")
+
+_TOP: Final = frozenset(field.encode_name for field in msgspec.structs.fields(Top))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A checked configuration, and how it came to be."""
+
+    config: Config
+    given: Node
+    """What was given, by whom: everything else is a default."""
+    file: Path | None
+
+    def unused(self) -> dict[str, str]:
+        """Given settings that are accepted and checked but that this version does nothing with;
+        each with where it was given."""
+        return {
+            ".".join(path): leaf.origin
+            for path, leaf in self.given.leaves()
+            if path[0] in UNUSED and ".".join(path) not in ALIASES
+        }
+
+
+def load(
+    file: Path | None = None,
+    *,
+    flags: Mapping[str, tuple[str, str]] | None = None,
+    environment: Environment | None = None,
+) -> Loaded:
+    """The configuration, or a ConfigError with every fault.
+
+    `flags` are path -> (value, the flag's name). Without a `file`, WATCHKEEPER_CONFIG names it,
+    else it is watchkeeper.yaml here or in /etc/watchkeeper, else there is none.
+    """
+    seen = variables.environment() if environment is None else environment
+    faults: Faults = []
+    chosen = _find(file, seen)
+    given = Node({}, "")
+    if chosen is not None:
+        given = document.read(chosen, seen, faults)
+        if not given.is_mapping:
+            faults.append(Fault("", "is no mapping; write `section:` lines", given.origin))
+            given = Node({}, given.origin)
+    given = merge(given, variables.settings(seen, _TOP, faults))
+    for path, (value, name) in (flags or {}).items():
+        leaf = variables.text_node(value, path, f"flag {name}", faults)
+        given = merge(given, planted(tuple(path.split(".")), leaf))
+    given = _with_aliases(given)
+    config = _build(given, faults)
+    if config is None:
+        raise ConfigError([str(fault) for fault in faults])
+    return Loaded(config, given, chosen)
+
+
+def _find(file: Path | None, seen: Environment) -> Path | None:
+    if file is not None:
+        return file
+    named = variables.config_file(seen)
+    if named is not None:
+        return Path(named)
+    return next((path for path in (LOCAL_FILE, SYSTEM_FILE) if path.is_file()), None)
+
+
+def _with_aliases(given: Node) -> Node:
+    for alias, target in ALIASES.items():
+        leaf = given.at(tuple(alias.split(".")))
+        path = tuple(target.split("."))
+        if leaf is not None and given.at(path) is None:
+            given = merge(given, planted(path, leaf))
+    return given
+
+
+def _build(given: Node, faults: Faults) -> Config | None:
+    known = [*SECTIONS, *_TOP]
+    for key, child in given.value.items():
+        if key not in known:
+            faults.append(Fault(key, check.unknown(key, known), child.origin))
+    own = {key: child for key, child in given.value.items() if key in _TOP}
+    top = check.build(Top, Node(own, given.origin), (), faults)
+    built: dict[str, Any] = {} if top is None else msgspec.structs.asdict(top)
+    for name, section in SECTIONS.items():
+        node = given.at((name,)) or Node(None, "default")
+        if node.value is None:
+            node = Node({}, node.origin)
+        built[name] = _section(name, section, node, faults)
+    return None if faults else Config(**built)
+
+
+def _section(name: str, section: Section, node: Node, faults: Faults) -> Any:
+    if not section.kind:
+        return check.build(section.type(), node, (name,), faults)
+    if not node.is_mapping:
+        message = f"is no mapping; write `use: {section.use}` and its settings below it"
+        faults.append(Fault(name, message, node.origin))
+        return None
+    settings = dict(node.value)
+    use = settings.pop("use", None) or Node(section.use, "default")
+    try:
+        kind = section.type(str(use.value))
+    except ConfigError as error:
+        message = str(error).removeprefix(f"{section.kind}: ")
+        faults.append(Fault(f"{name}.use", message, use.origin))
+        return None
+    found = check.build(kind, Node(settings, node.origin), (name,), faults)
+    return None if found is None else Chosen(section.kind, str(use.value), found)
+
+
+def plugin_names(section: Section) -> list[str]:
+    """What a section's `use` may be."""
+    return sorted(plugins.known(section.kind))

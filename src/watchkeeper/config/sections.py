@@ -1,0 +1,103 @@
+"""The one table of what can be configured: section -> where its type is.
+
+Strings keep imports lazy, as in `plugins.py`: a command that talks to a server needs none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import msgspec
+
+from watchkeeper import plugins
+
+if TYPE_CHECKING:
+    from watchkeeper.api.services import ServerConfig
+    from watchkeeper.config.aiops import AiopsConfig
+    from watchkeeper.ingest.stage import IngestConfig
+    from watchkeeper.telemetry import LogConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A plugin that the configuration chose, with its settings."""
+
+    kind: str
+    use: str
+    settings: msgspec.Struct
+
+    def build(self, **ports: Any) -> Any:
+        """The plugin itself; `ports` are handed on by keyword."""
+        return plugins.load(self.kind, self.use)(self.settings, **ports)
+
+
+class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What stands at the top of the file, outside of any section."""
+
+    data_dir: Annotated[
+        Path,
+        msgspec.Meta(
+            description="Folder of everything that is kept: log, telemetry, state, keys. One "
+            "process at a time uses it."
+        ),
+    ] = Path("data")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that can be configured, checked: what `Top` has, and one attribute per section."""
+
+    data_dir: Path
+    server: ServerConfig
+    ingest: IngestConfig
+    store: Chosen
+    telemetry: LogConfig
+    aiops: AiopsConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A top-level key. Either `target` names its type, or `kind` says what plugin it chooses."""
+
+    text: str
+    target: str = ""
+    kind: str = ""
+    use: str = ""
+    """The plugin where none is chosen."""
+
+    def type(self, use: str = "") -> type[msgspec.Struct]:
+        """The type of its settings; of a plugin, those of `use`."""
+        if self.kind:
+            settings: type[msgspec.Struct] = plugins.load(self.kind, use or self.use).Config
+            return settings
+        module, _, name = self.target.partition(":")
+        found: type[msgspec.Struct] = getattr(importlib.import_module(module), name)
+        return found
+
+
+SECTIONS: Final[Mapping[str, Section]] = {
+    "server": Section(
+        "Where it listens, and what it takes in one request.",
+        "watchkeeper.api.services:ServerConfig",
+    ),
+    "ingest": Section(
+        "How much may wait at the door, and what is let in.",
+        "watchkeeper.ingest.stage:IngestConfig",
+    ),
+    "store": Section("Where state is kept.", kind="store", use="sqlite"),
+    "telemetry": Section("What it says of itself.", "watchkeeper.telemetry:LogConfig"),
+    "aiops": Section(
+        "Ingestion, models, remediation and notifications in one document.",
+        "watchkeeper.config.aiops:AiopsConfig",
+    ),
+}
+
+ALIASES: Final[Mapping[str, str]] = {"aiops.ingestion.log_level": "telemetry.level"}
+"""Settings that stand for another one where that is not given."""
+
+UNUSED: Final = ("aiops",)
+"""Sections of which this version uses nothing but what `ALIASES` names."""

@@ -1,0 +1,68 @@
+"""The installation's secret: the key of all identities, made once and never changed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from watchkeeper.errors import Permanent
+
+FILE_NAME: Final = "installation.key"
+KEY_BYTES: Final = 16
+
+
+def installation_key(data_dir: Path) -> bytes:
+    """The key of the installation in a folder; made at the first call, safe against a crash.
+
+    A series' identity is a hash under this key, so with another key everything that is stored
+    would belong to strangers. A key that is missing beside data is therefore never made anew.
+    """
+    path = data_dir / FILE_NAME
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _refuse_beside_data(data_dir, path)
+            _create(path)
+        key = path.read_bytes()
+    except OSError as error:
+        raise Permanent(
+            f"data_dir: {path}: {error.strerror}; let this user read and write {data_dir}"
+        ) from error
+    if len(key) != KEY_BYTES:
+        raise Permanent(
+            f"data_dir: {path} holds {len(key)} bytes, not {KEY_BYTES}; restore it from a backup"
+        )
+    return key
+
+
+def _refuse_beside_data(data_dir: Path, path: Path) -> None:
+    stored = [name for name in ("log", "lake") if any((data_dir / name).glob("*"))]
+    if stored:
+        raise Permanent(
+            f"data_dir: {path} is missing although {data_dir / stored[0]} is not empty; "
+            "restore the key from a backup, or start with an empty data_dir"
+        )
+
+
+def _create(path: Path) -> None:
+    """Whole or not at all, and never over one that another process has just made."""
+    new = path.with_name(f".{FILE_NAME}.{secrets.token_hex(4)}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, secrets.token_bytes(KEY_BYTES))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    try:
+        path.hardlink_to(new)
+    except FileExistsError:
+        pass  # theirs counts
+    finally:
+        new.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
