@@ -103,13 +103,13 @@ def test_values_of_every_type_are_read() -> None:
         mode="b",
         key=Secret("hidden"),
         folder=Path("/var/lib/x"),
-        names=["a", "b"],
+        names=("a", "b"),
         waits_s=(30.0, 2.0),
         by_name={"x": 1.0, "y": 2.5},
         inner=Inner(size_bytes=64 * 2**20),
         maybe=Inner(name="m"),
         pairs=[Pair(low=1.0), Pair(low=2.0, high=3.0)],
-        email=["a@b", "c@d"],
+        email=("a@b", "c@d"),
     )
 
 
