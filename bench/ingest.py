@@ -17,9 +17,10 @@ from typing import Final
 
 import numpy as np
 
-from bench import bodies, contest, fleet, ours, peers, readback
+from bench import bodies, contest, fleet, history, ours, peers, readback
 from bench.contest import Contestant
 from bench.fleet import F64, I64, STEP_MS
+from bench.history import Past
 from bench.report import Target, print_table, progress
 from bench.suite import Measured, Options, client_core, scratch
 
@@ -34,10 +35,6 @@ TARGETS: Final[dict[str, Target]] = {
 }
 SERIES_PER_BODY: Final = 2000
 NEW_ROUNDS: Final = 3
-HISTORY_STEP_MS: Final = 60_000
-"""So that the detector whose grid is a minute has as many points as samples."""
-HISTORY_CHUNK: Final = 50
-"""Samples of one series in one body of history: 50 minutes, so that no server calls any late."""
 N_READ_BACK: Final = 40
 PLAIN, T1, FK, OTLP = "ours, no detection", "ours, T1", "ours, T1 + FK", "ours, T1, OTLP"
 VICTORIA, PROMETHEUS = "victoria-metrics", "prometheus"
@@ -61,7 +58,7 @@ class Plan:
     def length_ms(self) -> int:
         """From the first sample to the last of the timed rounds."""
         timed = (self.rounds * self.steps_per_round + 1) * STEP_MS
-        return self.history * HISTORY_STEP_MS + timed
+        return self.history * history.STEP_MS + timed
 
 
 @dataclass(slots=True)
@@ -162,22 +159,15 @@ def write_history(
     walk: fleet.Walk,
     ledger: Ledger,
 ) -> None:
-    """Every series' past, many samples to a row; to all servers side by side and unpinned."""
+    """Every series' past, to all servers side by side and unpinned."""
     everyone = list(entered.values())
-    doors = [one.remote_write for one in everyone if one.label != OTLP]
     numbers, mapped_runs = introduce_otlp(plan, entered[OTLP])
-    each = min(HISTORY_CHUNK, plan.history)
-    remote_write = bodies.RemoteWrite(runs, series_per_body=each, samples_each=each)
-    mapped = bodies.RemoteWrite(mapped_runs, series_per_body=each, samples_each=each)
+    senders = [
+        (Past(runs), [one.remote_write for one in everyone if one.label != OTLP]),
+        (Past(mapped_runs, numbers), [entered[OTLP].remote_write]),
+    ]
     contest.unpin(everyone)
-    for done in range(0, plan.history, each):
-        progress(f"history: {done} of {plan.history} samples of each series")
-        times, values = walk.take(each, step_ms=HISTORY_STEP_MS)
-        ledger.note(times, values)
-        contest.send_side_by_side(doors, [remote_write.encode(times, values)])
-        contest.send_side_by_side(
-            [entered[OTLP].remote_write], [mapped.encode(times[numbers], values[numbers])]
-        )
+    history.write(walk, plan.history, senders, ledger.note)
     for contestant in everyone:
         contestant.server.settle()
     contest.pin(everyone)
@@ -192,7 +182,7 @@ def introduce_otlp(plan: Plan, contestant: Contestant) -> tuple[I64, list[bytes]
     The first value of each series is its number, so that each is recognised.
     """
     otlp = bodies.Otlp(plan.n_series, series_per_body=SERIES_PER_BODY)
-    before_ms = plan.start_ms - HISTORY_STEP_MS
+    before_ms = plan.start_ms - history.STEP_MS
     numbers = np.arange(plan.n_series, dtype=np.float64)[:, None]
     times = np.full(numbers.shape, before_ms, np.int64)
     contest.send_side_by_side([contestant.door], [otlp.encode(times, numbers, gzip=True)])

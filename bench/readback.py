@@ -37,7 +37,7 @@ def points(server: Server, labels: Mapping[str, str], start_ms: int, end_ms: int
     series = ours(server, wanted, start_ms, end_ms)
     if len(series) > 1:
         raise Different(f"{server.name}: {wanted} matches {len(series)} series")
-    return _points(series[0]["points"]) if series else _points([])
+    return columns(series[0]["points"]) if series else columns([])
 
 
 def count(server: Server, start_ms: int, end_ms: int) -> int:
@@ -105,14 +105,14 @@ def _exported(server: Server, wanted: str, start_ms: int, end_ms: int) -> Points
         row = json.loads(line)
         times_s = (time_ms / 1000 for time_ms in row["timestamps"])
         found += zip(times_s, row["values"], strict=True)
-    return _points(sorted(found))
+    return columns(sorted(found))
 
 
 def _ranged(server: Server, wanted: str, start_ms: int, end_ms: int) -> Points:
     query = f"{wanted}[{_span_ms(start_ms, end_ms)}ms]"
     asked = {"query": query, "time": _seconds(end_ms)}
     answer = json.loads(client.post_form(server.port, "/api/v1/query", asked))
-    return _points([row for one in answer["data"]["result"] for row in one["values"]])
+    return columns([row for one in answer["data"]["result"] for row in one["values"]])
 
 
 def _span_ms(start_ms: int, end_ms: int) -> int:
@@ -123,7 +123,7 @@ def _span_ms(start_ms: int, end_ms: int) -> int:
     return end_ms - start_ms + 1
 
 
-def _points(rows: list[Any]) -> Points:
+def columns(rows: list[Any]) -> Points:
     times = np.array([round(float(time_s) * 1000) for time_s, _ in rows], np.int64)
     return times, np.array([float(value) for _, value in rows], np.float64)
 

@@ -1,0 +1,93 @@
+"""What is there after a fight, and whether it is what peace would have left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench import client, fleet, readback
+from bench.fleet import F64, I64
+from bench.peers import Server
+
+MOVABLE = frozenset({"position"})
+"""Of an anomaly: where in the log it changed. The log of a killed server is cut differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Samples that should be there and are not, and samples that are there once more."""
+
+    lost: int
+    duplicated: int
+
+    def __add__(self, other: Found) -> Found:
+        return Found(self.lost + other.lost, self.duplicated + other.duplicated)
+
+
+def compare_pod(server: Server, first: int, times: I64, values: F64) -> Found:
+    """The series of one pod, (n, k) times and values as they were sent, against what is read."""
+    pod = fleet.place(first).pod
+    lost, duplicated = times.size, 0
+    for one in readback.ours(
+        server, readback.selector({"pod": pod}), int(times.min()), int(times.max())
+    ):
+        row = _row_of(one["labels"])
+        if row is None:
+            duplicated += len(one["points"])
+            continue
+        there = readback.columns(one["points"])
+        missed, extra = compare_series((times[row], values[row]), there)
+        lost += missed - len(times[row])
+        duplicated += extra
+    return Found(lost, duplicated)
+
+
+def compare_series(sent: readback.Points, there: readback.Points) -> tuple[int, int]:
+    """(samples sent that are not there with their value, samples there beyond those)."""
+    times, first = np.unique(there[0], return_index=True)
+    at = np.searchsorted(times, sent[0])
+    inside = at < len(times)
+    right = np.zeros(len(sent[0]), bool)
+    right[inside] = (times[at[inside]] == sent[0][inside]) & (
+        there[1][first[at[inside]]] == sent[1][inside]
+    )
+    n_right = int(right.sum())
+    return len(sent[0]) - n_right, len(there[0]) - n_right
+
+
+def _row_of(labels: Mapping[str, str]) -> int | None:
+    """Which series of its pod; None for a stranger."""
+    try:
+        metric = fleet.METRICS.index(labels["__name__"])
+        container = fleet.CONTAINERS.index(labels["container"])
+    except (KeyError, ValueError):
+        return None
+    return container * len(fleet.METRICS) + metric
+
+
+def anomalies(server: Server) -> dict[str, Mapping[str, Any]]:
+    """All of them by id, without what may differ."""
+    found: dict[str, Mapping[str, Any]] = {}
+    cursor: str | None = ""
+    while cursor is not None:
+        asked = {"limit": "1000", **({"cursor": cursor} if cursor else {})}
+        page = json.loads(client.get(server.port, "/api/v1/anomalies", asked))
+        for item in page["items"]:
+            found[item["id"]] = {name: item[name] for name in item.keys() - MOVABLE}
+        cursor = page["cursor"]
+    return found
+
+
+def states(data_dir: Path) -> dict[bytes, bytes]:
+    """The detectors' state of every series by identity, as the last checkpoints hold it."""
+    raise NotImplementedError
+
+
+def differences(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> int:
+    """Keys that only one of them has, or whose values differ."""
+    return sum(one.get(key) != other.get(key) for key in one.keys() | other.keys())

@@ -1,0 +1,247 @@
+"""Kills under load: every acknowledged sample is there exactly once, and every score is the same.
+
+A sender that retries as Prometheus does writes all the time, while the server is killed again and
+again: plainly, on a disk that forgets unsynced pages, in the middle of a torn write, while it
+replays its log. Afterwards all that was sent is read back, and the detectors' state and the
+anomalies are compared with those of a server that took the same bodies in peace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from bench import aftermath, bodies, client, fleet, ours, peers, readback
+from bench.aftermath import Found
+from bench.client import Door
+from bench.fleet import F64, I64
+from bench.peers import Recipe, Server
+from bench.report import Target, progress
+from bench.sender import Delivered, Shard
+from bench.suite import Measured, Options, scratch
+
+TARGETS: Final[dict[str, Target]] = {
+    "kills": (">=", 100),
+    "lost": ("<=", 0),
+    "duplicated": ("<=", 0),
+    "score_mismatches": ("<=", 0),
+}
+N_SHARDS: Final = 4
+SERIES_PER_SHARD: Final = fleet.SERIES_PER_POD * fleet.PODS_PER_SERVICE
+"""One service each: series of one role meet in one shard, so that their order is the sender's."""
+STEP_MS: Final = 60_000
+"""A sample a minute: every sample closes a cell of the grid, and the grid's detector sees days."""
+STEPS_PER_S: Final = 10.0
+TROUBLE_STEPS: Final = 12
+PLAIN, UNSYNCED_LOST, TORN, WHILE_STARTING = WAYS = (
+    "killed",
+    "killed, unsynced pages lost",
+    "killed in a torn write",
+    "killed while starting",
+)
+
+
+class Troubled:
+    """A shard's values: a walk on which now and then a gauge leaves its usual place for a while.
+
+    Bodies are made in order and kept while they may be asked for again.
+    """
+
+    def __init__(self, shard: int, *, seed: int, start_ms: int) -> None:
+        self.first = shard * SERIES_PER_SHARD
+        self._seed = (seed, shard)
+        self._walk = fleet.Walk(SERIES_PER_SHARD, seed=seed, start_ms=start_ms, first=self.first)
+        self._gauges = np.array(
+            [not fleet.is_counter(self.first + row) for row in range(SERIES_PER_SHARD)]
+        )
+        self._encoder = bodies.RemoteWrite(
+            bodies.label_runs(range(self.first, self.first + SERIES_PER_SHARD)),
+            series_per_body=SERIES_PER_SHARD,
+        )
+        self.times: list[I64] = []
+        self.values: list[F64] = []
+        self._bodies: list[bytes] = []
+
+    def body(self, index: int) -> bytes:
+        while len(self._bodies) <= index:
+            times, values = self._walk.take(1, step_ms=STEP_MS)
+            period = len(self._bodies) // TROUBLE_STEPS
+            struck = np.random.default_rng((*self._seed, period)).random(len(values)) < 0.002
+            values[struck & self._gauges] *= 20
+            self.times.append(times)
+            self.values.append(values)
+            self._bodies.append(self._encoder.encode(times, values)[0])
+        return self._bodies[index]
+
+    def sent(self, n_bodies: int) -> tuple[I64, F64]:
+        """All times and values of the first bodies, (n series, n bodies)."""
+        return (
+            np.concatenate(self.times[:n_bodies], axis=1),
+            np.concatenate(self.values[:n_bodies], axis=1),
+        )
+
+
+@dataclass(slots=True)
+class Campaign:
+    """A server that dies often, and whoever keeps sending to it."""
+
+    folder: Path
+    recipe: Recipe
+    chance: random.Random
+    n_kills: int
+    deaths: dict[str, int] = field(default_factory=dict)
+    over: bool = False
+
+    def kill_again_and_again(self) -> Server:
+        """Life after life; then the server that lives. To be called beside the event loop."""
+        for number in range(self.n_kills):
+            way = self.chance.choices(WAYS, (40, 25, 20, 15))[0]
+            self._live_and_die(way)
+            self.deaths[way] = self.deaths.get(way, 0) + 1
+            if number % 10 == 9:
+                progress(f"{number + 1} of {self.n_kills} kills")
+        return self._start().wait_ready()
+
+    def _live_and_die(self, way: str) -> None:
+        if way == PLAIN:
+            server = self._start().wait_ready()
+            time.sleep(self.chance.uniform(0.02, 1.2))
+        elif way == WHILE_STARTING:
+            server = self._start()
+            time.sleep(self.chance.uniform(0, 2))
+        elif way == UNSYNCED_LOST:
+            server = self._start(torn_after=0).wait_ready()
+            time.sleep(self.chance.uniform(0.02, 1.2))
+        else:
+            server = self._start(torn_after=self.chance.randint(2, 60))
+            client.wait_until(lambda: not server.running, timeout_s=20, every_s=0.01)
+        server.kill()
+
+    def _start(self, *, torn_after: int | None = None) -> Server:
+        """On the disk as it is; or on a frail one, which tears at a write if not 0."""
+        recipe = self.recipe
+        if torn_after is not None:
+            command = ["bench.frail" if part == "watchkeeper" else part for part in recipe.command]
+            root = str(Path(__file__).parents[1])
+            environment = {"BENCH_TORN_AFTER": str(torn_after), "PYTHONPATH": root}
+            recipe = replace(recipe, command=command, environment=environment)
+        return Server(recipe, self.folder, core=None)
+
+
+def run(options: Options) -> Measured:
+    return rehearse(options.seed, n_kills=5 if options.quick else 110)
+
+
+def rehearse(seed: int, *, n_kills: int) -> Measured:
+    """The whole: fight, peace, and the comparison."""
+    start_ms = (int(time.time()) - 30 * 86_400) * 1000
+    shards = [Troubled(number, seed=seed, start_ms=start_ms) for number in range(N_SHARDS)]
+    with scratch("durability") as folder:
+        recipe = peers.watchkeeper(folder / "killed", ours.T1_AND_FK)
+        campaign = Campaign(folder / "killed", recipe, random.Random(seed), n_kills)
+        progress(f"{n_kills} kills while {N_SHARDS} shards send")
+        delivered = asyncio.run(fight(campaign, shards))
+        killed = Aftermath.of(campaign.recipe, folder / "killed", shards, delivered)
+        progress("the same bodies in peace")
+        recipe = peers.watchkeeper(folder / "peace", ours.T1_AND_FK)
+        make_peace(recipe, folder, shards, delivered)
+        peace = Aftermath.of(recipe, folder / "peace", shards, delivered)
+    return figures(campaign, delivered, killed, peace), notes(campaign, delivered)
+
+
+async def fight(campaign: Campaign, shards: list[Troubled]) -> list[Delivered]:
+    """Send while the server is killed; once it lives for good, see every body through."""
+    delivered = [Delivered() for _ in shards]
+    door = door_of(campaign.recipe)
+    async with asyncio.TaskGroup() as group:
+        for shard, account in zip(shards, delivered, strict=True):
+            sender = Shard(door, shard.body, account)
+            group.create_task(sender.send(lambda index: not campaign.over, per_second=STEPS_PER_S))
+        server = await asyncio.to_thread(campaign.kill_again_and_again)
+        campaign.over = True
+    await asyncio.to_thread(server.stop)
+    return delivered
+
+
+def make_peace(
+    recipe: Recipe, folder: Path, shards: list[Troubled], delivered: list[Delivered]
+) -> None:
+    """A server of the same installation takes the same bodies, and nobody disturbs it."""
+    data = folder / "peace" / "data"
+    data.mkdir()
+    shutil.copy(folder / "killed" / "data" / "installation.key", data)
+
+    async def send(door: Door) -> None:
+        async with asyncio.TaskGroup() as group:
+            for shard, account in zip(shards, delivered, strict=True):
+                n_bodies = account.acknowledged + account.dropped
+                sender = Shard(door, shard.body, Delivered())
+                group.create_task(sender.send(n_bodies.__gt__, per_second=None))
+
+    with Server(recipe, folder / "peace", core=None) as server:
+        server.wait_ready()
+        asyncio.run(send(door_of(recipe)))
+
+
+def door_of(recipe: Recipe) -> Door:
+    return Door(recipe.port, bodies.REMOTE_WRITE_PATH, bodies.REMOTE_WRITE_HEADERS)
+
+
+@dataclass(slots=True)
+class Aftermath:
+    """What a server's folder holds after a graceful end."""
+
+    samples: Found
+    anomalies: Mapping[str, Any]
+    states: Mapping[bytes, bytes]
+
+    @classmethod
+    def of(
+        cls, recipe: Recipe, folder: Path, shards: list[Troubled], delivered: list[Delivered]
+    ) -> Self:
+        states = aftermath.states(folder / "data")
+        found = Found(0, 0)
+        with Server(recipe, folder, core=None) as server:
+            server.wait_ready()
+            for shard, account in zip(shards, delivered, strict=True):
+                times, values = shard.sent(account.acknowledged + account.dropped)
+                for row in range(0, SERIES_PER_SHARD, fleet.SERIES_PER_POD):
+                    rows = slice(row, row + fleet.SERIES_PER_POD)
+                    found += aftermath.compare_pod(
+                        server, shard.first + row, times[rows], values[rows]
+                    )
+            return cls(found, aftermath.anomalies(server), states)
+
+
+def figures(
+    campaign: Campaign, delivered: list[Delivered], killed: Aftermath, peace: Aftermath
+) -> dict[str, float]:
+    if peace.samples != Found(0, 0) or any(one.dropped for one in delivered):
+        raise readback.Different(
+            f"even in peace {peace.samples}; refused: {[one.refusal for one in delivered]}"
+        )
+    return {
+        "kills": sum(campaign.deaths.values()),
+        "lost": killed.samples.lost,
+        "duplicated": killed.samples.duplicated,
+        "score_mismatches": aftermath.differences(killed.states, peace.states)
+        + aftermath.differences(killed.anomalies, peace.anomalies),
+        "bodies_acknowledged": sum(one.acknowledged for one in delivered),
+        "bodies_sent_again": sum(one.retries for one in delivered),
+        "states_compared": len(peace.states),
+        "anomalies_compared": len(peace.anomalies),
+    }
+
+
+def notes(campaign: Campaign, delivered: list[Delivered]) -> list[str]:
+    n_samples = SERIES_PER_SHARD * sum(one.acknowledged for one in delivered)
+    ways = ", ".join(f"{n} {way}" for way, n in sorted(campaign.deaths.items()))
+    return [f"{n_samples} samples acknowledged; deaths: {ways}."]

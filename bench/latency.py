@@ -1,0 +1,209 @@
+"""From a POST to an anomaly that a query shows, and of the write itself, at 200,000 samples/s.
+
+Bodies leave at their time whether or not earlier ones were answered, and every latency counts from
+the time at which its body was due: a server that stalls is charged for all who had to wait. Now and
+then a series leaves its usual place; a reader asks for the newest anomalies all the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from bench import bodies, client, fleet, history, ours, peers
+from bench.client import N_CONNECTIONS, Connection, Door
+from bench.fleet import STEP_MS
+from bench.history import Past
+from bench.peers import Server
+from bench.report import Target, progress
+from bench.suite import Measured, Options, client_core, scratch
+
+TARGETS: Final[dict[str, Target]] = {
+    "anomaly_p99_ms": ("<=", 1000),
+    "write_p99_ms": ("<=", 100),
+}
+SAMPLES_PER_S: Final = 200_000
+SERIES_PER_BODY: Final = 2000
+STRUCK_PER_STEP: Final = 5
+STRENGTH: Final = 50.0
+"""Times its own size: what is measured is the way, not whether a detector sees it."""
+LOOK_EVERY_S: Final = 0.02
+GIVE_UP_S: Final = 15.0
+
+Struck = tuple[str, str, str, int]
+"""Pod, container, metric and time in ms of a sample that is out of place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    n_series: int
+    history: int
+    seconds: int
+    seed: int
+
+    @property
+    def n_steps(self) -> int:
+        return self.seconds * SAMPLES_PER_S // self.n_series
+
+    @property
+    def length_ms(self) -> int:
+        return self.history * history.STEP_MS + (self.n_steps + 2) * STEP_MS
+
+
+@dataclass(slots=True)
+class Load:
+    """Bodies in the order in which they are due, and which of them carry something strange."""
+
+    bodies: list[bytes] = field(default_factory=list)
+    struck: dict[int, list[Struck]] = field(default_factory=dict)
+    per_step: int = 0
+
+
+@dataclass(slots=True)
+class Watch:
+    """When strange samples were due, and when they could first be read as anomalies."""
+
+    due: dict[Struck, float] = field(default_factory=dict)
+    seen: dict[Struck, float] = field(default_factory=dict)
+    write_s: list[float] = field(default_factory=list)
+    over: bool = False
+
+    def anomaly_s(self) -> list[float]:
+        """Of every strange sample; infinite if it never became an anomaly."""
+        return [self.seen.get(one, math.inf) - due for one, due in self.due.items()]
+
+
+def run(options: Options) -> Measured:
+    plan = (
+        Plan(20_000, 300, 5, options.seed)
+        if options.quick
+        else Plan(100_000, 1500, 40, options.seed)
+    )
+    start_ms = int(time.time()) * 1000 - plan.length_ms
+    with scratch("latency") as folder, client_core():
+        recipe = peers.watchkeeper(folder, ours.T1_AND_FK)
+        # On all cores: here the server shares them with its own reader, as it would at work.
+        with Server(recipe, folder, core=None) as server:
+            walk = fleet.Walk(plan.n_series, seed=plan.seed, start_ms=start_ms)
+            load = prepare(plan, walk, server.wait_ready())
+            watch = asyncio.run(play(load, server))
+    return figures(watch), notes(plan, watch)
+
+
+def prepare(plan: Plan, walk: fleet.Walk, server: Server) -> Load:
+    runs = bodies.label_runs(range(plan.n_series))
+    door = server.door(bodies.REMOTE_WRITE_PATH, bodies.REMOTE_WRITE_HEADERS)
+    history.write(walk, plan.history, [(Past(runs), [door])], lambda times, values: None)
+    progress("bodies")
+    encoder = bodies.RemoteWrite(runs, series_per_body=SERIES_PER_BODY)
+    load = Load(per_step=-(-plan.n_series // SERIES_PER_BODY))
+    gauges = [number for number in range(plan.n_series) if not fleet.is_counter(number)]
+    n_struck = STRUCK_PER_STEP * plan.n_steps
+    chosen = np.random.default_rng(plan.seed).choice(gauges, n_struck, replace=False)
+    for step in range(plan.n_steps):
+        times, values = walk.take(1)
+        for number in chosen[step * STRUCK_PER_STEP : (step + 1) * STRUCK_PER_STEP].tolist():
+            values[number] = STRENGTH * (abs(values[number]) + 1)
+            at = fleet.place(number)
+            body = len(load.bodies) + number // SERIES_PER_BODY
+            struck = (at.pod, at.container, at.metric, int(times[number, 0]))
+            load.struck.setdefault(body, []).append(struck)
+        load.bodies += encoder.encode(times, values)
+    server.settle()
+    return load
+
+
+async def play(load: Load, server: Server) -> Watch:
+    """Send everything at its time while a reader looks; then wait for the last anomalies."""
+    door = server.door(bodies.REMOTE_WRITE_PATH, bodies.REMOTE_WRITE_HEADERS)
+    watch = Watch()
+    reader = threading.Thread(target=look, args=(server, watch))
+    reader.start()
+    try:
+        began = time.perf_counter() + 0.2
+        async with asyncio.TaskGroup() as group:
+            for lane in range(N_CONNECTIONS):
+                group.create_task(send_lane(load, lane, door, watch, began))
+        await asyncio.to_thread(
+            client.wait_until, lambda: len(watch.seen) == len(watch.due), timeout_s=GIVE_UP_S
+        )
+    finally:
+        watch.over = True
+        reader.join()
+    return watch
+
+
+async def send_lane(load: Load, lane: int, door: Door, watch: Watch, began: float) -> None:
+    """Every body whose place in its step belongs to this connection, when it is due."""
+    connection = Connection(door.port)
+    try:
+        for index, body in enumerate(load.bodies):
+            if index % load.per_step % N_CONNECTIONS != lane:
+                continue
+            due = began + index * SERIES_PER_BODY / SAMPLES_PER_S
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            watch.due.update(dict.fromkeys(load.struck.get(index, ()), due))
+            status, text = await connection.post(door.request(body))
+            if status >= 300:
+                raise client.Refused(status, text)
+            watch.write_s.append(time.perf_counter() - due)
+    finally:
+        await connection.close()
+
+
+def look(server: Server, watch: Watch) -> None:
+    """Ask for the newest anomalies again and again, and note when each was first there."""
+    while not watch.over:
+        answer = json.loads(client.get(server.port, "/api/v1/anomalies", {"limit": "200"}))
+        now = time.perf_counter()
+        for item in answer["items"]:
+            key = struck_of(item)
+            if key is not None and key in watch.due:
+                watch.seen.setdefault(key, now)
+        time.sleep(LOOK_EVERY_S)
+
+
+def struck_of(item: Mapping[str, Any]) -> Struck | None:
+    """The sample with which an anomaly of the sample tier began."""
+    labels = item["labels"]
+    try:
+        place = (labels["pod"], labels["container"], labels["__name__"])
+    except KeyError:
+        return None
+    started_ms = np.datetime64(item["started_at"].rstrip("Z"), "ms").astype(np.int64)
+    return (*place, int(started_ms))
+
+
+def percentile(values: Sequence[float], q: float) -> float:
+    """The value that a share `q` does not exceed: an observed one, so infinity stays infinity."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(q * len(ordered)) - 1)] if ordered else math.nan
+
+
+def figures(watch: Watch) -> dict[str, float]:
+    anomaly_s = watch.anomaly_s()
+    return {
+        "anomaly_p99_ms": 1000 * percentile(anomaly_s, 0.99),
+        "write_p99_ms": 1000 * percentile(watch.write_s, 0.99),
+        "anomaly_p50_ms": 1000 * percentile(anomaly_s, 0.5),
+        "write_p50_ms": 1000 * percentile(watch.write_s, 0.5),
+        "write_max_ms": 1000 * max(watch.write_s, default=math.nan),
+        "anomalies_found": sum(math.isfinite(one) for one in anomaly_s),
+        "anomalies_planted": len(anomaly_s),
+    }
+
+
+def notes(plan: Plan, watch: Watch) -> list[str]:
+    return [
+        f"{plan.n_series} series, {SAMPLES_PER_S} samples/s for {plan.seconds} s in "
+        f"{len(watch.write_s)} bodies, sent when due; T1 and FK; a reader every "
+        f"{1000 * LOOK_EVERY_S:g} ms. An anomaly that never showed counts as infinitely late."
+    ]

@@ -1,0 +1,52 @@
+"""A running server, as its operator starts it: a process of its own, stopped by its pid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from bench import client, peers
+from bench.peers import Server
+
+
+class Start(Protocol):
+    """Starts a server with some settings; the one of the same name again takes its folder over."""
+
+    def __call__(
+        self, settings: Mapping[str, object] | None = None, *, name: str = "watchkeeper"
+    ) -> Server: ...
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    with ExitStack() as stack:
+
+        def started(
+            settings: Mapping[str, object] | None = None, *, name: str = "watchkeeper"
+        ) -> Server:
+            folder = tmp_path / name
+            recipe = peers.watchkeeper(folder, settings, name=name)
+            server = stack.enter_context(Server(recipe, folder, core=None))
+            return server.wait_ready()
+
+        yield started
+
+
+@pytest.fixture
+def server(start: Start) -> Server:
+    """One server with everything at its default."""
+    return start()
+
+
+def query(server: Server, selector: str, **more: str) -> list[dict[str, Any]]:
+    """Series of the query API, of the last hour unless `start` says otherwise."""
+    answer = json.loads(
+        client.get(server.port, "/api/v1/metrics/query", {"query": selector, **more})
+    )
+    series: list[dict[str, Any]] = answer["series"]
+    return series

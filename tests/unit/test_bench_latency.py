@@ -1,0 +1,48 @@
+"""How the latency suite counts."""
+
+from __future__ import annotations
+
+import math
+
+from bench import fleet
+from bench.latency import Plan, Watch, figures, percentile, struck_of
+
+
+def test_a_percentile_is_an_observed_value() -> None:
+    values = [float(n) for n in range(1, 101)]
+
+    assert percentile(values, 0.99) == 99
+    assert percentile(values, 0.5) == 50
+    assert percentile([7.0], 0.99) == 7
+
+
+def test_the_percentile_of_nothing_is_no_number() -> None:
+    assert math.isnan(percentile([], 0.99))
+
+
+def test_an_anomaly_that_never_showed_is_infinitely_late() -> None:
+    struck = [("pod", "container", "metric", time_ms) for time_ms in range(10)]
+    watch = Watch(due=dict.fromkeys(struck, 1.0), seen=dict.fromkeys(struck[:9], 1.5))
+
+    told = figures(watch)
+
+    assert told["anomaly_p50_ms"] == 500
+    assert told["anomaly_p99_ms"] == math.inf
+    assert (told["anomalies_found"], told["anomalies_planted"]) == (9, 10)
+
+
+def test_an_anomaly_is_known_by_its_series_and_start() -> None:
+    at = fleet.place(4711)
+    item = {"labels": fleet.labels(4711), "started_at": "2026-01-05T10:00:00.123Z"}
+
+    assert struck_of(item) == (at.pod, at.container, at.metric, 1_767_607_200_123)
+
+
+def test_an_anomaly_of_a_stranger_is_passed_over() -> None:
+    assert struck_of({"labels": {"__name__": "up"}, "started_at": "2026-01-05T10:00:00Z"}) is None
+
+
+def test_a_plan_sends_two_hundred_thousand_samples_a_second() -> None:
+    plan = Plan(n_series=100_000, history=1500, seconds=40, seed=1)
+
+    assert plan.n_steps * plan.n_series == 40 * 200_000
