@@ -41,6 +41,7 @@ STEP_MS: Final = 60_000
 """A sample a minute: every sample closes a cell of the grid, and the grid's detector sees days."""
 STEPS_PER_S: Final = 10.0
 TROUBLE_STEPS: Final = 12
+STRUCK_SHARE: Final = 0.004
 PLAIN, UNSYNCED_LOST, TORN, WHILE_STARTING = WAYS = (
     "killed",
     "killed, unsynced pages lost",
@@ -74,7 +75,7 @@ class Troubled:
         while len(self._bodies) <= index:
             times, values = self._walk.take(1, step_ms=STEP_MS)
             period = len(self._bodies) // TROUBLE_STEPS
-            struck = np.random.default_rng((*self._seed, period)).random(len(values)) < 0.002
+            struck = np.random.default_rng((*self._seed, period)).random(len(values)) < STRUCK_SHARE
             values[struck & self._gauges] *= 20
             self.times.append(times)
             self.values.append(values)

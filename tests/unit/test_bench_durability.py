@@ -63,7 +63,7 @@ def test_now_and_then_a_gauge_of_a_shard_leaves_its_place() -> None:
     shard, calm = Troubled(0, seed=1, start_ms=START_MS), fleet.Walk(
         SERIES_PER_SHARD, seed=1, start_ms=START_MS
     )  # fmt: skip
-    n_steps = 4 * TROUBLE_STEPS
+    n_steps = 8 * TROUBLE_STEPS
     shard.body(n_steps - 1)
 
     _, values = shard.sent(n_steps)
