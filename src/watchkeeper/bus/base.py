@@ -37,11 +37,35 @@ class Checkpoint:
     state: bytes
 
 
-class Bus(Protocol):
-    """At least once delivery, in order of position; exactly once effect is the consumer's, who skips
-    what lies at or below its checkpoint.
+class Ownership(Protocol):
+    """Who works on a partition, and how far they have come."""
 
-    Closing is safe twice and without use. Every buffer is bounded.
+    async def lease(self, topic: str, group: str, partition: int, ttl_s: float) -> int | None:
+        """Own a partition for `ttl_s`, or renew; the fencing token, or None while another owns it.
+
+        Tokens of a partition only grow. The owner is this bus object, not its caller.
+        """
+        ...
+
+    async def checkpoint(
+        self, topic: str, group: str, partition: int, fence: int, checkpoint: Checkpoint
+    ) -> None:
+        """Keep it durably, whole or not at all. Raises Permanent when `fence` is not the newest."""
+        ...
+
+    async def restore(self, topic: str, group: str) -> Mapping[int, Checkpoint]:
+        """The newest checkpoint of every partition that has one."""
+        ...
+
+
+class Bus(Ownership, Protocol):
+    """At least once delivery, in order of position; exactly once effect is the consumer's, who
+    skips what lies at or below its checkpoint.
+
+    A record of SAMPLES gets the next position. A record of another topic is an event that brings
+    its own (`Event.sequence`); one at or below the newest was published before, and passed over.
+
+    Every buffer is bounded.
     """
 
     async def publish(self, topic: str, records: Sequence[Any]) -> int:
@@ -67,19 +91,6 @@ class Bus(Protocol):
         """
         ...
 
-    async def lease(self, topic: str, group: str, partition: int, ttl_s: float) -> int | None:
-        """Own a partition for `ttl_s`, or renew; the fencing token, or None while another owns it.
-
-        Tokens of a partition only grow.
-        """
-        ...
-
-    async def checkpoint(
-        self, topic: str, group: str, partition: int, fence: int, checkpoint: Checkpoint
-    ) -> None:
-        """Keep it durably, whole or not at all. Raises Permanent when `fence` is not the newest."""
-        ...
-
-    async def restore(self, topic: str, group: str) -> Mapping[int, Checkpoint]:
-        """The newest checkpoint of every partition that has one."""
+    async def close(self) -> None:
+        """Safe twice and without use. Whoever waits is let go with nothing."""
         ...

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from watchkeeper.model.event import Event as Event  # saved changes are what a store announces
 from watchkeeper.model.series import TenantId
 
 R = TypeVar("R")
@@ -32,14 +33,6 @@ class Page(Generic[R]):
     items: Sequence[R]
     cursor: str | None
     """None on the last page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A saved change, to be published once it is durable. `sequence` only grows."""
-
-    sequence: int
-    record: Any
 
 
 class Store(Protocol):
