@@ -24,7 +24,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "yaml": ("config/*",),
     "numba": ("compiled/*", "*_kernel.py"),
     "llvmlite": ("compiled/*",),
-    "cramjam": ("compiled/*", "ingest/receivers/*", "lake/*", "bus/redis*.py"),
+    "cramjam": ("compiled/*", "ingest/receivers/*", "lake/*", "bus/redis*.py", "sdk/*"),
     "google": ("ingest/receivers/*", "api/doors.py"),
     "opentelemetry": ("ingest/receivers/*", "api/doors.py"),
     "promql_parser": ("lake/selector.py", "api/*"),

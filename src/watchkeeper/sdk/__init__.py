@@ -1,0 +1,37 @@
+"""Talk to Watchkeeper from Python: `Client` and `AsyncClient`."""
+
+from __future__ import annotations
+
+from watchkeeper.sdk.answers import (
+    Anomaly,
+    AnomalyPage,
+    Change,
+    Check,
+    Expected,
+    Health,
+    QueriedSeries,
+    Rejected,
+    Written,
+)
+from watchkeeper.sdk.async_client import AsyncClient
+from watchkeeper.sdk.client import Client
+from watchkeeper.sdk.retry import Retry
+from watchkeeper.sdk.series import Sample, TimeSeries, series_of
+
+__all__ = [
+    "Anomaly",
+    "AnomalyPage",
+    "AsyncClient",
+    "Change",
+    "Check",
+    "Client",
+    "Expected",
+    "Health",
+    "QueriedSeries",
+    "Rejected",
+    "Retry",
+    "Sample",
+    "TimeSeries",
+    "Written",
+    "series_of",
+]

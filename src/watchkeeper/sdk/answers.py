@@ -1,0 +1,100 @@
+"""What a server answers, as types. Fields that a newer server adds are passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """The band that a value was expected in; None is an open end."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+class Anomaly(msgspec.Struct, frozen=True):
+    """One series, outside what was expected of it, from one time to another."""
+
+    id: str
+    tenant: str
+    series: str
+    metric: str
+    labels: Mapping[str, str]
+    detector: str
+    severity: str
+    status: str
+    started_at: datetime
+    peak_at: datetime
+    value: float | None
+    expected: Expected
+    p_value: float
+    ended_at: datetime | None = None
+    service: str = ""
+    environment: str = ""
+    node: str = ""
+    owner: str = ""
+    evidence: Mapping[str, float | None] = {}
+    position: int = 0
+
+
+class AnomalyPage(msgspec.Struct, frozen=True):
+    items: tuple[Anomaly, ...]
+    cursor: str | None = None
+
+
+class Change(msgspec.Struct, frozen=True):
+    """An event of the stream. Without an anomaly it is a reset: changes were missed, list anew."""
+
+    anomaly: Anomaly | None
+    position: str | None = None
+
+
+class QueriedSeries(msgspec.Struct, frozen=True):
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+    """(seconds since the epoch, value)"""
+
+
+class Check(msgspec.Struct, frozen=True):
+    ok: bool
+    detail: str = ""
+
+
+class Health(msgspec.Struct, frozen=True):
+    status: str
+    checks: Mapping[str, Check] = {}
+    time_ns: int = 0
+
+    @property
+    def is_well(self) -> bool:
+        return self.status == "ok"
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """Samples that were not accepted, and why, with the remedy if there is one."""
+
+    reason: str
+    count: int
+    detail: str = ""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What became of samples that were sent."""
+
+    accepted: int
+    rejected: tuple[Rejected, ...] = ()
+
+    @property
+    def n_rejected(self) -> int:
+        return sum(one.count for one in self.rejected)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """application/problem+json"""
+
+    title: str = ""
+    detail: str = ""
+    status: int = 0

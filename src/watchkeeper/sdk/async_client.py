@@ -1,0 +1,178 @@
+"""The same client for asyncio: every promise of `client.py`, awaited."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from watchkeeper.errors import Retryable
+from watchkeeper.sdk import calls
+from watchkeeper.sdk.answers import Anomaly, AnomalyPage, Change, Health, QueriedSeries, Written
+from watchkeeper.sdk.calls import Call, Time
+from watchkeeper.sdk.client import ENDED, STREAM, STREAM_TIMEOUT, TENANT_HEADER
+from watchkeeper.sdk.events import EventLines
+from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
+from watchkeeper.sdk.series import Sample, TimeSeries, series_of
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """For one event loop. Close it, or use it in an `async with`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        tenant: str | None = None,
+        timeout_s: float = 30.0,
+        retry: Retry | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._retry = retry or Retry()
+        self._sleep = sleep
+        self._http = httpx.AsyncClient(
+            base_url=self.url,
+            headers={TENANT_HEADER: tenant} if tenant else None,
+            timeout=timeout_s,
+            transport=transport,
+        )
+
+    async def write(self, series: Sequence[TimeSeries]) -> Written:
+        """Send columns of samples; durable when it returns."""
+        return await self.call(calls.write(series))
+
+    async def send(self, samples: Iterable[Sample]) -> Written:
+        """Send single samples; durable when it returns."""
+        return await self.write(series_of(samples))
+
+    async def write_json(self, body: bytes) -> Written:
+        """Send `{"metrics": [...]}` as it is."""
+        return await self.call(calls.write_json(body))
+
+    async def query(
+        self,
+        selector: str,
+        *,
+        start: Time | None = None,
+        end: Time | None = None,
+        step: str | None = None,
+        **fold: str | None,
+    ) -> tuple[QueriedSeries, ...]:
+        """Samples of the selected series; `fold` takes over_time, across, by and limit."""
+        asked = calls.query(selector, start=start, end=end, step=step, **fold)
+        return await self.call(asked)
+
+    async def anomalies(
+        self, *, limit: int | None = None, **chosen: str | Time | None
+    ) -> AsyncIterator[Anomaly]:
+        """Newest first, page after page; `chosen` takes status, service, detector, since, until."""
+        left = limit
+        cursor: str | None = None
+        while left is None or left > 0:
+            page = await self.anomaly_page(
+                limit=1000 if left is None else min(1000, left), cursor=cursor, **chosen
+            )
+            for item in page.items:
+                yield item
+            cursor = page.cursor
+            if cursor is None:
+                return
+            left = None if left is None else left - len(page.items)
+
+    async def anomaly_page(
+        self, *, limit: int = 100, cursor: str | None = None, **chosen: str | Time | None
+    ) -> AnomalyPage:
+        return await self.call(calls.anomalies(limit=str(limit), cursor=cursor, **chosen))
+
+    async def anomaly(self, identity: str) -> Anomaly:
+        return await self.call(calls.anomaly(identity))
+
+    async def health(self) -> Health:
+        """Asked once: whoever asks for health wants to know it as it is."""
+        return await self.call(calls.health(), retry=Retry(attempts=1))
+
+    async def follow(self, after: str | None = None) -> AsyncIterator[Change]:
+        """Every change of an anomaly from now on, or behind a position, for ever.
+
+        A broken connection is taken up again where it broke, or with a reset where no event had
+        come yet; after `attempts` failures in a row the last one is raised.
+        """
+        lines = EventLines(after)
+        failures = 0
+        while True:
+            cause: httpx.TransportError = ENDED
+            try:
+                async for change in self._events(lines):
+                    failures = 0
+                    yield change
+            except httpx.TransportError as error:
+                cause = error
+            except Retryable as refused:
+                cause = httpx.ReadError(str(refused))
+            failures += 1
+            wait_s = self._retry.wait_s(failures, cause)
+            if wait_s is None:
+                raise unreachable(self.url, cause)
+            await self._sleep(wait_s)
+            if lines.last_id is None:  # nothing says what was missed meanwhile
+                yield Change(None)
+
+    async def call(self, call: Call[T], *, retry: Retry | None = None) -> T:
+        """Send a request until it is answered for good."""
+        policy = retry or self._retry
+        attempt = 0
+        while True:
+            attempt += 1
+            result = settled(call, policy, attempt, await self._try(call), url=self.url)
+            if isinstance(result, httpx.Response):
+                return call.read(result)
+            await self._sleep(result)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _try(self, call: Call[T]) -> Outcome:
+        try:
+            return await self._http.request(
+                call.method,
+                call.path,
+                params=dict(call.params),
+                content=call.content,
+                headers=dict(call.headers),
+            )
+        except httpx.TransportError as error:
+            return error
+
+    async def _events(self, lines: EventLines) -> AsyncIterator[Change]:
+        headers = {"accept": "text/event-stream"}
+        if lines.last_id is not None:
+            headers["last-event-id"] = lines.last_id
+        lines.cut()
+        async with self._http.stream(
+            "GET", STREAM, headers=headers, timeout=STREAM_TIMEOUT
+        ) as response:
+            if not response.is_success:
+                await response.aread()
+                raise calls.refusal(response)
+            async for line in response.aiter_lines():
+                change = lines.feed(line)
+                if change is not None:
+                    yield change

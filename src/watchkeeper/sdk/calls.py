@@ -1,0 +1,187 @@
+"""Requests and how their answers are read, without doing any I/O: both clients share this."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Generic, TypeVar
+
+import httpx
+import msgspec
+
+from watchkeeper.errors import BadInput, Permanent, Retryable, TooLarge
+from watchkeeper.sdk import remote_write
+from watchkeeper.sdk.answers import (
+    Anomaly,
+    AnomalyPage,
+    Health,
+    Problem,
+    QueriedSeries,
+    Rejected,
+    Written,
+)
+from watchkeeper.sdk.series import TimeSeries, count
+
+T = TypeVar("T")
+Time = str | float | datetime
+Parameters = Mapping[str, str]
+
+AGAIN: Final = frozenset({429, 502, 503, 504})
+"""Answers after which the same request may be sent again."""
+
+_SENTENCE: Final = re.compile(r"(\d+) samples accepted; not accepted: (.*)", re.DOTALL)
+_REJECT: Final = re.compile(r"(\d+) samples: (\w+)(?: \(((?:[^()]|\([^()]*\))*)\))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A request, and what to make of a successful answer."""
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], T]
+    params: Parameters = field(default_factory=dict)
+    content: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    also: frozenset[int] = frozenset()
+    """Statuses besides 2xx that `read` understands."""
+
+
+class _AnsweredSeries(msgspec.Struct):
+    labels: Mapping[str, str]
+    points: list[tuple[float, float | str]]
+    """What JSON cannot say is text: NaN, +Inf, -Inf."""
+
+
+class _Answered(msgspec.Struct):
+    series: list[_AnsweredSeries]
+
+
+def write(series: Sequence[TimeSeries]) -> Call[Written]:
+    """Samples by remote write. What a part of them met is told, not raised."""
+    total = count(series)
+
+    def read(response: httpx.Response) -> Written:
+        if response.is_success:
+            return Written(total)
+        match = _SENTENCE.fullmatch(response.text)
+        if match is None:
+            raise refusal(response)
+        rejected = tuple(
+            Rejected(reason, int(number), detail)
+            for number, reason, detail in _REJECT.findall(match[2])
+        )
+        return Written(int(match[1]), rejected)
+
+    return Call(
+        "POST",
+        "/api/v1/write",
+        read,
+        content=remote_write.encode(series),
+        headers=remote_write.HEADERS,
+        also=frozenset({400}),
+    )
+
+
+def write_json(body: bytes) -> Call[Written]:
+    """Samples as `{"metrics": [{name, labels, value, timestamp, type}]}`."""
+
+    def read(response: httpx.Response) -> Written:
+        try:
+            return msgspec.json.decode(response.content, type=Written)
+        except msgspec.DecodeError:
+            raise refusal(response) from None
+
+    return Call(
+        "POST",
+        "/api/v1/metrics/write",
+        read,
+        content=body,
+        headers={"content-type": "application/json"},
+        also=frozenset({400}),
+    )
+
+
+def query(selector: str, **asked: str | Time | None) -> Call[tuple[QueriedSeries, ...]]:
+    """Samples of the selected series; `asked` are the route's parameters."""
+    params = {name: _text(value) for name, value in asked.items() if value is not None}
+
+    def read(response: httpx.Response) -> tuple[QueriedSeries, ...]:
+        return tuple(
+            QueriedSeries(one.labels, tuple((time_s, float(value)) for time_s, value in one.points))
+            for one in _decoded(response, _Answered).series
+        )
+
+    return Call("GET", "/api/v1/metrics/query", read, {"query": selector, **params})
+
+
+def anomalies(**asked: str | Time | None) -> Call[AnomalyPage]:
+    """A page of anomalies, newest first."""
+    params = {name: _text(value) for name, value in asked.items() if value is not None}
+    return Call("GET", "/api/v1/anomalies", lambda r: _decoded(r, AnomalyPage), params)
+
+
+def anomaly(identity: str) -> Call[Anomaly]:
+    return Call("GET", f"/api/v1/anomalies/{identity}", lambda r: _decoded(r, Anomaly))
+
+
+def health() -> Call[Health]:
+    """Also when it is not well: then the answer says what is wrong."""
+    also = frozenset({503})
+    return Call("GET", "/health", lambda r: _decoded(r, Health), also=also)
+
+
+def refusal(response: httpx.Response) -> BadInput | Retryable | Permanent:
+    """An unsuccessful answer as our error, with the server's own words."""
+    status = response.status_code
+    said = _said(response) or f"the server answered {status}"
+    if status in AGAIN:
+        return Retryable(said, after_s=retry_after_s(response) or 1.0)
+    if status == 413:
+        return TooLarge(said)
+    if 400 <= status < 500 and status not in (404, 409):
+        return BadInput(said, status=status)
+    if status == 404 and not _is_problem(response):
+        return Permanent(f"{response.url}: there is no Watchkeeper (404); check --url")
+    return Permanent(said)
+
+
+def retry_after_s(response: httpx.Response) -> float | None:
+    """What the server asks to wait; None if it does not say so in seconds."""
+    try:
+        seconds = float(response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _is_problem(response: httpx.Response) -> bool:
+    return "json" in str(response.headers.get("content-type", ""))
+
+
+def _said(response: httpx.Response) -> str:
+    if not _is_problem(response):
+        return response.text.strip()[:1000]
+    try:
+        problem = msgspec.json.decode(response.content, type=Problem)
+    except msgspec.DecodeError:
+        return response.text.strip()[:1000]
+    return problem.detail or problem.title
+
+
+def _decoded(response: httpx.Response, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except msgspec.DecodeError as error:
+        raise Permanent(
+            f"{response.url}: the answer is not Watchkeeper's ({error}); check --url"
+        ) from error
+
+
+def _text(value: str | Time) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if isinstance(value, str) else repr(value)

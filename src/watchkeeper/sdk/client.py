@@ -1,0 +1,189 @@
+"""A client of Watchkeeper's API: what it writes is durable, what it reads has types.
+
+    with Client("http://127.0.0.1:8100") as watchkeeper:
+        watchkeeper.send([Sample("queue_length", 7, time_s, {"service": "shop"})])
+        for anomaly in watchkeeper.anomalies(status="open"):
+            print(anomaly.metric, anomaly.value, anomaly.expected)
+
+Requests are sent again, within bounds, where the server or the network says "not now"; the server
+knows a body that it has already taken, so nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from watchkeeper.errors import Retryable
+from watchkeeper.sdk import calls
+from watchkeeper.sdk.answers import Anomaly, AnomalyPage, Change, Health, QueriedSeries, Written
+from watchkeeper.sdk.calls import Call, Time
+from watchkeeper.sdk.events import EventLines
+from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
+from watchkeeper.sdk.series import Sample, TimeSeries, series_of
+
+T = TypeVar("T")
+
+TENANT_HEADER = "x-scope-orgid"
+STREAM = "/api/v1/anomalies/stream"
+ENDED = httpx.ReadError("the server ended the stream")
+STREAM_TIMEOUT = httpx.Timeout(10.0, read=60.0)
+"""Silence is normal on a stream, but the server sends a comment every quarter of a minute."""
+
+
+class Client:
+    """Blocking; for threads, scripts and the command line. Close it, or use it in a `with`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        tenant: str | None = None,
+        timeout_s: float = 30.0,
+        retry: Retry | None = None,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._retry = retry or Retry()
+        self._sleep = sleep
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={TENANT_HEADER: tenant} if tenant else None,
+            timeout=timeout_s,
+            transport=transport,
+        )
+
+    def write(self, series: Sequence[TimeSeries]) -> Written:
+        """Send columns of samples; durable when it returns."""
+        return self.call(calls.write(series))
+
+    def send(self, samples: Iterable[Sample]) -> Written:
+        """Send single samples; durable when it returns."""
+        return self.write(series_of(samples))
+
+    def write_json(self, body: bytes) -> Written:
+        """Send `{"metrics": [...]}` as it is."""
+        return self.call(calls.write_json(body))
+
+    def query(
+        self,
+        selector: str,
+        *,
+        start: Time | None = None,
+        end: Time | None = None,
+        step: str | None = None,
+        **fold: str | None,
+    ) -> tuple[QueriedSeries, ...]:
+        """Samples of the selected series; `fold` takes over_time, across, by and limit."""
+        asked = calls.query(selector, start=start, end=end, step=step, **fold)
+        return self.call(asked)
+
+    def anomalies(
+        self, *, limit: int | None = None, **chosen: str | Time | None
+    ) -> Iterator[Anomaly]:
+        """Newest first, page after page; `chosen` takes status, service, detector, since, until."""
+        left = limit
+        cursor: str | None = None
+        while left is None or left > 0:
+            page = self.anomaly_page(
+                limit=1000 if left is None else min(1000, left), cursor=cursor, **chosen
+            )
+            yield from page.items
+            cursor = page.cursor
+            if cursor is None:
+                return
+            left = None if left is None else left - len(page.items)
+
+    def anomaly_page(
+        self, *, limit: int = 100, cursor: str | None = None, **chosen: str | Time | None
+    ) -> AnomalyPage:
+        return self.call(calls.anomalies(limit=str(limit), cursor=cursor, **chosen))
+
+    def anomaly(self, identity: str) -> Anomaly:
+        return self.call(calls.anomaly(identity))
+
+    def health(self) -> Health:
+        """Asked once: whoever asks for health wants to know it as it is."""
+        return self.call(calls.health(), retry=Retry(attempts=1))
+
+    def follow(self, after: str | None = None) -> Iterator[Change]:
+        """Every change of an anomaly from now on, or behind a position, for ever.
+
+        A broken connection is taken up again where it broke, or with a reset where no event had
+        come yet; after `attempts` failures in a row the last one is raised.
+        """
+        lines = EventLines(after)
+        failures = 0
+        while True:
+            cause: httpx.TransportError = ENDED
+            try:
+                for change in self._events(lines):
+                    failures = 0
+                    yield change
+            except httpx.TransportError as error:
+                cause = error
+            except Retryable as refused:
+                cause = httpx.ReadError(str(refused))
+            failures += 1
+            wait_s = self._retry.wait_s(failures, cause)
+            if wait_s is None:
+                raise unreachable(self.url, cause)
+            self._sleep(wait_s)
+            if lines.last_id is None:  # nothing says what was missed meanwhile
+                yield Change(None)
+
+    def call(self, call: Call[T], *, retry: Retry | None = None) -> T:
+        """Send a request until it is answered for good."""
+        policy = retry or self._retry
+        attempt = 0
+        while True:
+            attempt += 1
+            result = settled(call, policy, attempt, self._try(call), url=self.url)
+            if isinstance(result, httpx.Response):
+                return call.read(result)
+            self._sleep(result)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _try(self, call: Call[T]) -> Outcome:
+        try:
+            return self._http.request(
+                call.method,
+                call.path,
+                params=dict(call.params),
+                content=call.content,
+                headers=dict(call.headers),
+            )
+        except httpx.TransportError as error:
+            return error
+
+    def _events(self, lines: EventLines) -> Iterator[Change]:
+        headers = {"accept": "text/event-stream"}
+        if lines.last_id is not None:
+            headers["last-event-id"] = lines.last_id
+        lines.cut()
+        with self._http.stream("GET", STREAM, headers=headers, timeout=STREAM_TIMEOUT) as response:
+            if not response.is_success:
+                response.read()
+                raise calls.refusal(response)
+            for line in response.iter_lines():
+                change = lines.feed(line)
+                if change is not None:
+                    yield change
