@@ -17,6 +17,11 @@ OUTSIDE = {
     "subprocess", "tempfile", "threading", "time", "urllib", "uuid",
 }  # fmt: skip
 """Modules that reach the outside world, the clock, chance, or other threads."""
+ALLOWED = {
+    # Seeds the alias cache anew in every process, so that nobody can compute collisions; it is
+    # never stored, and no answer depends on it.
+    "secrets": ("ingest/receivers/",),
+}
 WAITS = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
 
 
@@ -38,7 +43,8 @@ def test_a_step_neither_waits_nor_reaches_out_nor_reads_a_clock(module: Module) 
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"open", "input", "print"}:
             found.append(f"line {node.lineno}: {ast.unparse(node.func)}()")
     for name in module.imports():
-        if name.split(".")[0] in OUTSIDE:
+        top = name.split(".")[0]
+        if top in OUTSIDE and not module.name.startswith(ALLOWED.get(top, "-")):
             found.append(f"imports {name}")
         if name.startswith("watchkeeper.clock") and name != "watchkeeper.clock.NS_PER_S":
             found.append(f"imports {name}; take `now_ns` as a value")
