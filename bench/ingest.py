@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from bench import bodies, contest, fleet, history, ours, peers, readback
+from bench import bodies, client, contest, fleet, history, ours, peers, readback
 from bench.contest import Contestant
 from bench.fleet import F64, I64, STEP_MS
 from bench.history import Past
@@ -36,6 +36,8 @@ TARGETS: Final[dict[str, Target]] = {
 SERIES_PER_BODY: Final = 2000
 NEW_ROUNDS: Final = 3
 N_READ_BACK: Final = 40
+LONG_SETTLE_S: Final = 120.0
+"""For what has to be merged and compacted after the history."""
 PLAIN, T1, FK, OTLP = "ours, no detection", "ours, T1", "ours, T1 + FK", "ours, T1, OTLP"
 VICTORIA, PROMETHEUS = "victoria-metrics", "prometheus"
 
@@ -168,8 +170,9 @@ def write_history(
     ]
     contest.unpin(everyone)
     history.write(walk, plan.history, senders, ledger.note)
+    client.get(entered[VICTORIA].server.port, "/internal/force_merge")
     for contestant in everyone:
-        contestant.server.settle()
+        contestant.server.settle(LONG_SETTLE_S)
     contest.pin(everyone)
     for contestant in everyone:
         contestant.server.pause()
@@ -227,6 +230,7 @@ def check(contestant: Contestant, ledger: Ledger) -> None:
 
 def figures(entered: dict[str, Contestant]) -> dict[str, float]:
     cost = {label: contestant.cpu_us for label, contestant in entered.items()}
+    cost |= {label: entered[label].cpu_us_in_its_favour for label in (VICTORIA, PROMETHEUS)}
     return {
         "cpu_ratio_victoriametrics": cost[VICTORIA] / cost[T1],
         "cpu_ratio_prometheus": cost[PROMETHEUS] / cost[T1],

@@ -174,10 +174,10 @@ class Server:
     def rss_bytes(self) -> int:
         return sum(_rss_bytes(pid) for pid in _tree(self.pid))
 
-    def settle(self) -> float:
-        """Wait until the server is at rest, MAX_SETTLE_S at most; seconds waited."""
+    def settle(self, limit_s: float = MAX_SETTLE_S) -> float:
+        """Wait until the server is at rest; seconds waited."""
         started = time.perf_counter()
-        while time.perf_counter() - started < MAX_SETTLE_S:
+        while time.perf_counter() - started < limit_s:
             before = self.cpu_s()
             time.sleep(QUIET_S)
             if self.cpu_s() - before < QUIET_FRACTION * QUIET_S:
