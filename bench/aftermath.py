@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from bench import client, fleet, readback
 from bench.fleet import F64, I64
 from bench.peers import Server
+from watchkeeper.bus.base import SAMPLES
+from watchkeeper.bus.checkpoints import CheckpointFiles
+from watchkeeper.lake.files import Files
+from watchkeeper.lake.log_segment import LogSegment
 
 MOVABLE = frozenset({"position"})
 """Of an anomaly: where in the log it changed. The log of a killed server is cut differently."""
@@ -85,7 +91,48 @@ def anomalies(server: Server) -> dict[str, Mapping[str, Any]]:
 
 def states(data_dir: Path) -> dict[bytes, bytes]:
     """The detectors' state of every series by identity, as the last checkpoints hold it."""
-    raise NotImplementedError
+    found: dict[bytes, bytes] = {}
+    kept = CheckpointFiles(data_dir / "checkpoints", Files()).read(SAMPLES, "detect")
+    for one in kept.values():
+        found |= _rows(one.checkpoint.state)
+    return found
+
+
+def _rows(state: bytes) -> dict[bytes, bytes]:
+    """A checkpoint of detection, taken apart: identity -> its rows of all arrays, in order."""
+    identities, by_detector = msgspec.msgpack.decode(state)
+    rows = {identities[at : at + 16]: b"" for at in range(0, len(identities), 16)}
+    for detector in sorted(by_detector):
+        _, arrays = by_detector[detector]
+        for name in sorted(arrays):
+            _, (n, *_), data = arrays[name]
+            width = len(data) // max(1, n)
+            for index, identity in enumerate(rows):
+                rows[identity] += data[index * width : (index + 1) * width]
+    return rows
+
+
+def stored_rows(data_dir: Path) -> int:
+    """Samples in the lake's files as they are, before reading settles what is there twice."""
+    manifests = [msgspec.json.decode(path.read_bytes()) for path in data_dir.rglob("manifest.json")]
+    return sum(
+        segment["n_rows"]
+        for manifest in manifests
+        for segment in manifest["segments"]
+        if segment.get("has_raw", True)
+    )
+
+
+def scribble(data_dir: Path, chance: random.Random) -> None:
+    """Rubbish behind the last synced group of the log: a write that never came to its end."""
+    segments = [found for path in data_dir.rglob("*.log") if (found := LogSegment.found(path))]
+    if not segments:
+        return
+    newest = max(segments, key=lambda segment: segment.serial)
+    _, end, _ = newest.end(lambda segment, damage, content: None)
+    with newest.path.open("r+b") as file:
+        file.seek(end)
+        file.write(chance.randbytes(chance.randint(1, 20_000)))
 
 
 def differences(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> int:

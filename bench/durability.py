@@ -23,6 +23,7 @@ from bench import aftermath, bodies, client, fleet, ours, peers, readback
 from bench.aftermath import Found
 from bench.client import Door
 from bench.fleet import F64, I64
+from bench.full_disk import fill, relieve, small_disk
 from bench.peers import Recipe, Server
 from bench.report import Target, progress
 from bench.sender import Delivered, Shard
@@ -42,10 +43,11 @@ STEP_MS: Final = 60_000
 STEPS_PER_S: Final = 10.0
 TROUBLE_STEPS: Final = 12
 STRUCK_SHARE: Final = 0.004
-PLAIN, UNSYNCED_LOST, TORN, WHILE_STARTING = WAYS = (
+PLAIN, UNSYNCED_LOST, TORN, SCRIBBLED, WHILE_STARTING = WAYS = (
     "killed",
     "killed, unsynced pages lost",
     "killed in a torn write",
+    "killed, rubbish behind the log",
     "killed while starting",
 )
 
@@ -104,7 +106,7 @@ class Campaign:
     def kill_again_and_again(self) -> Server:
         """Life after life; then the server that lives. To be called beside the event loop."""
         for number in range(self.n_kills):
-            way = self.chance.choices(WAYS, (40, 25, 20, 15))[0]
+            way = self.chance.choices(WAYS, (30, 20, 20, 15, 15))[0]
             self._live_and_die(way)
             self.deaths[way] = self.deaths.get(way, 0) + 1
             if number % 10 == 9:
@@ -112,7 +114,7 @@ class Campaign:
         return self._start().wait_ready()
 
     def _live_and_die(self, way: str) -> None:
-        if way == PLAIN:
+        if way in (PLAIN, SCRIBBLED):
             server = self._start().wait_ready()
             time.sleep(self.chance.uniform(0.02, 1.2))
         elif way == WHILE_STARTING:
@@ -125,6 +127,8 @@ class Campaign:
             server = self._start(torn_after=self.chance.randint(2, 60))
             client.wait_until(lambda: not server.running, timeout_s=20, every_s=0.01)
         server.kill()
+        if way == SCRIBBLED:
+            aftermath.scribble(self.folder / "data", self.chance)
 
     def _start(self, *, torn_after: int | None = None) -> Server:
         """On the disk as it is; or on a frail one, which tears at a write if not 0."""
@@ -155,7 +159,33 @@ def rehearse(seed: int, *, n_kills: int) -> Measured:
         recipe = peers.watchkeeper(folder / "peace", ours.T1_AND_FK)
         make_peace(recipe, folder, shards, delivered)
         peace = Aftermath.of(recipe, folder / "peace", shards, delivered)
-    return figures(campaign, delivered, killed, peace), notes(campaign, delivered)
+        with small_disk(folder / "small") as small:
+            squeezed = squeeze(small, seed, start_ms)
+    return (
+        figures(campaign, delivered, killed, peace, squeezed),
+        notes(campaign, delivered),
+    )
+
+
+def squeeze(folder: Path, seed: int, start_ms: int) -> Found:
+    """A server on a disk that is full for a while, and what it has of what it acknowledged."""
+    shards = [Troubled(number, seed=seed + 1, start_ms=start_ms) for number in range(N_SHARDS)]
+    delivered = [Delivered() for _ in shards]
+    recipe = peers.watchkeeper(folder, ours.T1_AND_FK)
+    over = asyncio.Event()
+
+    async def send(door: Door, ballast: Path) -> None:
+        async with asyncio.TaskGroup() as group:
+            for shard, account in zip(shards, delivered, strict=True):
+                sender = Shard(door, shard.body, account)
+                group.create_task(sender.send(lambda _: not over.is_set(), per_second=None))
+            await relieve(ballast, delivered)
+            over.set()
+
+    with Server(recipe, folder, core=None) as server:
+        server.wait_ready()
+        asyncio.run(send(door_of(recipe), fill(folder)))
+    return Aftermath.of(recipe, folder, shards, delivered).samples
 
 
 async def fight(campaign: Campaign, shards: list[Troubled]) -> list[Delivered]:
@@ -209,7 +239,9 @@ class Aftermath:
         cls, recipe: Recipe, folder: Path, shards: list[Troubled], delivered: list[Delivered]
     ) -> Self:
         states = aftermath.states(folder / "data")
-        found = Found(0, 0)
+        n_bodies = sum(account.acknowledged + account.dropped for account in delivered)
+        extra = aftermath.stored_rows(folder / "data") - n_bodies * SERIES_PER_SHARD
+        found = Found(0, max(0, extra))
         with Server(recipe, folder, core=None) as server:
             server.wait_ready()
             for shard, account in zip(shards, delivered, strict=True):
@@ -223,7 +255,11 @@ class Aftermath:
 
 
 def figures(
-    campaign: Campaign, delivered: list[Delivered], killed: Aftermath, peace: Aftermath
+    campaign: Campaign,
+    delivered: list[Delivered],
+    killed: Aftermath,
+    peace: Aftermath,
+    squeezed: Found,
 ) -> dict[str, float]:
     if peace.samples != Found(0, 0) or any(one.dropped for one in delivered):
         raise readback.Different(
@@ -231,8 +267,8 @@ def figures(
         )
     return {
         "kills": sum(campaign.deaths.values()),
-        "lost": killed.samples.lost,
-        "duplicated": killed.samples.duplicated,
+        "lost": killed.samples.lost + squeezed.lost,
+        "duplicated": killed.samples.duplicated + squeezed.duplicated,
         "score_mismatches": aftermath.differences(killed.states, peace.states)
         + aftermath.differences(killed.anomalies, peace.anomalies),
         "bodies_acknowledged": sum(one.acknowledged for one in delivered),
