@@ -179,12 +179,14 @@ def squeeze(folder: Path, seed: int, start_ms: int) -> Found:
             for shard, account in zip(shards, delivered, strict=True):
                 sender = Shard(door, shard.body, account)
                 group.create_task(sender.send(lambda _: not over.is_set(), per_second=None))
-            await relieve(ballast, delivered)
+            await relieve(ballast.unlink, delivered)
             over.set()
 
     with Server(recipe, folder, core=None) as server:
         server.wait_ready()
         asyncio.run(send(door_of(recipe), fill(folder)))
+    if any(one.dropped for one in delivered):
+        raise readback.Different(f"full disk: refused for good: {delivered[0].refusal}")
     return Aftermath.of(recipe, folder, shards, delivered).samples
 
 

@@ -47,11 +47,11 @@ def fill(folder: Path) -> Path:
     return ballast
 
 
-async def relieve(ballast: Path, delivered: list[Delivered]) -> None:
+async def relieve(throw_off: Callable[[], None], delivered: list[Delivered]) -> None:
     """Wait until the server refuses for want of room, make room, wait until all is taken again."""
     await _until(lambda: sum(one.retries for one in delivered) >= REFUSALS, "was never full")
     progress("the disk is full; throwing off ballast")
-    ballast.unlink()
+    throw_off()
     taken = [one.acknowledged + AFTERWARDS for one in delivered]
     await _until(
         lambda: all(one.acknowledged >= n for one, n in zip(delivered, taken, strict=True)),
