@@ -165,6 +165,7 @@ async def test_nobody_is_answered_before_the_log_is() -> None:
 async def test_those_who_wait_share_one_group() -> None:
     async with open_door() as door:
         await door.send(b"0=0")
+        door.clock.advance(0.5)
         door.bus.held.clear()
         first = asyncio.create_task(door.send(b"0=1"))
         await asyncio.sleep(0.05)

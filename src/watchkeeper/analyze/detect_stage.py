@@ -42,7 +42,8 @@ class DetectionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         list[dict[str, Any]],
         Meta(
             description="Detectors by tier: `basic` judges every sample and makes the grid that "
-            "the others judge. An empty list switches detection off."
+            "the others judge. An empty list switches detection off.",
+            extra={"plugins": "detector"},
         ),
     ] = msgspec.field(default_factory=lambda: [{"use": "basic"}, {"use": "fk"}])
 

@@ -18,8 +18,8 @@ def admit(row, time_ns, value_bits, slot_of_row, newest, oldest_ns, latest_ns, l
     """Judge each sample against the newest of its series, and remember the newest.
 
     `newest` is (last_ns, last_bits) by slot; `out` is (slot, verdict, undo_ns, undo_bits) by
-    sample. A sample that moved its series on has the series' former newest in the undo columns; all others
-    have -1 in undo_ns there, which is no time that a series ever had last.
+    sample. A sample that moved its series on has the series' former newest in the undo columns;
+    all others have -1 in undo_ns there, which is no time that a series ever had last.
     """
     last_ns, last_bits = newest
     slots, verdicts, undo_ns, undo_bits = out

@@ -52,7 +52,10 @@ class Preparer:
     """Known body? Decode, find the series, admit: in this order, one body after the other."""
 
     def __init__(
-        self, receivers: Mapping[str, MetricReceiver], catalog: Catalog, admission: Admission
+        self,
+        receivers: Mapping[str, MetricReceiver],
+        catalog: Catalog,
+        admission: Admission,
     ) -> None:
         self._receivers = receivers
         self._catalog = catalog
@@ -112,6 +115,13 @@ class Preparer:
                 self._admission.follow(record, now_ns)
                 self._catalog.last_seen_ns[record.slot] = now_ns
         return now_ns
+
+    def dump(self) -> bytes:
+        """What this remembers besides the catalog, for `load` after a restart."""
+        return self._admission.dump(self._catalog.high_slot)
+
+    def load(self, state: bytes) -> None:
+        self._admission.load(state)
 
     def recycle(self, now_ns: int, idle_s: float) -> int:
         """Let series that have been idle for long leave memory; how many."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Annotated
@@ -69,6 +69,12 @@ class _Waiting:
     answer: asyncio.Future[Accepted]
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Callable[[], None]
+    done: asyncio.Future[int]
+
+
 Group = list[tuple[_Waiting, Prepared]]
 
 
@@ -92,7 +98,7 @@ class Ingest:
         self._queue: deque[_Waiting] = deque()
         self._queued_bytes = 0
         self._arrived = asyncio.Event()
-        self._between_groups: deque[Callable[[], Awaitable[None]]] = deque()
+        self._jobs: deque[_Job] = deque()
         self._ticked_ns = 0
         self._closing = False
         self.position = 0
@@ -118,19 +124,22 @@ class Ingest:
     async def run(self) -> None:
         """Take group after group until closed; a tick each second while nothing arrives."""
         while not (self._closing and not self._queue):
-            if not self._queue:
+            if not self._queue and not self._jobs:
                 self._arrived.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._until_tick_s()):
                         await self._arrived.wait()
             await self._commit(self._take_group())
-            while self._between_groups:
-                await self._between_groups.popleft()()
+            while self._jobs:
+                await self._do(self._jobs.popleft())
 
-    def between_groups(self, job: Callable[[], Awaitable[None]]) -> None:
-        """Run `job` soon, when everything prepared is durable and nothing else is under way."""
-        self._between_groups.append(job)
+    async def between_groups(self, work: Callable[[], None]) -> int:
+        """Have the ingest thread do `work` when all that it prepared is durable; the position of
+        the last durable record then."""
+        job = _Job(work, asyncio.get_running_loop().create_future())
+        self._jobs.append(job)
         self._arrived.set()
+        return await job.done
 
     def close(self) -> None:
         self._closing = True
@@ -174,6 +183,11 @@ class Ingest:
             _count(one.request.protocol, prepared)
             if not one.answer.done():
                 one.answer.set_result(prepared.accepted)
+
+    async def _do(self, job: _Job) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._executor, job.work)
+        if not job.done.done():
+            job.done.set_result(self.position)
 
     async def _refuse_all(self, group: Group, refusal: Retryable) -> None:
         await asyncio.get_running_loop().run_in_executor(
