@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from watchkeeper.errors import Permanent
+from watchkeeper.errors import ConfigError
 from watchkeeper.store.installation import FILE_NAME, installation_key
 
 
@@ -41,7 +41,7 @@ def test_starting_at_the_same_time_gives_one_key(tmp_path: Path) -> None:
 def test_a_torn_key_is_refused_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"short")
 
-    with pytest.raises(Permanent, match="holds 5 bytes, not 16; restore it from a backup"):
+    with pytest.raises(ConfigError, match="holds 5 bytes, not 16; restore it from a backup"):
         installation_key(tmp_path)
 
 
@@ -50,7 +50,7 @@ def test_a_missing_key_beside_data_is_refused(tmp_path: Path, folder: str) -> No
     (tmp_path / folder).mkdir()
     (tmp_path / folder / "something").touch()
 
-    with pytest.raises(Permanent, match=r"is missing although .* is not empty"):
+    with pytest.raises(ConfigError, match=r"is missing although .* is not empty"):
         installation_key(tmp_path)
 
 
@@ -64,5 +64,5 @@ def test_empty_folders_are_no_data(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(Permanent, match="let this user read and write"):
+    with pytest.raises(ConfigError, match="let this user read and write"):
         installation_key(tmp_path / "file")

@@ -11,8 +11,10 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get
 
 import msgspec
 
+from watchkeeper import plugins
 from watchkeeper.config import units
 from watchkeeper.config.node import Fault, Faults, Node, Path, dotted
+from watchkeeper.errors import ConfigError
 from watchkeeper.telemetry import Secret
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -26,6 +28,33 @@ def build(kind: type[S], node: Node, path: Path, faults: Faults) -> S | None:
     """The settings of type `kind` in a node; None if there were faults, which are added."""
     built = _struct(kind, node, path, faults)
     return None if built is _FAILED else built
+
+
+def plugin(
+    kind: str, node: Node, path: Path, faults: Faults, *, default: str = ""
+) -> tuple[str, msgspec.Struct | None]:
+    """The plugin that a node chooses by `use`, and its settings; None if there were faults."""
+    settings = dict(node.value)
+    use = settings.pop("use", None) or Node(default, node.origin)
+    name = str(use.value)
+    try:
+        plugin_settings: type[msgspec.Struct] = plugins.load(kind, name).Config
+    except ConfigError as error:
+        message = str(error).removeprefix(f"{kind}: ")
+        if not name:
+            message = f"is missing; known: {', '.join(sorted(plugins.known(kind)))}"
+        faults.append(Fault(dotted((*path, "use")), message, use.origin))
+        return name, None
+    return name, build(plugin_settings, Node(settings, node.origin), path, faults)
+
+
+def plugins_of(kind: Any) -> str:
+    """The kind of plugins that a setting lists (`Meta(extra={"plugins": ...})`); else empty."""
+    for meta in getattr(kind, "__metadata__", ()):
+        named = (getattr(meta, "extra", None) or {}).get("plugins")
+        if isinstance(named, str):
+            return named
+    return ""
 
 
 def unknown(key: str, known: Iterable[str]) -> str:
@@ -120,6 +149,9 @@ def _struct(kind: type[msgspec.Struct], node: Node, path: Path, faults: Faults) 
 
 
 def _value(kind: Any, name: str, node: Node, path: Path, faults: Faults) -> Any:
+    listed = plugins_of(kind)
+    if listed and isinstance(node.value, list):
+        return _plugins(listed, node, path, faults)
     struct = struct_in(kind)
     if struct is not None and node.value is not None:
         return _struct(struct, node, path, faults)
@@ -142,6 +174,23 @@ def _sequence(kind: Any, name: str, node: Node, path: Path, faults: Faults) -> A
         return _FAILED
     origin: Any = get_origin(kind)
     return tuple(children) if origin is Sequence else origin(children)
+
+
+def _plugins(kind: str, node: Node, path: Path, faults: Faults) -> Any:
+    """A list of `{use: name, ...}`, each checked as what it uses; still mappings afterwards."""
+    before = len(faults)
+    found = []
+    for number, child in enumerate(node.value):
+        here = (*path, f"[{number}]")
+        if not child.is_mapping:
+            names = ", ".join(sorted(plugins.known(kind)))
+            message = f"is no mapping; write `use: <name>`, known: {names}"
+            faults.append(Fault(dotted(here), message, child.origin))
+            continue
+        use, settings = plugin(kind, child, here, faults)
+        if settings is not None:
+            found.append({"use": use, **msgspec.structs.asdict(settings)})
+    return _FAILED if len(faults) > before else found
 
 
 def _table(kind: Any, name: str, node: Node, path: Path, faults: Faults) -> Any:

@@ -12,7 +12,7 @@ import msgspec
 from watchkeeper import plugins
 from watchkeeper.config import check, document
 from watchkeeper.config import environment as variables
-from watchkeeper.config.node import Environment, Fault, Faults, Node, merge, planted
+from watchkeeper.config.node import Environment, Fault, Faults, Node, dotted, merge, planted
 from watchkeeper.config.sections import ALIASES, SECTIONS, UNUSED, Chosen, Config, Section, Top
 from watchkeeper.errors import ConfigError
 
@@ -108,21 +108,40 @@ def _build(given: Node, faults: Faults) -> Config | None:
 
 def _section(name: str, section: Section, node: Node, faults: Faults) -> Any:
     if not section.kind:
-        return check.build(section.type(), node, (name,), faults)
+        settings = check.build(section.type(), node, (name,), faults)
+        if settings is not None:
+            _prove(name, section, settings, faults)
+        return settings
     if not node.is_mapping:
-        message = f"is no mapping; write `use: {section.use}` and its settings below it"
-        faults.append(Fault(name, message, node.origin))
+        remedy = f"`use: {section.use}` and its settings below it" if section.use else "its plugins"
+        faults.append(Fault(name, f"is no mapping; write {remedy}", node.origin))
         return None
-    settings = dict(node.value)
-    use = settings.pop("use", None) or Node(section.use, "default")
+    if not section.use:
+        return _each(name, section, node, faults)
+    use, found = check.plugin(section.kind, node, (name,), faults, default=section.use)
+    return None if found is None else Chosen(section.kind, use, found)
+
+
+def _prove(name: str, section: Section, settings: msgspec.Struct, faults: Faults) -> None:
     try:
-        kind = section.type(str(use.value))
+        section.prove(settings)
     except ConfigError as error:
-        message = str(error).removeprefix(f"{section.kind}: ")
-        faults.append(Fault(f"{name}.use", message, use.origin))
-        return None
-    found = check.build(kind, Node(settings, node.origin), (name,), faults)
-    return None if found is None else Chosen(section.kind, str(use.value), found)
+        faults.extend(Fault("", fault) for fault in error.faults)
+
+
+def _each(name: str, section: Section, node: Node, faults: Faults) -> dict[str, Chosen]:
+    """All plugins of the kind, each with the settings under its name."""
+    names = plugin_names(section)
+    for key, child in node.value.items():
+        if key not in names:
+            faults.append(Fault(dotted((name, key)), check.unknown(key, names), child.origin))
+    found = {}
+    for use in names:
+        child = node.value.get(use) or Node({}, "default")
+        settings = check.build(section.type(use), child, (name, use), faults)
+        if settings is not None:
+            found[use] = Chosen(section.kind, use, settings)
+    return found
 
 
 def plugin_names(section: Section) -> list[str]:

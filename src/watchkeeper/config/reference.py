@@ -47,6 +47,10 @@ def describe() -> list[Key]:
             found.extend(_keys(section.type(), f"{name}."))
             continue
         names = plugin_names(section)
+        if not section.use:
+            for use in names:
+                found.extend(_plugin_keys(section, use, f"{name}.{use}"))
+            continue
         found.append(Key(f"{name}.use", f"one of: {', '.join(names)}", section.use, section.text))
         for use in names:
             found.extend(
@@ -132,10 +136,14 @@ def _flat(config: Config) -> Iterator[tuple[tuple[str, ...], Any]]:
         yield (field.encode_name,), shown_as(field.encode_name, field.type, value)
     for name in SECTIONS:
         section = getattr(config, name)
-        if isinstance(section, Chosen):
+        if isinstance(section, Mapping):
+            for use, chosen in section.items():
+                yield from _flat_struct(chosen.settings, (name, use))
+        elif isinstance(section, Chosen):
             yield (name, "use"), section.use
-            section = section.settings
-        yield from _flat_struct(section, (name,))
+            yield from _flat_struct(section.settings, (name,))
+        else:
+            yield from _flat_struct(section, (name,))
 
 
 def _flat_struct(

@@ -42,7 +42,11 @@ def schema() -> dict[str, Any]:
     """The whole file."""
     properties: dict[str, Any] = dict(_struct(Top)["properties"])
     for name, section in SECTIONS.items():
-        if section.kind:
+        if section.kind and not section.use:
+            every = {one["properties"].pop("use")["const"]: one for one in _choices(section)}
+            properties[name] = {"description": section.text, "type": "object",
+                                "additionalProperties": False, "properties": every}  # fmt: skip
+        elif section.kind:
             properties[name] = {"description": section.text, "anyOf": list(_choices(section))}
         else:
             properties[name] = {"description": section.text, **_struct(section.type())}
@@ -63,7 +67,7 @@ def _choices(section: Section) -> Iterator[dict[str, Any]]:
         except ConfigError:
             continue
         found["properties"] = {"use": {"const": use}, **found["properties"]}
-        if use != section.use:
+        if section.use and use != section.use:
             found["required"] = ["use", *found.get("required", ())]
         yield found
 

@@ -16,9 +16,14 @@ import msgspec
 from watchkeeper import plugins
 
 if TYPE_CHECKING:
+    from watchkeeper.analyze.detect_stage import DetectionConfig
     from watchkeeper.api.services import ServerConfig
     from watchkeeper.config.aiops import AiopsConfig
+    from watchkeeper.ingest.enrich import EnrichConfig
     from watchkeeper.ingest.stage import IngestConfig
+    from watchkeeper.ingest.upkeep_stage import UpkeepConfig
+    from watchkeeper.lake.series_config import CatalogConfig
+    from watchkeeper.lake.wal import WalConfig
     from watchkeeper.telemetry import LogConfig
 
 
@@ -54,29 +59,49 @@ class Config:
     data_dir: Path
     server: ServerConfig
     ingest: IngestConfig
+    receivers: Mapping[str, Chosen]
+    enrich: EnrichConfig
+    catalog: CatalogConfig
+    log: WalConfig
+    lake: Chosen
     store: Chosen
+    bus: Chosen
+    detection: DetectionConfig
+    upkeep: UpkeepConfig
     telemetry: LogConfig
     aiops: AiopsConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A top-level key. Either `target` names its type, or `kind` says what plugin it chooses."""
+    """A top-level key. Either `target` names its type, or `kind` says whose plugins it is about."""
 
     text: str
     target: str = ""
     kind: str = ""
     use: str = ""
-    """The plugin where none is chosen."""
+    """The plugin where none is chosen. Without one, all plugins of the kind are active, and the
+    section has the settings of each under its name."""
+    proof: str = ""
+    """What is built of the settings to see whether they make sense together; raises ConfigError."""
 
     def type(self, use: str = "") -> type[msgspec.Struct]:
         """The type of its settings; of a plugin, those of `use`."""
         if self.kind:
             settings: type[msgspec.Struct] = plugins.load(self.kind, use or self.use).Config
             return settings
-        module, _, name = self.target.partition(":")
-        found: type[msgspec.Struct] = getattr(importlib.import_module(module), name)
+        found: type[msgspec.Struct] = _imported(self.target)
         return found
+
+    def prove(self, settings: msgspec.Struct) -> None:
+        """Raises ConfigError where settings are well-formed one by one, but not together."""
+        if self.proof:
+            _imported(self.proof)(settings)
+
+
+def _imported(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 SECTIONS: Final[Mapping[str, Section]] = {
@@ -88,7 +113,28 @@ SECTIONS: Final[Mapping[str, Section]] = {
         "How much may wait at the door, and what is let in.",
         "watchkeeper.ingest.stage:IngestConfig",
     ),
+    "receivers": Section("Limits on what each protocol's bodies may hold.", kind="receiver"),
+    "enrich": Section(
+        "Whom a series speaks of: labels that tell it, and rules.",
+        "watchkeeper.ingest.enrich:EnrichConfig",
+        proof="watchkeeper.ingest.enrich:Enrich",
+    ),
+    "catalog": Section(
+        "How many series there may be, and what their labels mean.",
+        "watchkeeper.lake.series_config:CatalogConfig",
+    ),
+    "log": Section("The write-ahead log.", "watchkeeper.lake.wal:WalConfig"),
+    "lake": Section("Where samples are kept.", kind="lake", use="disk"),
     "store": Section("Where state is kept.", kind="store", use="sqlite"),
+    "bus": Section("What joins the stages.", kind="bus", use="memory"),
+    "detection": Section(
+        "Which detectors judge what arrives.",
+        "watchkeeper.analyze.detect_stage:DetectionConfig",
+    ),
+    "upkeep": Section(
+        "How often what is kept is put in order.",
+        "watchkeeper.ingest.upkeep_stage:UpkeepConfig",
+    ),
     "telemetry": Section("What it says of itself.", "watchkeeper.telemetry:LogConfig"),
     "aiops": Section(
         "Ingestion, models, remediation and notifications in one document.",

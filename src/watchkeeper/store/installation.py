@@ -1,59 +1,66 @@
-"""What is made once and stays with an installation: the key under which identities are hashed."""
+"""The installation's secret: the key of all identities, made once and never changed."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from pathlib import Path
+from typing import Final
 
 from watchkeeper.errors import ConfigError
 
-KEY_BYTES = 16
+FILE_NAME: Final = "installation.key"
+KEY_BYTES: Final = 16
 
 
 def installation_key(data_dir: Path) -> bytes:
-    """The 16 secret bytes of this installation; made at first start, never changed.
+    """The key of the installation in a folder; made at the first call, safe against a crash.
 
-    With another key every series would be a stranger, so a damaged file is an error, not a reason
-    to make a new one.
+    A series' identity is a hash under this key, so with another key everything that is stored
+    would belong to strangers. A key that is missing beside data is therefore never made anew.
     """
-    path = data_dir / "installation.key"
+    path = data_dir / FILE_NAME
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            key = path.read_bytes()
-        except FileNotFoundError:
-            key = secrets.token_bytes(KEY_BYTES)
-            _write_once(path, key)
-            key = path.read_bytes()
+        if not path.exists():
+            _refuse_beside_data(data_dir, path)
+            _create(path)
+        key = path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"data_dir: cannot use '{data_dir}': {error.strerror}; give a folder that this process "
-            "may write to"
+            f"data_dir: {path}: {error.strerror}; let this user read and write {data_dir}"
         ) from error
     if len(key) != KEY_BYTES:
         raise ConfigError(
-            f"{path}: holds {len(key)} bytes, not {KEY_BYTES}; restore it from a backup of this "
-            "installation, or begin with an empty data_dir"
+            f"data_dir: {path} holds {len(key)} bytes, not {KEY_BYTES}; restore it from a backup"
         )
     return key
 
 
-def _write_once(path: Path, key: bytes) -> None:
-    """Whole or not at all; whoever comes second leaves the first one's key."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _refuse_beside_data(data_dir: Path, path: Path) -> None:
+    stored = [name for name in ("log", "lake") if any((data_dir / name).glob("*"))]
+    if stored:
+        raise ConfigError(
+            f"data_dir: {path} is missing although {data_dir / stored[0]} is not empty; "
+            "restore the key from a backup, or start with an empty data_dir"
+        )
+
+
+def _create(path: Path) -> None:
+    """Whole or not at all, and never over one that another process has just made."""
+    new = path.with_name(f".{FILE_NAME}.{secrets.token_hex(4)}")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(descriptor, key)
+        os.write(descriptor, secrets.token_bytes(KEY_BYTES))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     try:
-        os.link(draft, path)
+        path.hardlink_to(new)
     except FileExistsError:
-        pass
+        pass  # theirs counts
     finally:
-        draft.unlink()
+        new.unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -1,0 +1,161 @@
+"""`watchkeeper anomalies`: list them, or follow them as they come."""
+
+from __future__ import annotations
+
+import argparse
+
+from rich.text import Text
+
+from watchkeeper.cli import connection, times, words
+from watchkeeper.cli.exits import Exit
+from watchkeeper.cli.output import Column, Output, labels_text
+from watchkeeper.clock import SystemClock
+from watchkeeper.sdk import Anomaly, Client
+
+_STYLES = {"evidence": "bold red", "info": "yellow"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", nargs="?", help="one anomaly, with its evidence")
+    parser.add_argument("--status", choices=("open", "closed"), help="only these")
+    parser.add_argument("--service", metavar="NAME", help="only of this service")
+    parser.add_argument("--detector", metavar="NAME", help="only by this detector")
+    parser.add_argument("--since", metavar="TIME", help="not ended before: 1h (ago), a date ...")
+    parser.add_argument("--until", metavar="TIME", help="started before: 1h (ago), a date ...")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many")
+    parser.add_argument("--follow", action="store_true", help="print changes until Ctrl-C")
+    parser.add_argument(
+        "--after", metavar="POSITION", help="with --follow: resume behind this position"
+    )
+    connection.arguments(parser)
+
+
+def run(given: argparse.Namespace) -> int:
+    output = Output(as_json=given.json)
+    with connection.connect(given) as client:
+        if given.follow:
+            return _follow(given, client, output)
+        if given.id is not None:
+            return _one(client.anomaly(given.id), output)
+        return _list(given, client, output)
+
+
+def _list(given: argparse.Namespace, client: Client, output: Output) -> int:
+    now_ns = SystemClock().now_ns()
+    found = list(
+        client.anomalies(
+            limit=given.limit,
+            status=given.status,
+            service=given.service,
+            detector=given.detector,
+            since=_time(given.since, "--since", now_ns),
+            until=_time(given.until, "--until", now_ns),
+        )
+    )
+    if output.as_json:
+        output.json({"items": found})
+    elif found:
+        output.table(_COLUMNS, [_row(anomaly) for anomaly in found])
+        if len(found) == given.limit:
+            output.say(f"the newest {given.limit}; --limit prints more")
+    else:
+        output.say("no anomalies")
+    return Exit.OK
+
+
+def _time(text: str | None, name: str, now_ns: int) -> float | None:
+    return None if text is None else times.time_s(text, name, now_ns=now_ns)
+
+
+def _one(anomaly: Anomaly, output: Output) -> int:
+    if output.as_json:
+        output.json(anomaly)
+        return Exit.OK
+    rows = [(name, str(value)) for name, value in explained(anomaly)]
+    output.table([Column("anomaly"), Column(anomaly.id, may_shrink=True)], rows)
+    return Exit.OK
+
+
+def explained(anomaly: Anomaly) -> list[tuple[str, str]]:
+    """What there is to say of it, line by line."""
+    ended = "still open" if anomaly.ended_at is None else words.moment(anomaly.ended_at)
+    said = ", ".join(f"{name} {words.number(value)}" for name, value in anomaly.evidence.items())
+    lines = [
+        ("series", labels_text(anomaly.labels)),
+        ("service", anomaly.service),
+        ("environment", anomaly.environment),
+        ("node", anomaly.node),
+        ("owner", anomaly.owner),
+        ("started", words.moment(anomaly.started_at)),
+        ("peak", words.moment(anomaly.peak_at)),
+        ("ended", ended),
+        ("value", words.number(anomaly.value)),
+        ("expected", words.band(anomaly.expected.low, anomaly.expected.high)),
+        ("so strange", f"{words.probability(anomaly.p_value)}, by this series' own history"),
+        ("severity", anomaly.severity),
+        ("found by", f"{anomaly.detector} ({said})" if said else anomaly.detector),
+    ]
+    return [(name, text) for name, text in lines if text]
+
+
+def _follow(given: argparse.Namespace, client: Client, output: Output) -> int:
+    output.say("following; Ctrl-C ends it", "dim")
+    for change in client.follow(given.after):
+        if output.as_json:
+            output.json(change)
+        elif change.anomaly is None:
+            output.say("changes were missed here; `watchkeeper anomalies` lists them", "yellow")
+        elif _chosen(given, change.anomaly):
+            output.print(_line(change.anomaly))
+    return Exit.OK
+
+
+def _chosen(given: argparse.Namespace, anomaly: Anomaly) -> bool:
+    return (
+        given.status in (None, anomaly.status)
+        and given.service in (None, anomaly.service)
+        and given.detector in (None, anomaly.detector)
+    )
+
+
+def _line(anomaly: Anomaly) -> Text:
+    return Text.assemble(
+        words.moment(anomaly.peak_at),
+        "  ",
+        (f"{anomaly.status:<6} {anomaly.severity:<8}", _STYLES.get(anomaly.severity, "")),
+        "  ",
+        labels_text(anomaly.labels),
+        f"  {words.number(anomaly.value)}, expected "
+        f"{words.band(anomaly.expected.low, anomaly.expected.high)}, "
+        f"{words.probability(anomaly.p_value)}",
+    )
+
+
+_COLUMNS = (
+    Column("started (UTC)"),
+    Column("severity"),
+    Column("status"),
+    Column("series", may_shrink=True),
+    Column("value", is_number=True),
+    Column("expected"),
+    Column("so strange"),
+    Column("by"),
+    Column("id", may_shrink=True),
+)
+
+
+def _row(anomaly: Anomaly) -> tuple[str | Text, ...]:
+    lasted = "open"
+    if anomaly.ended_at is not None:
+        lasted = words.lasting((anomaly.ended_at - anomaly.started_at).total_seconds())
+    return (
+        words.moment(anomaly.started_at),
+        Text(anomaly.severity, style=_STYLES.get(anomaly.severity, "")),
+        lasted,
+        labels_text(anomaly.labels),
+        words.number(anomaly.value),
+        words.band(anomaly.expected.low, anomaly.expected.high),
+        words.probability(anomaly.p_value),
+        anomaly.detector,
+        anomaly.id,
+    )

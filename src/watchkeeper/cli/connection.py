@@ -1,0 +1,23 @@
+"""The flags and the client of commands that talk to a server."""
+
+from __future__ import annotations
+
+import argparse
+
+from watchkeeper.config.environment import DEFAULT_URL, client_settings
+from watchkeeper.sdk.client import Client
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--url", metavar="URL", help=f"the server (else WATCHKEEPER_URL, else {DEFAULT_URL})"
+    )
+    parser.add_argument(
+        "--tenant", metavar="NAME", help="whose data (else WATCHKEEPER_TENANT, else the server's)"
+    )
+
+
+def connect(given: argparse.Namespace) -> Client:
+    """A client for the server that flags or the environment name."""
+    settings = client_settings()
+    return Client(given.url or settings.url, tenant=given.tenant or settings.tenant)

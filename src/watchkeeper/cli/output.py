@@ -1,0 +1,106 @@
+"""What a command prints: data on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    is_number: bool = False
+    may_shrink: bool = False
+
+
+class Output:
+    """For people, or with `as_json` for programs. Colour follows the terminal and NO_COLOR."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self.err = Console(stderr=True, highlight=False)
+
+    def json(self, value: Any) -> None:
+        """One line of JSON."""
+        print(msgspec.json.encode(value, enc_hook=str).decode(), flush=True)
+
+    def print(self, *parts: Any) -> None:
+        """Data for people."""
+        self.out.print(*parts)
+
+    def say(self, text: str, style: str = "") -> None:
+        """A remark beside the data."""
+        if not self.as_json:
+            self.err.print(Text(text, style=style))
+
+    def table(
+        self, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]], title: str = ""
+    ) -> None:
+        """A table for people; one that fits the terminal, and is not cut where there is none."""
+        table = Table(box=None, title=title or None, title_justify="left", pad_edge=False)
+        for column in columns:
+            table.add_column(
+                column.name,
+                justify="right" if column.is_number else "left",
+                no_wrap=not column.may_shrink,
+                overflow="fold",
+            )
+        for row in rows:
+            table.add_row(*row)
+        if self.out.is_terminal:
+            self.out.print(table)
+        else:
+            Console(file=sys.stdout, width=10_000, highlight=False).print(table)
+
+    @contextmanager
+    def progress(self, task: str, total: float | None) -> Iterator[Steps]:
+        """A bar with the time that is left; silent for programs and without a terminal."""
+        bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn() if total and total < 1e6 else TextColumn("{task.percentage:.0f}%"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.err,
+            disable=self.as_json or not self.err.is_terminal,
+            transient=True,
+        )
+        with bar:
+            yield Steps(bar, bar.add_task(task, total=total, note=""))
+
+
+class Steps:
+    """How far a task has come."""
+
+    def __init__(self, bar: Progress, task: Any) -> None:
+        self._bar = bar
+        self._task = task
+
+    def to(self, done: float, note: str = "") -> None:
+        self._bar.update(self._task, completed=done, note=note)
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """As a selector: name{a="b"}."""
+    inside = ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())
+                       if name != "__name__")  # fmt: skip
+    metric = labels.get("__name__", "")
+    return f"{metric}{{{inside}}}" if inside or not metric else metric

@@ -1,0 +1,26 @@
+"""`watchkeeper run`: start the server."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+from watchkeeper.cli import config
+from watchkeeper.cli.exits import Exit
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    config.sources(parser)
+    parser.add_argument("--host", help="address to listen on (server.host)")
+    parser.add_argument("--port", help="port to listen on, 0 for a free one (server.port)")
+    parser.add_argument("--data-dir", metavar="DIR", help="where everything is kept (data_dir)")
+
+
+def run(given: argparse.Namespace) -> int:
+    found = config.loaded(
+        given, server__host=given.host, server__port=given.port, data_dir=given.data_dir
+    )
+    # The server's imports take a second, which --help and completions need not spend.
+    app = importlib.import_module("watchkeeper.app")
+    status = app.serve(found.config)
+    return Exit.OK if status is None else int(status)

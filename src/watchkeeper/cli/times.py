@@ -1,0 +1,37 @@
+"""Times as people give them to a command: 1h (ago), now, 2026-01-05T10:00:00Z, 1767607200."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from watchkeeper.clock import NS_PER_S
+from watchkeeper.config import units
+from watchkeeper.errors import ConfigError
+
+EXAMPLES = "1h (ago), now, 2026-01-05T10:00:00Z, epoch seconds"
+
+
+def time_s(text: str, name: str, *, now_ns: int) -> float:
+    """Seconds since the epoch. A duration is so long ago; `name` is the flag, for messages."""
+    if text == "now":
+        return now_ns / NS_PER_S
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    ago = units.parse(text.removeprefix("-"), "s")
+    if ago is not None:
+        return now_ns / NS_PER_S - ago
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{name}: '{text}' is no time; write one of: {EXAMPLES}") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def duration_s(text: str, name: str) -> float:
+    """Seconds of 30s, 5m, 7d."""
+    seconds = units.parse(text, "s")
+    if seconds is None or seconds <= 0:
+        raise ConfigError(f"{name}: '{text}' is not {units.WORDS['s']}")
+    return float(seconds)

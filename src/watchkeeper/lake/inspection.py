@@ -1,0 +1,96 @@
+"""Reads all that is stored, changing nothing, and says what cannot be read: for the doctor."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from watchkeeper.errors import Permanent
+from watchkeeper.lake import manifest as manifests
+from watchkeeper.lake.log_segment import Damage, LogSegment
+from watchkeeper.lake.manifest import SEGMENTS, SegmentInfo
+from watchkeeper.lake.sidecar import map_arrays
+
+Tell = Callable[[float], None]
+"""Takes the share that is done, from 0 to 1."""
+
+
+def log_damage(folder: Path, tell: Tell = lambda _share: None) -> list[str]:
+    """What of a write-ahead log was synced and cannot be read any more.
+
+    A torn tail is no damage: nobody was told of it, and the next start cuts it off.
+    """
+    found: list[str] = []
+
+    def note(segment: LogSegment, damage: Damage, _content: memoryview) -> None:
+        found.append(
+            f"{segment.path}: {damage.size_bytes} bytes at {damage.offset} cannot be read; records "
+            f"from position {damage.first_position} on are lost with them"
+        )
+
+    segments = _segments(folder)
+    for number, (segment, following) in enumerate(itertools.zip_longest(segments, segments[1:])):
+        try:
+            if following is None:
+                segment.end(note)
+            else:
+                for _ in segment.frames(segment.first, following.first - 1, note):
+                    pass
+        except FileNotFoundError:  # a running server released it meanwhile
+            continue
+        except OSError as error:
+            found.append(f"{segment.path}: cannot be read: {error.strerror}")
+        tell((number + 1) / len(segments))
+    return found
+
+
+def lake_damage(directory: Path, tell: Tell = lambda _share: None) -> list[str]:
+    """What of a lake's files is missing or cannot be read."""
+    try:
+        manifest = manifests.load(directory, 0)
+    except Permanent as error:
+        return [str(error)]
+    found: list[str] = []
+    for number, info in enumerate(manifest.segments):
+        fault = _segment_fault(directory / SEGMENTS, info)
+        # Where a server runs, what is gone may have been compacted since the manifest was read.
+        if fault and info in manifests.load(directory, 0).segments:
+            found.append(fault)
+        tell((number + 1) / len(manifest.segments))
+    return found
+
+
+def _segments(folder: Path) -> list[LogSegment]:
+    if not folder.is_dir():
+        return []
+    found = (LogSegment.found(path) for path in folder.iterdir())
+    return sorted((one for one in found if one), key=lambda segment: segment.serial)
+
+
+def _segment_fault(folder: Path, info: SegmentInfo) -> str | None:
+    missing = [name for name in info.names if not (folder / name).is_file()]
+    if missing:
+        return f"{folder / missing[0]}: is missing"
+    if info.has_raw:
+        path = folder / info.raw_name
+        try:
+            n_rows = _read(path)
+        except (OSError, pa.ArrowException) as error:
+            return f"{path}: cannot be read: {error}"
+        if n_rows != info.n_rows:
+            return f"{path}: holds {n_rows} rows, not {info.n_rows}"
+    try:
+        map_arrays(folder / info.index_name)
+    except (OSError, ValueError, Permanent) as error:
+        return f"{folder / info.index_name}: cannot be read: {error}"
+    return None
+
+
+def _read(path: Path) -> int:
+    """Decode all of a file, and count its rows."""
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return sum(batch.num_rows for batch in file.iter_batches())
