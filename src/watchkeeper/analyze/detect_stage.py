@@ -54,7 +54,9 @@ class KnownSeries(Protocol):
     kind: U8
     partition: U8
     identity: U64
-    high_slot: int
+
+    @property
+    def high_slot(self) -> int: ...
 
     def series(self, slot: int) -> Series: ...
 

@@ -103,14 +103,19 @@ class Preparer:
             if one.admitted is not None:
                 self._admission.take_back(one.admitted, one.body_hash)
 
-    def follow(self, record: Logged, now_ns: int) -> int:
-        """Apply a record of the log at restart; the log's own time after it."""
+    def follow(self, record: Logged, now_ns: int, *, fresh: bool) -> int:
+        """Apply a record of the log at restart; the log's own time after it.
+
+        One that is not `fresh` lies before what `load` brought back, and only the catalog, which
+        keeps itself, may still miss it.
+        """
         match record:
             case Tick():
                 return record.now_ns
             case NewSeries():
                 self._catalog.replay(record)
-                self._admission.forget(record.slot)
+                if fresh:
+                    self._admission.forget(record.slot)
             case SampleBatch():
                 self._admission.follow(record, now_ns)
                 self._catalog.last_seen_ns[record.slot] = now_ns

@@ -103,6 +103,8 @@ class Ingest:
         self._closing = False
         self.position = 0
         """Of the last durable record; a reader who waits for it reads its own writes."""
+        self.refusal: str | None = None
+        """Why the log took nothing when it was last asked."""
 
     async def accept(self, request: Request) -> Accepted:
         """Durable when it returns. Raises BadInput, or Retryable when nothing of it was kept."""
@@ -174,8 +176,10 @@ class Ingest:
             if records:
                 self.position = await self._bus.publish(SAMPLES, records)
         except Retryable as refusal:
+            self.refusal = str(refusal)
             await self._refuse_all(group, refusal)
             return
+        self.refusal = None
         self._preparer.logged(len(series))
         if ticks:
             self._ticked_ns = now_ns

@@ -1,21 +1,31 @@
-"""Upkeep of what is kept: heads written out, the door's memory saved, the log released behind it."""
+"""Upkeep: heads written out, the door's memory saved, the log released behind what is kept."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from typing import Annotated
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
 
 import msgspec
+import xxhash
 from msgspec import Meta
 
 from watchkeeper import telemetry
+from watchkeeper.bus.base import Bus
 from watchkeeper.clock import NS_PER_S, Clock
+from watchkeeper.errors import Retryable
+from watchkeeper.ingest.prepare import Preparer
 from watchkeeper.ingest.stage import Ingest
 from watchkeeper.lake.base import Lake
-from watchkeeper.lake.wal import WriteAheadLog
+from watchkeeper.lake.files import Files
+from watchkeeper.model.signal import Logged, NewSeries
 
+_log: Final = telemetry.Log(__name__)
+STATE_FILE: Final = "door.state"
 _RELEASED = telemetry.gauge(
     "watchkeeper_ingest_log_released_position", "Records up to here are kept elsewhere."
 )
@@ -31,51 +41,134 @@ class UpkeepConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         float,
         Meta(gt=0, description="How often the door's memory is saved and the log released."),
     ] = 60.0
+    idle_s: Annotated[
+        float, Meta(gt=0, description="A series without samples for so long leaves memory.")
+    ] = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where upkeep is done, and for whom the log is kept."""
+
+    executor: Executor
+    data_dir: Path
+    groups: tuple[str, ...]
+    """Those who begin at their checkpoints."""
 
 
 class Upkeep:
-    """Runs beside everything else until cancelled; `finish` does all that is left at a stop.
-
-    `covers` tell up to which position each other reader of the log has kept what it made of it.
-    """
+    """Runs beside everything else until cancelled; `finish` does all that is left at a stop."""
 
     def __init__(
         self,
         config: UpkeepConfig,
+        surroundings: Surroundings,
         *,
         ingest: Ingest,
+        preparer: Preparer,
         lake: Lake,
-        log: WriteAheadLog,
-        covers: Sequence[Callable[[], int]],
-        executor: Executor,
+        bus: Bus,
     ) -> None:
         self._config = config
+        self._around = surroundings
         self._ingest = ingest
+        self._preparer = preparer
         self._lake = lake
-        self._log = log
-        self._covers = covers
-        self._executor = executor
+        self._bus = bus
+        self._released = 0
+        self._beyond = 0
+        """Position that the log must have been released beyond before a slot changes hands."""
+        self._marks: deque[tuple[int, int]] = deque()
+        """(time, position) of each save within the idle time, oldest first."""
 
     async def run(self, clock: Clock) -> None:
         saved_ns = clock.now_ns()
         while True:
             await clock.sleep(self._config.every_s)
             now_ns = clock.now_ns()
-            await self._on_thread(self._lake.maintain, now_ns)
+            await self._on_thread(lambda: self._lake.maintain(clock.now_ns()))
             if now_ns - saved_ns >= self._config.save_s * NS_PER_S:
                 saved_ns = now_ns
-                await self.release(await self._ingest.save())
+                await self._save(now_ns)
 
-    async def finish(self, now_ns: int, saved: int) -> None:
-        """Write out everything, and release what nobody needs any more."""
+    async def finish(self, now_ns: int) -> None:
+        """Write out everything, and release what nobody needs any more. The door is closed."""
         await self._on_thread(lambda: self._lake.maintain(now_ns, everything=True))
-        await self.release(saved)
+        position, state = self._ingest.position, self._preparer.dump()
+        await self._keep(position, state)
 
-    async def release(self, saved: int) -> None:
-        """`saved` is the position that the door's own saved memory covers."""
-        position = min([saved, self._lake.stored(), *(covered() for covered in self._covers)])
-        _RELEASED.set(position)
-        await self._on_thread(self._log.release, position)
+    async def _save(self, now_ns: int) -> None:
+        dumped: list[bytes] = []
 
-    async def _on_thread(self, work: Callable[..., object], *arguments: object) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+        def between_groups() -> None:
+            if self._idle_long_enough(now_ns):
+                self._preparer.recycle(now_ns, self._config.idle_s)
+            dumped.append(self._preparer.dump())
+
+        position = await self._ingest.between_groups(between_groups)
+        self._marks.append((now_ns, position))
+        await self._keep(position, dumped[0])
+
+    def _idle_long_enough(self, now_ns: int) -> bool:
+        """Whether the log has been released beyond all that was accepted before the idle time.
+
+        A slot may only change hands when no record is left that could be replayed for its former
+        owner.
+        """
+        horizon_ns = now_ns - round(self._config.idle_s * NS_PER_S)
+        while self._marks and self._marks[0][0] <= horizon_ns:
+            self._beyond = self._marks.popleft()[1]
+        return self._released >= self._beyond
+
+    async def _keep(self, position: int, state: bytes) -> None:
+        """Save the door's memory, then let the log forget what is kept elsewhere."""
+        path = self._around.data_dir / STATE_FILE
+        content = seal(position, state)
+        try:
+            await self._on_thread(lambda: Files().write_whole(path, content))
+        except OSError as error:
+            _log.warning("state of the door not saved", path=path, why=error.strerror)
+            return
+        stored = min(position, self._lake.stored())
+        try:
+            self._released = await self._bus.release(stored, self._around.groups)
+        except Retryable as refusal:
+            _log.warning("log not released", why=str(refusal))
+        _RELEASED.set(self._released)
+
+    async def _on_thread(self, work: Callable[[], object]) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._around.executor, work)
+
+
+def recover(
+    preparer: Preparer, data_dir: Path, records: Callable[[], Iterable[tuple[int, Logged]]]
+) -> int:
+    """Bring the door's memory to where it was: what was saved, then the log; how many records."""
+    position, n_records, now_ns = 0, 0, 0
+    found = unseal(data_dir / STATE_FILE)
+    if found is not None:
+        position, state = found
+        preparer.load(state)
+    for at, record in records():
+        if isinstance(record, NewSeries) or at > position:
+            now_ns = preparer.follow(record, now_ns, fresh=at > position)
+            n_records += 1
+    return n_records
+
+
+def seal(position: int, state: bytes) -> bytes:
+    """A saved memory, in a form whose damage is noticed."""
+    body = msgspec.msgpack.encode((position, state))
+    return xxhash.xxh3_64_digest(body) + body
+
+
+def unseal(path: Path) -> tuple[int, bytes] | None:
+    """What was saved; None if there is nothing, or nothing whole. The log then says what it can."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if xxhash.xxh3_64_digest(content[8:]) != content[:8]:
+        _log.error("state of the door is damaged, replaying the log instead", path=path)
+        return None
+    return msgspec.msgpack.decode(content[8:], type=tuple[int, bytes])

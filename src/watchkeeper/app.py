@@ -1,0 +1,231 @@
+"""The composition root: the one module that knows everything. Starts it all, and stops it.
+
+Embedded, one process does everything: the door, the log, the lake and detection. Where the bus
+carries records between processes there is no log of our own, and each process builds its part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from watchkeeper import __version__, plugins, telemetry
+from watchkeeper.analyze.detect_stage import DetectStage
+from watchkeeper.api.app import Front
+from watchkeeper.api.services import Check, Services
+from watchkeeper.bus.ports import Ports
+from watchkeeper.clock import Clock, SystemClock
+from watchkeeper.config import Config
+from watchkeeper.errors import ConfigError
+from watchkeeper.ingest.admit import Admission
+from watchkeeper.ingest.enrich import Enrich
+from watchkeeper.ingest.prepare import Preparer
+from watchkeeper.ingest.stage import Ingest
+from watchkeeper.ingest.store_stage import StoreStage
+from watchkeeper.ingest.upkeep_stage import Surroundings, Upkeep, recover
+from watchkeeper.lake.files import Files
+from watchkeeper.lake.series import Catalog
+from watchkeeper.lake.wal import WriteAheadLog
+from watchkeeper.model import wire
+from watchkeeper.model.signal import Logged
+from watchkeeper.relay import Relay
+from watchkeeper.runtime import StageLoop
+from watchkeeper.store.installation import installation_key
+
+_log: Final = telemetry.Log(__name__)
+LOW_DISK_BYTES: Final = 256 << 20
+DRAIN_S: Final = 30.0
+LAG_LIMIT_RECORDS: Final = 50_000
+
+
+@asynccontextmanager
+async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[Services]:
+    """Everything but the listening socket, ready to be called; leaving it is a graceful stop."""
+    clock = clock or SystemClock()
+    data_dir = config.data_dir
+    async with AsyncExitStack() as stack:
+        key = installation_key(data_dir)
+        log = WriteAheadLog(data_dir / "log", config.log)
+        stack.callback(log.close)
+        ingesting = stack.enter_context(ThreadPoolExecutor(1, "ingest"))
+        detecting = stack.enter_context(ThreadPoolExecutor(1, "detect"))
+        keeping = stack.enter_context(ThreadPoolExecutor(1, "upkeep"))
+        queries = stack.enter_context(ThreadPoolExecutor(2, "query"))
+
+        enrich = Enrich(config.enrich)
+        catalog = Catalog(key, config.catalog, enrich)
+        catalog.open(data_dir / "catalog", clock.now_ns())
+        stack.callback(catalog.close)
+        lake = config.lake.build(directory=data_dir / "lake", catalog=catalog)
+        stack.callback(lake.close)
+        store = config.store.build(data_dir=data_dir)
+        stack.push_async_callback(store.close)
+        bus = config.bus.build(
+            ports=Ports(clock=clock, data_dir=data_dir, disk=Files(), log=log, catalog=catalog)
+        )
+        stack.push_async_callback(bus.close)
+        await bus.open()
+
+        receivers = {name: chosen.build() for name, chosen in config.receivers.items()}
+        admission = Admission(config.ingest.admit, config.catalog.n_slots)
+        preparer = Preparer(receivers, catalog, admission)
+        await asyncio.get_running_loop().run_in_executor(
+            ingesting, recover, preparer, data_dir, lambda: _records(log)
+        )
+
+        ingest = Ingest(config.ingest, preparer, bus=bus, clock=clock, executor=ingesting)
+        ingest.position = log.last
+        storing = StoreStage(lake)
+        detectors = [
+            plugins.build("detector", spec, capacity=config.catalog.n_slots)
+            for spec in config.detection.detectors
+        ]
+        detect = DetectStage(detectors, catalog=catalog, store=store, executor=detecting)
+        loops = {
+            "store": StageLoop(
+                storing, bus, clock=clock, config=config.runtime, start=lake.stored()
+            ),
+            "detect": StageLoop(detect, bus, clock=clock, config=config.runtime),
+        }
+        relay = Relay(store, bus, clock)
+        around = Surroundings(keeping, data_dir, ("detect",))
+        upkeep = Upkeep(config.upkeep, around, ingest=ingest, preparer=preparer, lake=lake, bus=bus)
+        services = Services(
+            config=config.server,
+            ingest=ingest,
+            lake=lake,
+            store=store,
+            bus=bus,
+            clock=clock,
+            queries=queries,
+            caught_up=storing.caught_up,
+            checks=lambda: _checks(data_dir, log, loops, ingest),
+        )
+        async with asyncio.TaskGroup() as tasks:
+            accepting = tasks.create_task(ingest.run())
+            looping = [tasks.create_task(loop.run()) for loop in loops.values()]
+            beside = [tasks.create_task(upkeep.run(clock)), tasks.create_task(relay.run())]
+            try:
+                yield services
+            finally:  # in the order in which records flow, so that nothing is left on the way
+                ingest.close()
+                await asyncio.wait([accepting])
+                await _drained(loops, ingest.position)
+                for task in (*looping, *beside):
+                    task.cancel()
+                await asyncio.wait((*looping, *beside))
+                await upkeep.finish(clock.now_ns())
+
+
+async def _drained(loops: dict[str, StageLoop], position: int) -> None:
+    """Give the stages time for what was accepted; what is left is replayed at the next start."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            while any(loop.position < position for loop in loops.values()):
+                await asyncio.sleep(0.01)
+
+
+def _records(log: WriteAheadLog) -> Iterator[tuple[int, Logged]]:
+    return ((position, wire.decode(payload)) for position, payload in log.read(0))
+
+
+def serve(config: Config) -> int:
+    """Run until SIGINT or SIGTERM; the exit status."""
+    telemetry.set_up_log(config.telemetry)
+    asyncio.run(_serve(config))
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    listener = _listen(config.server.host, config.server.port)
+    host, port = listener.getsockname()[:2]
+    with contextlib.closing(listener):
+        async with running(config) as services:
+            front = Front(services)
+            server = _Server(
+                uvicorn.Config(
+                    front,  # type: ignore[arg-type]  # ASGI, in our own words
+                    log_config=None,
+                    access_log=False,
+                    lifespan="off",
+                    timeout_graceful_shutdown=round(config.server.stop_s),
+                    timeout_keep_alive=75,
+                )
+            )
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(
+                    number, server.handle_exit, number, None
+                )
+            _log.info("listening", version=__version__, url=f"http://{host}:{port}")
+            await server.serve(sockets=[listener])
+            _log.info("stopping")
+    _log.info("stopped")
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: its own way would end the process before anything is saved."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"server: cannot listen on {host}:{port}: {error.strerror}; stop what listens there, "
+            "or choose another server.port (0 takes a free one)"
+        ) from error
+    listener.listen(2048)
+    listener.setblocking(False)
+    return listener
+
+
+def _checks(
+    data_dir: Path, log: WriteAheadLog, loops: dict[str, StageLoop], ingest: Ingest
+) -> list[Check]:
+    """What /health says."""
+    free = shutil.disk_usage(data_dir).free
+    checks = [
+        Check(
+            "disk",
+            free >= LOW_DISK_BYTES,
+            f"{free >> 20} MiB free at '{data_dir}'; below {LOW_DISK_BYTES >> 20} MiB free some",
+        ),
+        Check(
+            "log",
+            not log.damage and ingest.refusal is None,
+            ingest.refusal
+            or (f"{len(log.damage)} damaged stretches; see {data_dir}/log/damaged" if log.damage
+                else f"{log.size_bytes >> 20} MiB, position {log.last}"),
+        ),
+    ]  # fmt: skip
+    for name, loop in loops.items():
+        lag = log.last - loop.position
+        dead = f", {len(loop.given_up)} put aside" if loop.given_up else ""
+        checks.append(
+            Check(
+                name, lag <= LAG_LIMIT_RECORDS and not loop.given_up, f"{lag} records behind{dead}"
+            )
+        )
+    return checks
