@@ -45,7 +45,7 @@ def test_a_torn_key_is_refused_with_the_remedy(tmp_path: Path) -> None:
         installation_key(tmp_path)
 
 
-@pytest.mark.parametrize("folder", ["log", "lake"])
+@pytest.mark.parametrize("folder", ["log", "lake", "catalog"])
 def test_a_missing_key_beside_data_is_refused(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
     (tmp_path / folder / "something").touch()

@@ -14,6 +14,7 @@ from watchkeeper.config import check, units
 from watchkeeper.config.loading import Loaded, plugin_names
 from watchkeeper.config.node import dotted
 from watchkeeper.config.sections import SECTIONS, UNUSED, Chosen, Config, Section, Top
+from watchkeeper.config.texts import text_of
 from watchkeeper.errors import ConfigError
 from watchkeeper.telemetry import Secret
 
@@ -41,10 +42,10 @@ class Value:
 
 def describe() -> list[Key]:
     """Every setting there is, in order. A plugin's settings name it in their text."""
-    found = list(_keys(Top, ""))
+    found = list(keys_of(Top, ""))
     for name, section in SECTIONS.items():
         if not section.kind:
-            found.extend(_keys(section.type(), f"{name}."))
+            found.extend(keys_of(section.type(), f"{name}."))
             continue
         names = plugin_names(section)
         if not section.use:
@@ -85,15 +86,16 @@ def tree(loaded: Loaded) -> dict[str, Any]:
     return whole
 
 
-def _keys(kind: type[msgspec.Struct], prefix: str) -> Iterator[Key]:
+def keys_of(kind: type[msgspec.Struct], prefix: str = "") -> Iterator[Key]:
+    """The settings of one type, those inside it included."""
     for field in msgspec.structs.fields(kind):
         path = f"{prefix}{field.encode_name}"
         struct = check.struct_in(field.type)
         if struct is not None:
-            yield from _keys(struct, f"{path}.")
+            yield from keys_of(struct, f"{path}.")
         else:
             said = check.words(field.encode_name, field.type)
-            yield Key(path, said, _default(field), text_of(field.type))
+            yield Key(path, said, _default(field), text_of(kind, field))
 
 
 def _plugin_keys(section: Section, use: str, name: str) -> Iterator[Key]:
@@ -101,15 +103,7 @@ def _plugin_keys(section: Section, use: str, name: str) -> Iterator[Key]:
         kind = section.type(use)
     except ConfigError:  # its package is not installed here
         return
-    yield from _keys(kind, f"{name}.")
-
-
-def text_of(kind: Any) -> str:
-    """What a setting means, as said beside its type."""
-    for meta in getattr(kind, "__metadata__", ()):
-        if getattr(meta, "description", None):
-            return str(meta.description)
-    return ""
+    yield from keys_of(kind, f"{name}.")
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:

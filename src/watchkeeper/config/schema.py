@@ -14,8 +14,9 @@ import msgspec
 
 from watchkeeper.config import check, units
 from watchkeeper.config.loading import plugin_names
-from watchkeeper.config.reference import shown_as, text_of
+from watchkeeper.config.reference import shown_as
 from watchkeeper.config.sections import SECTIONS, Section, Top
+from watchkeeper.config.texts import text_of
 from watchkeeper.errors import ConfigError
 from watchkeeper.telemetry import Secret
 
@@ -78,15 +79,15 @@ def _struct(kind: type[msgspec.Struct]) -> dict[str, Any]:
     return {
         "type": "object",
         "additionalProperties": False,
-        "properties": {field.encode_name: _property(field) for field in fields},
+        "properties": {field.encode_name: _property(kind, field) for field in fields},
         **({"required": required} if required else {}),
     }
 
 
-def _property(field: msgspec.structs.FieldInfo) -> dict[str, Any]:
+def _property(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if text_of(field.type):
-        found["description"] = text_of(field.type)
+    if text_of(kind, field):
+        found["description"] = text_of(kind, field)
     if field.default is not msgspec.NODEFAULT:
         found["default"] = shown_as(field.encode_name, field.type, field.default)
     return {**found, **_value(field.encode_name, field.type)}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from watchkeeper.ingest.upkeep_stage import UpkeepConfig
     from watchkeeper.lake.series_config import CatalogConfig
     from watchkeeper.lake.wal import WalConfig
+    from watchkeeper.runtime import RuntimeConfig
+    from watchkeeper.runtime import RuntimeConfig
     from watchkeeper.telemetry import LogConfig
 
 
@@ -67,7 +69,9 @@ class Config:
     store: Chosen
     bus: Chosen
     detection: DetectionConfig
+    runtime: RuntimeConfig
     upkeep: UpkeepConfig
+    runtime: RuntimeConfig
     telemetry: LogConfig
     aiops: AiopsConfig
 
@@ -131,9 +135,16 @@ SECTIONS: Final[Mapping[str, Section]] = {
         "Which detectors judge what arrives.",
         "watchkeeper.analyze.detect_stage:DetectionConfig",
     ),
+    "runtime": Section(
+        "How patient stages are, and how often they keep their state.",
+        "watchkeeper.runtime:RuntimeConfig",
+    ),
     "upkeep": Section(
         "How often what is kept is put in order.",
         "watchkeeper.ingest.upkeep_stage:UpkeepConfig",
+    ),
+    "runtime": Section(
+        "How stages take records, try again, and give up.", "watchkeeper.runtime:RuntimeConfig"
     ),
     "telemetry": Section("What it says of itself.", "watchkeeper.telemetry:LogConfig"),
     "aiops": Section(

@@ -38,7 +38,7 @@ def installation_key(data_dir: Path) -> bytes:
 
 
 def _refuse_beside_data(data_dir: Path, path: Path) -> None:
-    stored = [name for name in ("log", "lake") if any((data_dir / name).glob("*"))]
+    stored = [name for name in ("log", "lake", "catalog") if any((data_dir / name).glob("*"))]
     if stored:
         raise ConfigError(
             f"data_dir: {path} is missing although {data_dir / stored[0]} is not empty; "
