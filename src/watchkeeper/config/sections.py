@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from watchkeeper.lake.series_config import CatalogConfig
     from watchkeeper.lake.wal import WalConfig
     from watchkeeper.runtime import RuntimeConfig
-    from watchkeeper.runtime import RuntimeConfig
     from watchkeeper.telemetry import LogConfig
 
 
@@ -71,7 +70,6 @@ class Config:
     detection: DetectionConfig
     runtime: RuntimeConfig
     upkeep: UpkeepConfig
-    runtime: RuntimeConfig
     telemetry: LogConfig
     aiops: AiopsConfig
 
@@ -142,9 +140,6 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "upkeep": Section(
         "How often what is kept is put in order.",
         "watchkeeper.ingest.upkeep_stage:UpkeepConfig",
-    ),
-    "runtime": Section(
-        "How stages take records, try again, and give up.", "watchkeeper.runtime:RuntimeConfig"
     ),
     "telemetry": Section("What it says of itself.", "watchkeeper.telemetry:LogConfig"),
     "aiops": Section(
