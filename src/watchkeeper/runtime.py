@@ -1,41 +1,59 @@
-"""The one loop that every stage runs in: lease, restore, take, handle, checkpoint, release.
+"""The one loop that every stage runs in: own, restore, take, hand over, remember; try again.
 
-The only place that catches whatever comes: a record that a stage cannot take is put aside, counted
-and named, and the loop goes on with the next.
+Order is kept: nothing is handed over before all in front of it was applied or put aside. A record
+that a stage cannot apply is put aside alone, counted and named; what cannot be applied *now* is
+tried again until it can.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import Annotated, Final, Protocol
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, Protocol, TypeVar, cast
 
 import msgspec
 from msgspec import Meta
 
 from watchkeeper import telemetry
-from watchkeeper.bus.base import MIXED, Bus, Checkpoint, Delivery
+from watchkeeper.bus.base import ANOMALIES, MIXED, Bus, Checkpoint, Delivery
 from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.errors import Permanent, Retryable
 from watchkeeper.model.series import N_PARTITIONS
+from watchkeeper.model.signal import Tick
+from watchkeeper.store.base import Store
+
+T = TypeVar("T")
 
 _log: Final = telemetry.Log(__name__)
-_POSITION: Final = telemetry.gauge(
-    "watchkeeper_runtime_stage_position", "Position up to which a stage is done.", ("stage",)
-)
 _HANDLED: Final = telemetry.counter(
-    "watchkeeper_runtime_handled_records_total", "Records that a stage has taken.", ("stage",)
+    "watchkeeper_runtime_handled_records_total", "Records that a stage applied.", ("stage",)
 )
-_ASIDE: Final = telemetry.counter(
-    "watchkeeper_runtime_dead_records_total", "Records that a stage could not take.", ("stage",)
+_DEAD: Final = telemetry.counter(
+    "watchkeeper_runtime_dead_records_total", "Records that a stage could not apply.", ("stage",)
 )
-_RETRIES: Final = telemetry.counter(
-    "watchkeeper_runtime_retries_total", "Times that a stage was asked again.", ("stage",)
+_FAILED: Final = telemetry.counter(
+    "watchkeeper_runtime_failures_total", "What failed, and was tried again.", ("stage", "what")
 )
 _CHECKPOINTS: Final = telemetry.counter(
-    "watchkeeper_runtime_checkpoints_total", "Partitions checkpointed.", ("stage",)
+    "watchkeeper_runtime_checkpoints_total", "Checkpoints that are durable.", ("stage",)
 )
+_HANDLE_S: Final = telemetry.histogram(
+    "watchkeeper_runtime_handle_seconds", "How long a stage took for a batch.", labels=("stage",)
+)
+_POSITION: Final = telemetry.gauge(
+    "watchkeeper_runtime_stage_position",
+    "Position up to which a stage has applied all.",
+    ("stage",),
+)
+_LAG_S: Final = telemetry.gauge(
+    "watchkeeper_runtime_lag_seconds", "Age of the newest tick that a stage came to.", ("stage",)
+)
+_TAKE_S: Final = 1.0
+"""How long one take waits; also the longest that a stop takes when nothing arrives."""
+_RELAY_S: Final = 0.2
+_RELAYED_AT_ONCE: Final = 500
 
 
 class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,24 +78,80 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Stage(Protocol):
-    """Takes records of one topic in order. Delivered again, a record must have no second effect."""
+    """Takes records of one topic in order. Its name is its consumer group."""
 
     name: str
     topic: str
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
-        """Raises Retryable to be asked again with the same; Permanent to have them put aside."""
+        """Apply these, in order; never cancelled halfway.
+
+        After Retryable it is called with the same ones again, and must not apply again what it had
+        applied. After any other error, with each of them alone; what then fails is put aside.
+        """
         ...
 
 
 class StatefulStage(Stage, Protocol):
     """A stage whose state the runtime keeps for it, partition by partition."""
 
-    async def dump(self, partition: int) -> bytes: ...
+    async def dump(self, partition: int) -> bytes:
+        """All that it knows of a partition. Called between two `handle`."""
+        ...
 
     async def load(self, partition: int, position: int, state: bytes) -> None:
-        """Go on from this state, and skip what lies at or below `position`."""
+        """Go on from a dump. Records at or below `position` may still be delivered because of other
+        partitions; their rows of this one are to be skipped."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A record that a stage could not apply. It is in the log until that is released."""
+
+    delivery: Delivery
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: Exception
+
+
+class _Patience:
+    """Tries things, says what fails, and waits longer each time."""
+
+    def __init__(self, name: str, clock: Clock, config: RuntimeConfig) -> None:
+        self.failing: str | None = None
+        self._name = name
+        self._clock = clock
+        self._config = config
+        self._pause_s = config.retry_s
+
+    async def attempt(self, what: str, job: Awaitable[T]) -> T | _Failure:
+        """The one place where everything is caught: whatever a stage, a bus or a store raises, the
+        process goes on, and says what it met."""
+        try:
+            result = await job
+        except Exception as error:  # noqa: BLE001 - see above
+            self._tell(what, error)
+            return _Failure(error)
+        self.failing = None
+        self._pause_s = self._config.retry_s
+        return result
+
+    async def pause(self, failure: _Failure) -> None:
+        asked_s = failure.error.after_s if isinstance(failure.error, Retryable) else 0.0
+        await self._clock.sleep(min(max(asked_s, self._pause_s), self._config.retry_limit_s))
+        self._pause_s = min(2 * self._pause_s, self._config.retry_limit_s)
+
+    def _tell(self, what: str, error: Exception) -> None:
+        _FAILED.add(1, self._name, what)
+        if not isinstance(error, Retryable | Permanent):
+            _log.failure("unforeseen failure", error, stage=self._name, what=what)
+        elif self.failing is None:  # once, not at every retry
+            _log.warning("failed", stage=self._name, what=what, why=error)
+        self.failing = f"{what}: {type(error).__name__}: {error}"
 
 
 class Loop:
@@ -93,156 +167,242 @@ class Loop:
         *,
         after: int | None = None,
     ) -> None:
+        self.dead: deque[Dead] = deque(maxlen=config.dead_limit)
+        """Records put aside, newest last."""
         self._stage = stage
+        self._stateful = cast(StatefulStage, stage) if after is None else None
         self._bus = bus
         self._clock = clock
         self._config = config
-        self._keeps_state = after is None
-        self._done: dict[int, int] = {} if after is None else dict.fromkeys(range(64), after)
+        self._patience = _Patience(stage.name, clock, config)
+        # By partition: up to where all is applied, and up to where that is durable.
+        self._done = {} if after is None else dict.fromkeys(range(N_PARTITIONS), after)
+        self._covered: dict[int, int] = {}
         self._fences: dict[int, int] = {}
-        self._leased_ns = 0
+        self._renew_ns = 0
         self._due: deque[int] = deque()
-        self._cycle_ns = 0
+        self._cycle_ns = clock.now_ns()
         self._cycle_records = 0
         self._stopping = False
-        self.dead: deque[Delivery] = deque(maxlen=config.dead_limit)
-        """Records put aside, newest last."""
+        self._is_halfway = False
+        """A batch is begun and not settled, so the stage's state fits no position."""
 
     @property
     def position(self) -> int:
         """Everything up to here is done."""
         return min(self._done.values(), default=0)
 
+    @property
+    def failing(self) -> str | None:
+        """What is tried again just now, and why; None while all is well."""
+        return self._patience.failing
+
     async def run(self) -> None:
-        """Until `stop`; whatever was published before that is still handled."""
-        self._cycle_ns = self._clock.now_ns()
-        while True:
-            await self._lease()
-            wait_s = 0.0 if self._stopping else 1.0
-            deliveries = await self._bus.take(self._stage.topic, self._done, wait_s=wait_s)
-            if deliveries:
-                await self._handle(deliveries)
-                self._advance(deliveries)
-            elif self._stopping:
-                break
-            await self._checkpoint()
-        if self._keeps_state:
-            await self._checkpoint_all()
+        """Until `stop`, and then to the end of what there is; or until cancelled, and then to the
+        end of what is being handled. The state is kept in both cases."""
+        try:
+            while await self._turn():
+                pass
+        finally:
+            if not self._is_halfway:
+                await self._keep(list(self._done))
 
     def stop(self) -> None:
         """Finish what there is, keep the state, and return from `run`."""
         self._stopping = True
 
-    async def _lease(self) -> None:
-        """Take or renew what can be had, and restore what is new. Nothing to own: no leases."""
-        if not self._keeps_state:
-            return
-        now_ns = self._clock.now_ns()
-        if self._leased_ns and now_ns - self._leased_ns < self._config.lease_s * NS_PER_S / 3:
-            return
-        self._leased_ns = now_ns
-        stage, ttl_s = self._stage, self._config.lease_s
-        fresh: list[int] = []
-        for partition in range(N_PARTITIONS):
-            fence = await self._bus.lease(stage.topic, stage.name, partition, ttl_s)
-            if fence is None:
-                self._fences.pop(partition, None)
-                self._done.pop(partition, None)
-            elif self._fences.get(partition) != fence:
-                self._fences[partition] = fence
-                fresh.append(partition)
-        if fresh:
-            await self._restore(fresh)
-
-    async def _restore(self, partitions: Sequence[int]) -> None:
-        kept = await self._bus.restore(self._stage.topic, self._stage.name)
-        for partition in partitions:
-            checkpoint = kept.get(partition)
-            self._done[partition] = 0 if checkpoint is None else checkpoint.position
-            if checkpoint is not None:
-                await self._stage.load(partition, checkpoint.position, checkpoint.state)  # type: ignore[union-attr]  # only a StatefulStage leases
-
-    async def _handle(self, deliveries: Sequence[Delivery]) -> None:
-        """Handed over as one; if that fails for good, one by one, and what fails is put aside."""
-        if await self._try(deliveries):
-            return
-        for delivery in deliveries:
-            if len(deliveries) == 1 or not await self._try([delivery]):
-                self.dead.append(delivery)
-                _ASIDE.add(1, self._stage.name)
-
-    async def _try(self, deliveries: Sequence[Delivery]) -> bool:
-        pause_s = self._config.retry_s
-        while True:
-            try:
-                await self._stage.handle(deliveries)
-            except Retryable as refusal:
-                _RETRIES.add(1, self._stage.name)
-                _log.warning("stage asks for time", stage=self._stage.name, why=str(refusal))
-                await self._clock.sleep(max(pause_s, refusal.after_s if pause_s > 1 else 0))
-                pause_s = min(2 * pause_s, self._config.retry_limit_s)
-            except Permanent as fault:
-                self._report(deliveries, fault)
-                return False
-            except Exception as fault:  # noqa: BLE001 - the one broad catch: a stage's fault is its own
-                self._report(deliveries, fault)
-                return False
-            else:
-                return True
-
-    def _report(self, deliveries: Sequence[Delivery], fault: Exception) -> None:
-        _log.error(
-            "stage failed",
-            stage=self._stage.name,
-            first_position=deliveries[0].position,
-            records=len(deliveries),
-            fault=f"{type(fault).__name__}: {fault}",
+    async def _turn(self) -> bool:
+        """One take, and what follows from it; whether to go on."""
+        await self._own()
+        wait_s = 0.0 if self._stopping else _TAKE_S
+        took = await self._patience.attempt(
+            "take", self._bus.take(self._stage.topic, dict(self._done), wait_s=wait_s)
         )
+        if isinstance(took, _Failure):
+            if not self._stopping:
+                await self._patience.pause(took)
+        elif took:
+            await self._apply(took)
+            await self._keep(self._now_due())
+            return not (self._stopping and self._is_halfway)
+        else:
+            await self._keep(self._now_due())
+            if not self._done and not self._stopping:  # all are owned by others
+                await self._clock.sleep(self._config.lease_s / 3)
+        return not self._stopping
 
-    def _advance(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            if delivery.partition == MIXED:
-                for partition in self._done:
-                    self._done[partition] = max(self._done[partition], delivery.position)
-            elif delivery.partition in self._done:
-                self._done[delivery.partition] = delivery.position
-        self._cycle_records += len(deliveries)
+    # Handing over
+
+    async def _apply(self, deliveries: Sequence[Delivery]) -> None:
+        """Until they are applied or put aside, or we are to stop and they cannot be applied now."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        self._is_halfway = True
+        while failed := await self._patience.attempt("handle", self._hand_over(deliveries)):
+            if not isinstance(failed.error, Retryable):
+                await self._put_aside(deliveries, failed.error)
+                return
+            if self._stopping:
+                return
+            await self._patience.pause(failed)
+        _HANDLE_S.observe(loop.time() - began_s, self._stage.name)
         _HANDLED.add(len(deliveries), self._stage.name)
+
+    async def _put_aside(self, deliveries: Sequence[Delivery], error: Exception) -> None:
+        """The one that is to blame; the others are tried one by one."""
+        if len(deliveries) > 1:
+            for delivery in deliveries:
+                await self._apply([delivery])
+            return
+        dead = Dead(deliveries[0], f"{type(error).__name__}: {error}")
+        self.dead.append(dead)
+        _DEAD.add(1, self._stage.name)
+        _log.error(
+            "record put aside",
+            stage=self._stage.name,
+            partition=dead.delivery.partition,
+            position=dead.delivery.position,
+            record=type(dead.delivery.record).__name__,
+            why=dead.reason,
+        )
+        self._settle(deliveries)
+
+    async def _hand_over(self, deliveries: Sequence[Delivery]) -> None:
+        """To its end, even if we are cancelled meanwhile: a state must fit a position."""
+        handling = asyncio.ensure_future(self._stage.handle(deliveries))
+        try:
+            await asyncio.shield(handling)
+        except asyncio.CancelledError:
+            await asyncio.wait({handling})
+            if not handling.cancelled() and handling.exception() is None:
+                self._settle(deliveries)
+            raise
+        self._settle(deliveries)
+
+    def _settle(self, deliveries: Sequence[Delivery]) -> None:
+        """They are behind us."""
+        for delivery in deliveries:
+            owners = list(self._done) if delivery.partition == MIXED else [delivery.partition]
+            for partition in owners:
+                known = self._done.get(partition, 0)
+                self._done[partition] = max(known, delivery.position)
+            if isinstance(delivery.record, Tick):
+                age_ns = self._clock.now_ns() - delivery.record.now_ns
+                _LAG_S.set(age_ns / NS_PER_S, self._stage.name)
+        self._cycle_records += len(deliveries)
+        self._is_halfway = False
         _POSITION.set(self.position, self._stage.name)
 
-    async def _checkpoint(self) -> None:
-        """A few partitions at a time, so that nobody waits for long."""
-        if not self._keeps_state:
+    # Owning
+
+    async def _own(self) -> None:
+        """Renew what is owned, take over what is free, drop what was lost."""
+        now_ns = self._clock.now_ns()
+        if self._stateful is None or now_ns < self._renew_ns:
             return
-        elapsed = (self._clock.now_ns() - self._cycle_ns) / NS_PER_S / self._config.checkpoint_s
-        progress = max(elapsed, self._cycle_records / self._config.checkpoint_records)
-        wanted = min(1.0, progress) * N_PARTITIONS
+        self._renew_ns = now_ns + round(self._config.lease_s * NS_PER_S / 3)
+        stage, ttl_s = self._stateful, self._config.lease_s
+        gained = []
+        for partition in range(N_PARTITIONS):
+            fence = await self._patience.attempt(
+                "lease", self._bus.lease(stage.topic, stage.name, partition, ttl_s)
+            )
+            if isinstance(fence, _Failure):
+                self._renew_ns = 0
+                break
+            if fence is None:
+                self._drop(partition)
+            elif fence != self._fences.get(partition):
+                self._fences[partition] = fence
+                gained.append(partition)
+        if gained:
+            await self._restore(stage, gained)
+
+    async def _restore(self, stage: StatefulStage, gained: Sequence[int]) -> None:
+        kept: Mapping[int, Checkpoint] | _Failure = await self._patience.attempt(
+            "restore", self._bus.restore(stage.topic, stage.name)
+        )
+        if isinstance(kept, _Failure):  # to be gained anew
+            for partition in gained:
+                self._drop(partition)
+            self._renew_ns = 0
+            return
+        for partition in gained:
+            position = 0
+            if (found := kept.get(partition)) is not None:
+                load = stage.load(partition, found.position, found.state)
+                if await self._patience.attempt("load", load) is None:
+                    position = found.position
+            self._done[partition] = self._covered[partition] = position
+        _log.info("partitions owned", stage=stage.name, n=len(gained), position=self.position)
+
+    def _drop(self, partition: int) -> None:
+        self._fences.pop(partition, None)
+        if self._done.pop(partition, None) is not None:
+            _log.warning("partition lost", stage=self._stage.name, partition=partition)
+
+    # Remembering
+
+    def _now_due(self) -> list[int]:
+        """A few partitions at a time, so that nobody waits for long."""
+        cycle_s = (self._clock.now_ns() - self._cycle_ns) / NS_PER_S
+        progress = max(
+            cycle_s / self._config.checkpoint_s,
+            self._cycle_records / self._config.checkpoint_records,
+        )
         if not self._due:
             self._due.extend(self._done)
-        while self._due and N_PARTITIONS - len(self._due) < wanted:
-            await self._keep(self._due.popleft())
+        n_left = round(len(self._done) * max(0.0, 1 - progress))
+        due = [self._due.popleft() for _ in range(len(self._due) - n_left)]
         if not self._due:
-            self._cycle_ns = self._clock.now_ns()
-            self._cycle_records = 0
+            self._cycle_ns, self._cycle_records = self._clock.now_ns(), 0
+        return due
 
-    async def _checkpoint_all(self) -> None:
-        for partition in list(self._done):
-            await self._keep(partition)
-
-    async def _keep(self, partition: int) -> None:
-        if partition not in self._done:
+    async def _keep(self, partitions: Sequence[int]) -> None:
+        """Checkpoint those that have come further since they were last."""
+        stage = self._stateful
+        if stage is None:
             return
-        stage = self._stage
-        state = await stage.dump(partition)  # type: ignore[union-attr]  # only a StatefulStage is kept
-        checkpoint = Checkpoint(self._done[partition], state)
-        try:
-            await self._bus.checkpoint(
-                stage.topic, stage.name, partition, self._fences[partition], checkpoint
-            )
-        except Permanent as lost:
-            _log.warning("partition lost", stage=stage.name, partition=partition, why=str(lost))
-            del self._done[partition], self._fences[partition]
-        except Retryable as refusal:
-            _log.warning("checkpoint refused", stage=stage.name, why=str(refusal))
-        else:
-            _CHECKPOINTS.add(1, stage.name)
+        for partition in partitions:
+            if self._done.get(partition, 0) <= self._covered.get(partition, 0):
+                continue
+            failed = await self._patience.attempt("checkpoint", self._keep_one(stage, partition))
+            if failed and isinstance(failed.error, Permanent):
+                self._drop(partition)
+
+    async def _keep_one(self, stage: StatefulStage, partition: int) -> None:
+        checkpoint = Checkpoint(self._done[partition], await stage.dump(partition))
+        fence = self._fences[partition]
+        await self._bus.checkpoint(stage.topic, stage.name, partition, fence, checkpoint)
+        self._covered[partition] = checkpoint.position
+        _CHECKPOINTS.add(1, stage.name)
+
+
+class Relay:
+    """Publishes the store's outbox, from its beginning, so that followers of a former life go on.
+    What was published before is passed over by the bus."""
+
+    def __init__(self, store: Store, bus: Bus, clock: Clock) -> None:
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._patience = _Patience("relay", clock, RuntimeConfig())
+        self.position = 0
+        """Sequence of the newest event that was published."""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            n_relayed = await self._patience.attempt("relay", self.relay())
+            if isinstance(n_relayed, _Failure):
+                await self._patience.pause(n_relayed)
+            elif not n_relayed:
+                await self._clock.sleep(_RELAY_S)
+
+    async def relay(self) -> int:
+        """Publish the next events, if there are any; how many."""
+        events = await self._store.events(self.position, _RELAYED_AT_ONCE)
+        if events:
+            await self._bus.publish(ANOMALIES, events)
+            self.position = events[-1].sequence
+        return len(events)

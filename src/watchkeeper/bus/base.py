@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from watchkeeper.errors import Permanent
 
 SAMPLES = "samples"
 """Logged records (samples, new series, ticks): the hot path, durable before it is acknowledged."""
@@ -37,6 +39,14 @@ class Checkpoint:
     state: bytes
 
 
+def lost(partition: int, topic: str, group: str, *, fence: int, newest: int) -> Permanent:
+    """What `checkpoint` raises for a token that is not the newest."""
+    return Permanent(
+        f"bus: partition {partition} of {topic} was leased anew (token {newest}) since {group} got "
+        f"token {fence}; lease it again, and restore"
+    )
+
+
 class Ownership(Protocol):
     """Who works on a partition, and how far they have come."""
 
@@ -57,6 +67,11 @@ class Ownership(Protocol):
         """The newest checkpoint of every partition that has one."""
         ...
 
+    async def release(self, position: int, groups: Collection[str]) -> int:
+        """Let SAMPLES forget what lies at or below `position` and at or below every checkpoint that
+        one of these groups may start from; up to where that was."""
+        ...
+
 
 class Bus(Ownership, Protocol):
     """At least once delivery, in order of position; exactly once effect is the consumer's, who
@@ -65,8 +80,14 @@ class Bus(Ownership, Protocol):
     A record of SAMPLES gets the next position. A record of another topic is an event that brings
     its own (`Event.sequence`); one at or below the newest was published before, and passed over.
 
-    Every buffer is bounded.
+    Every buffer is bounded. What was published to SAMPLES is kept until it is released; when there
+    is no more room for it, publishing is refused.
     """
+
+    async def open(self) -> None:
+        """Raises ConfigError where its surroundings cannot keep these promises, Retryable where
+        they cannot be asked now."""
+        ...
 
     async def publish(self, topic: str, records: Sequence[Any]) -> int:
         """Make the records durable, in order, all or none; the last one's position.

@@ -1,0 +1,74 @@
+"""What a bus may use of the process that it lives in; each bus takes what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from watchkeeper.clock import Clock
+from watchkeeper.model.series import I32, U8, U64
+from watchkeeper.model.signal import NewSeries
+
+
+class Log(Protocol):
+    """The write-ahead log. Called from threads; one appends, any read."""
+
+    @property
+    def first(self) -> int: ...
+
+    @property
+    def last(self) -> int: ...
+
+    def append(self, payloads: Sequence[bytes]) -> int: ...
+
+    def read(self, after: int) -> Iterator[tuple[int, memoryview]]: ...
+
+    def release(self, position: int) -> None: ...
+
+
+class Disk(Protocol):
+    """How a file is replaced durably. Raises OSError."""
+
+    def write_whole(self, path: Path, content: bytes) -> None: ...
+
+
+class SeriesCatalog(Protocol):
+    """Series by identity, which is equal in every process, and by slot, which is not."""
+
+    @property
+    def identity(self) -> U64:
+        """(slots, 2)"""
+        ...
+
+    @property
+    def partition(self) -> U8:
+        """(slots,)"""
+        ...
+
+    def lookup(self, identity: U64) -> I32:
+        """The slots of these identities (n, 2); -1 where a series has none here."""
+        ...
+
+    def adopt(self, new: NewSeries) -> NewSeries:
+        """Register series that another process saw first; the same with slots of this process."""
+        ...
+
+    def describe(self, slots: I32) -> NewSeries:
+        """The registrations of these slots, for another process to adopt."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Handed to every bus."""
+
+    clock: Clock
+    data_dir: Path
+    """For what the bus itself keeps, below a folder of its own."""
+    disk: Disk
+    log: Log | None = None
+    """Where records are made durable in this process."""
+    catalog: SeriesCatalog | None = None
+    """Where records leave this process, and slots must become identities."""

@@ -1,0 +1,198 @@
+"""Samples to Redis and back: which series to register, which to fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from watchkeeper import telemetry
+from watchkeeper.bus.base import Delivery
+from watchkeeper.bus.codec import (
+    PortableSamples,
+    join,
+    localize,
+    read,
+    registrations,
+    split,
+    split_series,
+)
+from watchkeeper.bus.ports import SeriesCatalog
+from watchkeeper.model import wire
+from watchkeeper.model.series import I32, I64, N_PARTITIONS, U64
+from watchkeeper.model.signal import Logged, NewSeries, SampleBatch, Tick
+
+_log: Final = telemetry.Log(__name__)
+_UNKNOWN: Final = telemetry.counter(
+    "watchkeeper_bus_unknown_series_rows_total", "Rows dropped because nobody knows their series."
+)
+_NEVER: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of records in portable form."""
+
+    messages: Sequence[tuple[int, bytes]]
+    """(partition, payload), in order."""
+    registrations: Sequence[tuple[int, bytes, bytes]]
+    """(partition, identity, registration) of series whose generation does not know them yet."""
+    slots: I32
+    """Whose registrations these are."""
+
+
+class Writer:
+    """Makes groups portable, and registers each series once per generation of its partition."""
+
+    def __init__(self, catalog: SeriesCatalog) -> None:
+        self._catalog = catalog
+        self._generation: I64 = np.zeros(N_PARTITIONS, np.int64)
+        self._registered: I64 = np.full(0, _NEVER, np.int64)
+        """By slot: the generation in which this process registered its series."""
+
+    def group(self, records: Sequence[Logged]) -> Group:
+        messages: list[tuple[int, bytes]] = []
+        wanted: list[I32] = []
+        self._grow()
+        for record in records:
+            if isinstance(record, NewSeries):
+                messages += split_series(record)
+                self._registered[record.slot] = _NEVER  # they may have had other owners
+            elif isinstance(record, Tick):
+                payload = wire.encode(record)
+                messages += ((partition, payload) for partition in range(N_PARTITIONS))
+            else:
+                messages += self._split(record)
+                wanted.append(self._unregistered(record.slot))
+        slots = np.unique(np.concatenate(wanted)) if wanted else np.empty(0, np.int32)
+        new = registrations(self._catalog.describe(slots)) if len(slots) else ()
+        return Group(messages, list(new), slots)
+
+    def generation(self, partition: int) -> int:
+        return int(self._generation[partition])
+
+    def renew(self, generation_by_partition: Mapping[int, int]) -> None:
+        """These partitions have come to these generations."""
+        for partition, generation in generation_by_partition.items():
+            self._generation[partition] = generation
+
+    def published(self, group: Group) -> None:
+        """What it registered need not be registered again in this generation."""
+        partition = self._catalog.partition[group.slots]
+        self._registered[group.slots] = self._generation[partition]
+
+    def _split(self, batch: SampleBatch) -> Iterator[tuple[int, bytes]]:
+        return split(batch, self._catalog.identity, self._catalog.partition, self._generation)
+
+    def _unregistered(self, slots: I32) -> I32:
+        current = self._generation[self._catalog.partition[slots]]
+        unregistered: I32 = slots[self._registered[slots] != current]
+        return unregistered
+
+    def _grow(self) -> None:
+        n_more = len(self._catalog.partition) - len(self._registered)
+        if n_more > 0:
+            more = np.full(n_more, _NEVER, np.int64)
+            self._registered = np.concatenate([self._registered, more])
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message as it lies in a stream."""
+
+    partition: int
+    position: int
+    before: int
+    """Position of the message before it in the same stream, there or not."""
+    producer: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Unread:
+    """Messages that were read, and what must be fetched before they can be delivered."""
+
+    found: list[tuple[Entry, PortableSamples | NewSeries | Tick]] = field(default_factory=list)
+    announced: set[bytes] = field(default_factory=set)
+    """Identities of the new series among them."""
+    unknown: dict[tuple[int, int], set[bytes]] = field(default_factory=dict)
+    """(partition, generation) -> identities."""
+
+
+class Reader:
+    """Makes messages local, and the catalog acquainted with series that it has not seen."""
+
+    def __init__(self, catalog: SeriesCatalog, producer: str) -> None:
+        self._catalog = catalog
+        self._producer = producer
+        """Under which this process publishes."""
+
+    def read(self, entries: Sequence[Entry]) -> Unread:
+        unread = Unread()
+        for entry in entries:
+            record = read(entry.payload)
+            unread.found.append((entry, record))
+            if isinstance(record, NewSeries):
+                unread.announced.update(_names(record.identity))
+            elif isinstance(record, PortableSamples):
+                strange = self._catalog.lookup(record.identity) < 0
+                wanted = _names(record.identity[strange]) - unread.announced
+                if wanted:
+                    place = (entry.partition, record.generation)
+                    unread.unknown.setdefault(place, set()).update(wanted)
+        return unread
+
+    def deliver(self, unread: Unread, fetched: Mapping[bytes, bytes]) -> list[Delivery]:
+        """`fetched` has registrations by identity. Series that had to be fetched come before their
+        first sample, at its position: the two are never handed out apart."""
+        return [
+            Delivery(entry.partition, entry.position, local)
+            for entry, record in unread.found
+            for local in self._localized(entry, record, fetched)
+        ]
+
+    def _localized(
+        self,
+        entry: Entry,
+        record: PortableSamples | NewSeries | Tick,
+        fetched: Mapping[bytes, bytes],
+    ) -> Iterator[Logged]:
+        if isinstance(record, Tick):
+            yield record
+        elif isinstance(record, NewSeries):
+            # Ours has our slots and donors already. Another one's may be known here, or not.
+            is_ours = entry.producer == self._producer
+            yield record if is_ours else self._catalog.adopt(record)
+        else:
+            yield from self._adopt(record, fetched)
+            slots = self._catalog.lookup(record.identity)
+            _tell_unknown(slots, entry)
+            yield localize(record, slots)
+
+    def _adopt(
+        self, samples: PortableSamples, fetched: Mapping[bytes, bytes]
+    ) -> Iterator[NewSeries]:
+        strange = self._catalog.lookup(samples.identity) < 0
+        if strange.any():
+            names = sorted(_names(samples.identity[strange]) & fetched.keys())
+            for new in join([fetched[name] for name in names]):
+                yield self._catalog.adopt(new)
+
+
+def _names(identity: U64) -> set[bytes]:
+    content = np.ascontiguousarray(identity).tobytes()
+    return {content[at : at + 16] for at in range(0, len(content), 16)}
+
+
+def _tell_unknown(slots: I32, entry: Entry) -> None:
+    n_unknown = int((slots < 0).sum())
+    if n_unknown:
+        _UNKNOWN.add(n_unknown)
+        _log.error(
+            "rows dropped: nobody registered their series",
+            rows=n_unknown,
+            partition=entry.partition,
+            position=entry.position,
+        )
