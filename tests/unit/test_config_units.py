@@ -89,3 +89,4 @@ def test_a_unit_is_said_by_the_type_or_by_the_name() -> None:
     assert units.unit_of("retention_s", described) == "s"
     assert units.unit_of("queue_bytes", int) == "bytes"
     assert units.unit_of("level", described) is None
+    assert units.unit_of("new_series_per_s", float) is None, "a rate is no duration"

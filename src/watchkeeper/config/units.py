@@ -37,7 +37,7 @@ def unit_of(name: str, kind: Any) -> Unit | None:
         unit = (getattr(meta, "extra", None) or {}).get("unit")
         if unit in get_args(Unit):
             return "s" if unit == "s" else "bytes"
-    if name.endswith("_s"):
+    if name.endswith("_s") and not name.endswith("_per_s"):  # a rate is no duration
         return "s"
     return "bytes" if name.endswith("_bytes") else None
 
