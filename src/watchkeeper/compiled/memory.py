@@ -16,23 +16,42 @@ READ_SLACK = 16
 
 @intrinsic
 def load_u64(_context: Any, array: Any, offset: Any) -> Any:
-    """Eight bytes, little endian, at any offset of a uint8 array."""
+    """Eight bytes, little endian, at any offset of a uint8 array or of an address."""
     return types.uint64(array, offset), _unaligned_load(ir.IntType(64))
 
 
 @intrinsic
 def load_f64(_context: Any, array: Any, offset: Any) -> Any:
-    """A double, little endian, at any offset of a uint8 array."""
+    """A double, little endian, at any offset of a uint8 array or of an address."""
     return types.float64(array, offset), _unaligned_load(ir.DoubleType())
+
+
+@intrinsic
+def store_u64(_context: Any, array: Any, offset: Any, value: Any) -> Any:
+    """Eight bytes, little endian, to any offset of a uint8 array or of an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _unaligned(context, builder, signature, arguments, ir.IntType(64))
+        builder.store(arguments[2], pointer, align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, offset, types.uint64), codegen
 
 
 def _unaligned_load(kind: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), kind.as_pointer())
-        return builder.load(pointer, align=1)
+        return builder.load(_unaligned(context, builder, signature, arguments, kind), align=1)
 
     return codegen
+
+
+def _unaligned(context: Any, builder: Any, signature: Any, arguments: Any, kind: Any) -> Any:
+    """A pointer to `kind` at an offset of the first argument."""
+    if isinstance(signature.args[0], types.Integer):  # see compiled/address.py
+        data = builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+    else:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+    return builder.bitcast(builder.gep(data, [arguments[1]]), kind.as_pointer())
 
 
 def padded(body: bytes | bytearray | memoryview) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -1,13 +1,14 @@
 """The protobuf wire format, UTF-8 and keys of byte runs, for kernels that decode.
 
 What is sound is decided as upb, the reference, decides it, down to its limits: tags and sizes of
-at most five bytes, varints of at most ten, groups skipped to a depth. `end` is the end of the
-message at hand; behind the whole buffer READ_SLACK bytes can be read. A position of -1 means that
-the bytes are malformed.
+at most five bytes, varints of at most ten, groups skipped to a depth. `buffer` is the address of
+bytes that READ_SLACK more follow; `end` is where the message at hand ends. A position of -1 means
+that the bytes are malformed.
 """
 
 import numpy as np
 
+from watchkeeper.compiled.address import address_of, load_u8, store_u8
 from watchkeeper.compiled.hashing import fast_hash128
 from watchkeeper.compiled.jit import kernel
 from watchkeeper.compiled.memory import load_u64
@@ -38,7 +39,7 @@ def read_varint(buffer, i, end):
     shift = np.uint64(0)
     stop = min(end, i + 10)
     while i < stop:
-        byte = np.uint64(buffer[i])
+        byte = np.uint64(load_u8(buffer, i))
         i += 1
         value |= (byte & _LOW_SEVEN) << shift
         if byte < _MORE:
@@ -50,8 +51,8 @@ def read_varint(buffer, i, end):
 @kernel
 def read_tag(buffer, i, end):
     """The tag at `i`, (field number << 3 | wire type), and where it ends."""
-    if i < end and buffer[i] < 0x80:
-        return np.int64(buffer[i]), i + 1
+    if i < end and load_u8(buffer, i) < 0x80:
+        return load_u8(buffer, i), i + 1
     value, stop = read_varint(buffer, i, min(end, i + 5))
     if value > _MAX_TAG:
         stop = -1
@@ -61,9 +62,9 @@ def read_tag(buffer, i, end):
 @kernel
 def read_size(buffer, i, end):
     """Where the payload, whose size stands at `i`, starts and stops."""
-    if i < end and buffer[i] < 0x80:
+    if i < end and load_u8(buffer, i) < 0x80:
         start = i + 1
-        stop = start + np.int64(buffer[i])
+        stop = start + load_u8(buffer, i)
     else:
         value, start = read_varint(buffer, i, min(end, i + 5))
         stop = start + np.int64(value)  # at most 35 bits, so it cannot overflow
@@ -128,10 +129,10 @@ def _skip_group(buffer, i, end, number, depth):
 def write_varint(buffer, at, number):
     """Write `number` in its shortest form; where it ends."""
     while number >= 0x80:
-        buffer[at] = number & 0x7F | 0x80
+        store_u8(buffer, at, number & 0x7F | 0x80)
         number >>= 7
         at += 1
-    buffer[at] = number
+    store_u8(buffer, at, number)
     return at + 1
 
 
@@ -154,7 +155,7 @@ def is_utf8(buffer, start, end):
     """Whether the run is well-formed UTF-8: nothing overlong, no surrogates, not past U+10FFFF."""
     i = start
     while i < end:
-        first = buffer[i]
+        first = load_u8(buffer, i)
         i += 1
         if first < 0x80:
             continue
@@ -178,18 +179,19 @@ def is_utf8(buffer, start, end):
                 high = 0x8F
         else:
             return False
-        if i + n_more > end or buffer[i] < low or buffer[i] > high:
+        if i + n_more > end or load_u8(buffer, i) < low or load_u8(buffer, i) > high:
             return False
         for k in range(1, n_more):
-            if buffer[i + k] < 0x80 or buffer[i + k] > 0xBF:
+            if load_u8(buffer, i + k) < 0x80 or load_u8(buffer, i + k) > 0xBF:
                 return False
         i += n_more
     return True
 
 
 @kernel
-def hash_runs(buffer, starts, ends, seed, keys):
-    """The key of every run."""
+def hash_runs(array, starts, ends, seed, keys):
+    """The key of every run of an array of bytes."""
+    buffer = address_of(array)
     for row in range(len(starts)):
         low, high = fast_hash128(buffer, starts[row], ends[row], seed)
         keys[row, 0] = low

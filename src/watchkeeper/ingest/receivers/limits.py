@@ -35,3 +35,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             f"the body has more than {self.samples} samples (samples of the receiver); "
             "send smaller batches"
         )
+
+    def labels_too_long(self) -> str:
+        return (
+            f"the labels of one series take more than {self.label_bytes} bytes "
+            "(label_bytes of the receiver)"
+        )

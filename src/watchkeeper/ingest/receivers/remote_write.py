@@ -20,7 +20,7 @@ from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import remote_write_kernel as kernel
 from watchkeeper.ingest.receivers.content import content_encoding, content_type
 from watchkeeper.ingest.receivers.limits import Limits
-from watchkeeper.model.series import F64, I32, I64, U8, U64, LabelBlock
+from watchkeeper.model.series import F64, I64, U8, U64, LabelBlock
 from watchkeeper.model.signal import Reject, WireSamples
 
 _V1: Final = "prometheus.WriteRequest"
@@ -43,6 +43,7 @@ class RemoteWrite:
         self._memory = bytearray(_KEPT_BYTES >> 2)
         self._lent: weakref.ref[U8] | None = None
         self._columns = _Columns(_MIN_ROWS)
+        self._counts: I64 = np.zeros(kernel.N_COUNTS, np.int64)
 
     def decode(self, body: bytes, headers: Mapping[str, str], *, now_ns: int) -> WireSamples:
         _check_headers(headers)
@@ -50,8 +51,8 @@ class RemoteWrite:
         buffer = self._decompress(body, size, size + READ_SLACK)
         columns = self._columns
         while True:
-            code, counts = kernel.decode(
-                buffer, size, self._kernel_limits, columns.rows, columns.samples
+            code = kernel.decode(
+                buffer, size, self._kernel_limits, columns.rows, columns.samples, self._counts
             )
             if code == kernel.DONE:
                 break
@@ -63,10 +64,10 @@ class RemoteWrite:
                 room = (1 + kernel.ROOM_BEHIND) * size + 2 * READ_SLACK
                 del buffer
                 buffer = self._decompress(body, size, room)
-        n_rows, n_samples = int(counts[kernel.N_ROWS]), int(counts[kernel.N_SAMPLES])
-        if n_samples > self._limits.samples:
+        counts = self._counts.tolist()
+        if counts[kernel.N_SAMPLES] > self._limits.samples:
             raise self._limits.too_many_samples()
-        return columns.take(buffer, n_rows, n_samples, _rejects(counts.tolist(), self._limits))
+        return columns.take(buffer, counts, _rejects(counts, self._limits))
 
     def _decompressed_size(self, body: bytes) -> int:
         """What snappy's header says, before any memory is spent on it."""
@@ -122,23 +123,22 @@ class _Columns:
             np.empty(capacity, np.int64),
             np.empty(capacity, np.int64),
         )
-        self.samples: tuple[I32, I64, F64] = (
-            np.empty(capacity, np.int32),
+        self.samples: tuple[I64, I64, F64] = (
+            np.empty(capacity, np.int64),
             np.empty(capacity, np.int64),
             np.empty(capacity, np.float64),
         )
 
-    def take(
-        self, buffer: U8, n_rows: int, n_samples: int, rejects: tuple[Reject, ...]
-    ) -> WireSamples:
+    def take(self, buffer: U8, counts: list[int], rejects: tuple[Reject, ...]) -> WireSamples:
         """The columns as the caller's own."""
+        n_rows, n_samples = counts[kernel.N_ROWS], counts[kernel.N_SAMPLES]
         key, start, end = self.rows
         start, end = start[:n_rows].copy(), end[:n_rows].copy()
         row, time_ns, value = self.samples
         return WireSamples(
             key=key[:n_rows].copy(),
             kind=np.zeros(n_rows, np.uint8),  # Kind.BY_NAME, four times as fast as np.full
-            row=row[:n_samples].copy(),
+            row=row[:n_samples].astype(np.int32),
             time_ns=time_ns[:n_samples].copy(),
             value=value[:n_samples].copy(),
             describe=lambda rows: LabelBlock(buffer, start[rows], end[rows]),
@@ -188,11 +188,6 @@ def _rejects(counts: list[int], limits: Limits) -> tuple[Reject, ...]:
         ),
         (kernel.N_UNNAMED, "no_name", "a series needs a __name__, and each label a name"),
         (kernel.N_NOT_UTF8, "invalid_utf8", "label names and values must be UTF-8"),
-        (
-            kernel.N_TOO_LONG,
-            "labels_too_long",
-            f"the labels of one series take more than {limits.label_bytes} bytes "
-            "(label_bytes of the receiver)",
-        ),
+        (kernel.N_TOO_LONG, "labels_too_long", limits.labels_too_long()),
     )
     return tuple(Reject(reason, counts[at], detail) for at, reason, detail in words if counts[at])

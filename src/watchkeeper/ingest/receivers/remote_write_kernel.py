@@ -7,6 +7,14 @@ allows, the labels are written anew in that form behind the body, in the same bu
 
 import numpy as np
 
+from watchkeeper.compiled.address import (
+    address_of,
+    load_i64,
+    load_u8,
+    store_f64,
+    store_i64,
+    store_u8,
+)
 from watchkeeper.compiled.hashing import fast_hash128
 from watchkeeper.compiled.jit import kernel
 from watchkeeper.compiled.memory import READ_SLACK, load_f64, load_u64
@@ -55,33 +63,40 @@ _SIX_BYTES_MASK = np.uint64(0x0000808080808080)
 
 
 @kernel
-def decode(buffer, size, limits, rows, samples):
-    """Decode buffer[:size]; `limits` is (seed, longest label run), the rest are columns to fill.
+def decode(array, size, limits, rows, samples, counts):
+    """Decode array[:size]; `limits` is (seed, longest label run), the rest is written.
 
-    `rows` is (key, start, end) of each series, `samples` (row, time_ns, value). Returns a code and
-    the counts.
+    `rows` is (key, start, end) of each series, `samples` (row, time_ns, value). Returns a code.
     """
     seed, longest = limits
     keys, starts, ends = rows
-    counts = np.zeros(N_COUNTS, np.int64)
+    counts[:] = 0
+    buffer = address_of(array)
+    counted = address_of(counts)
+    out = (
+        address_of(samples[0]),
+        address_of(samples[1]),
+        address_of(samples[2]),
+        len(samples[0]),
+    )
     behind = size + READ_SLACK
     i = 0
     while i < size:
         tag, i = read_tag(buffer, i, size)
         if i < 0:
-            return MALFORMED, counts
+            return MALFORMED
         if tag != 0x0A:
             i = skip_field(buffer, i, size, tag, MAX_DEPTH)
             if i < 0:
-                return MALFORMED, counts
+                return MALFORMED
             continue
         start, stop = read_size(buffer, i, size)
         if stop < 0:
-            return MALFORMED, counts
+            return MALFORMED
         i = stop
         row = counts[N_ROWS]
         if row >= len(starts):
-            return FULL, counts
+            return FULL
 
         first = counts[N_SAMPLES]
         n_histograms = counts[N_HISTOGRAMS]
@@ -90,31 +105,25 @@ def decode(buffer, size, limits, rows, samples):
         run_end, is_named = _short_labels(buffer, start, stop)
         code = _LATE_LABEL
         if run_end >= 0:
-            code = _fields(buffer, run_end, stop, row, samples, counts, False)
+            code = _fields(buffer, run_end, stop, row, out, counted, False)
         if code == _LATE_LABEL:
-            if behind + ROOM_BEHIND * (stop - start) + READ_SLACK > len(buffer):
-                return NO_ROOM_BEHIND, counts
+            if behind + ROOM_BEHIND * (stop - start) + READ_SLACK > len(array):
+                return NO_ROOM_BEHIND
             run_start = behind
             run_end, is_named = _rewrite_labels(buffer, start, stop, behind)
             if run_end < 0:
-                return MALFORMED, counts
+                return MALFORMED
             behind = run_end
             counts[N_HISTOGRAMS] = n_histograms
             counts[N_OUT_OF_RANGE] = n_out_of_range
-            code = _fields(buffer, start, stop, row, samples, counts, True)
+            code = _fields(buffer, start, stop, row, out, counted, True)
         if code != DONE:
-            return code, counts
+            return code
 
         n_samples = counts[N_SAMPLES] - first
         if n_samples == 0:
             continue
-        fault = DONE
-        if run_end - run_start > longest:
-            fault = N_TOO_LONG
-        elif not is_named:
-            fault = N_UNNAMED
-        elif not is_ascii(buffer, run_start, run_end) and not _is_utf8(buffer, run_start, run_end):
-            fault = N_NOT_UTF8
+        fault = _fault_of_labels(buffer, run_start, run_end, longest, is_named)
         if fault != DONE:
             counts[N_SAMPLES] = first
             counts[fault] += n_samples
@@ -125,7 +134,19 @@ def decode(buffer, size, limits, rows, samples):
         starts[row] = run_start
         ends[row] = run_end
         counts[N_ROWS] = row + 1
-    return DONE, counts
+    return DONE
+
+
+@kernel
+def _fault_of_labels(buffer, start, end, longest, is_named):
+    """Why a series is not to be taken, as a position in the counts; or DONE."""
+    if end - start > longest:
+        return N_TOO_LONG
+    if not is_named:
+        return N_UNNAMED
+    if is_ascii(buffer, start, end) or _is_utf8(buffer, start, end):
+        return DONE
+    return N_NOT_UTF8
 
 
 @kernel
@@ -136,7 +157,7 @@ def _short_labels(buffer, start, stop):
     """
     i = start
     is_named = False
-    while i < stop and buffer[i] == 0x0A:
+    while i < stop and load_u8(buffer, i) == 0x0A:
         head = load_u64(buffer, i)
         end = i + 2 + np.int64(head >> np.uint64(8) & _BYTE)
         name = i + 4
@@ -164,10 +185,10 @@ def _short_labels(buffer, start, stop):
 def _long_label(buffer, i, stop):
     """As `_short_labels`, of one label whose sizes may take several bytes."""
     name_tag, end = read_size(buffer, i + 1, stop)
-    if end < 0 or name_tag >= end or buffer[name_tag] != 0x0A:
+    if end < 0 or name_tag >= end or load_u8(buffer, name_tag) != 0x0A:
         return -1, False
     name, name_end = read_size(buffer, name_tag + 1, end)
-    if name_end <= name or name_end >= end or buffer[name_end] != 0x12:
+    if name_end <= name or name_end >= end or load_u8(buffer, name_end) != 0x12:
         return -1, False
     value, value_end = read_size(buffer, name_end + 1, end)
     if value_end != end:
@@ -184,7 +205,7 @@ def _long_label(buffer, i, stop):
 @kernel
 def _is_padded(buffer, start, end):
     """Whether the varint could be shorter."""
-    return end - start > 1 and buffer[end - 1] == 0
+    return end - start > 1 and load_u8(buffer, end - 1) == 0
 
 
 @kernel
@@ -237,17 +258,17 @@ def _write_label(buffer, at, name, name_end, value, value_end):
     n_name = name_end - name
     n_value = value_end - value
     n_sizes = _n_varint(n_name) + _n_varint(n_value)
-    buffer[at] = 0x0A
+    store_u8(buffer, at, 0x0A)
     at = write_varint(buffer, at + 1, 2 + n_sizes + n_name + n_value)
-    buffer[at] = 0x0A
+    store_u8(buffer, at, 0x0A)
     at = write_varint(buffer, at + 1, n_name)
     for k in range(n_name):
-        buffer[at + k] = buffer[name + k]
+        store_u8(buffer, at + k, load_u8(buffer, name + k))
     at += n_name
-    buffer[at] = 0x12
+    store_u8(buffer, at, 0x12)
     at = write_varint(buffer, at + 1, n_value)
     for k in range(n_value):
-        buffer[at + k] = buffer[value + k]
+        store_u8(buffer, at + k, load_u8(buffer, value + k))
     return at + n_value
 
 
@@ -275,18 +296,21 @@ def _is_utf8(buffer, start, end):
 
 
 @kernel
-def _fields(buffer, i, stop, row, samples, counts, is_rewritten):
-    """The fields of a series from `i` on: its samples to columns, its histograms counted."""
-    sample_row, time_ns, values = samples
-    n = counts[N_SAMPLES]
+def _fields(buffer, i, stop, row, out, counts, is_rewritten):
+    """The fields of a series from `i` on: its samples to columns, its histograms counted.
+
+    `out` is (row, time_ns, value) by their addresses, and how many they hold.
+    """
+    rows, times, values, capacity = out
+    n = load_i64(counts, N_SAMPLES)
     while i < stop:
         bits = load_u64(buffer, i + 12) if i + 18 <= stop else np.uint64(0)
         if (
             bits & _SIX_BYTES_MASK == _SIX_BYTES
-            and buffer[i] == 0x12
-            and buffer[i + 1] == 0x10
-            and buffer[i + 2] == 0x09
-            and buffer[i + 11] == 0x10
+            and load_u8(buffer, i) == 0x12
+            and load_u8(buffer, i + 1) == 0x10
+            and load_u8(buffer, i + 2) == 0x09
+            and load_u8(buffer, i + 11) == 0x10
         ):
             ms = _six_byte_varint(bits)
             value = load_f64(buffer, i + 3)
@@ -306,21 +330,21 @@ def _fields(buffer, i, stop, row, samples, counts, is_rewritten):
                 if tag == 0x0A and not is_rewritten:
                     return _LATE_LABEL
                 if tag == 0x22:
-                    counts[N_HISTOGRAMS] += 1
+                    store_i64(counts, N_HISTOGRAMS, load_i64(counts, N_HISTOGRAMS) + 1)
                 i = skip_field(buffer, i, stop, tag, MAX_DEPTH - 1)
                 if i < 0:
                     return MALFORMED
                 continue
         if ms > MAX_MS or ms < -MAX_MS:
-            counts[N_OUT_OF_RANGE] += 1
+            store_i64(counts, N_OUT_OF_RANGE, load_i64(counts, N_OUT_OF_RANGE) + 1)
             continue
-        if n >= len(time_ns):
+        if n >= capacity:
             return FULL
-        sample_row[n] = row
-        time_ns[n] = ms * NS_PER_MS
-        values[n] = value
+        store_i64(rows, n, row)
+        store_i64(times, n, ms * NS_PER_MS)
+        store_f64(values, n, value)
         n += 1
-    counts[N_SAMPLES] = n
+    store_i64(counts, N_SAMPLES, n)
     return DONE
 
 

@@ -1,0 +1,106 @@
+"""Samples in plain JSON, one object each: what the receivers of such bodies share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from watchkeeper.errors import BadInput
+from watchkeeper.ingest.receivers.content import Inflater, content_type
+from watchkeeper.ingest.receivers.points import Points
+from watchkeeper.model.series import METRIC_NAME, Kind
+
+LabelValue = str | bool | int | float | None
+"""A scalar becomes the text that JSON has for it; null is no label."""
+Value = float | str
+"""A number, or what JSON has no number for: "NaN", "+Inf", "-Inf"."""
+Time = int | float | str | None
+"""ISO 8601 (UTC unless it says otherwise), or seconds, milli-, micro- or nanoseconds since 1970."""
+
+_JSON_TYPES: Final = ("", "application/json", "text/json")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Which unit a number is in, by its size: each spans the years 1973 to 5138 and no two overlap.
+_NS_BY_UNIT: Final = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000))
+_decode_body = msgspec.json.Decoder(list[Raw] | dict[str, Raw]).decode
+_decode_list = msgspec.json.Decoder(list[Raw]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One sample as the body has it."""
+
+    name: str
+    labels: Mapping[str, LabelValue]
+    value: Value
+    timestamp: Time
+    kind: Kind
+
+
+def read_items(
+    body: bytes, headers: Mapping[str, str], inflater: Inflater, *, is_single_allowed: bool
+) -> list[Raw]:
+    """The items of a body: a list, a list under "metrics", or where allowed one alone."""
+    media, _ = content_type(headers)
+    if media not in _JSON_TYPES:
+        raise BadInput(
+            f"content-type: '{media}' is not known here; use application/json", status=415
+        )
+    plain = inflater.inflate(body, headers)
+    try:
+        found = _decode_body(plain)
+        if isinstance(found, list):
+            return found
+        if "metrics" in found:
+            return _decode_list(found["metrics"])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadInput(f"the body is not what is expected here: {error}") from error
+    if is_single_allowed:
+        return [Raw(plain)]
+    raise BadInput('the body is neither a list nor an object with the list "metrics"')
+
+
+def add_items(
+    items: list[Raw], to_item: Callable[[Raw], Item], points: Points, *, now_ns: int
+) -> None:
+    """Add each item that is sound; count the others."""
+    for number, raw in enumerate(items):
+        try:
+            item = to_item(raw)
+            labels = list(_labels(item))
+            time_ns = _time_ns(item.timestamp, now_ns)
+            value = float(item.value)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            points.reject("bad_item", f"item {number}: {error}")
+        else:
+            points.add(labels, kind=item.kind, time_ns=time_ns, value=value)
+
+
+def _labels(item: Item) -> Iterator[tuple[str, str]]:
+    if not item.name:
+        raise ValueError("the metric has no name")
+    yield METRIC_NAME, item.name
+    for name, value in item.labels.items():
+        if not name:
+            raise ValueError("a label has no name")
+        if value is not None and name != METRIC_NAME:
+            yield name, value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _time_ns(time: Time, now_ns: int) -> int:
+    if time is None:
+        return now_ns
+    if isinstance(time, str):
+        moment = datetime.fromisoformat(time)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+    unit_ns = next((ns for below, ns in _NS_BY_UNIT if abs(time) < below), 1)
+    if isinstance(time, int):
+        return time * unit_ns
+    # A double has no nanoseconds to give for today's dates; what it would invent is cut off.
+    return round(time * unit_ns / 1_000) * 1_000

@@ -1,0 +1,255 @@
+"""What the compiled decoders must say, said slowly and obviously: a walk over upb's messages.
+
+The decoders are fuzzed against this. OTLP bodies of a form that no known sender uses are decoded by
+it in earnest, so that protobuf's rarer rules (merging above all) are written down once.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from watchkeeper.errors import BadInput
+from watchkeeper.ingest.receivers import otlp_naming as naming
+from watchkeeper.ingest.receivers import otlp_point_kernel as kernel
+from watchkeeper.ingest.receivers import schema
+from watchkeeper.ingest.receivers.points import label_run
+from watchkeeper.model.series import METRIC_NAME, Kind
+from watchkeeper.model.signal import WireSamples
+
+MAX_NS: Final = 2**63 - 1
+STALE: Final[float] = struct.unpack("<d", 0x7FF0000000000002.to_bytes(8, "little"))[0]
+"""Prometheus' staleness marker, a NaN: the series has ended."""
+NS_PER_MS: Final = 1_000_000
+_MAX_MS: Final = MAX_NS // NS_PER_MS
+_CUMULATIVE: Final = 2
+_DELTA: Final = 1
+_NUMBERS: Final = (kernel.GAUGE, kernel.COUNTER, kernel.UP_DOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample with its labels as the sender ordered them."""
+
+    labels: tuple[tuple[str, str], ...]
+    kind: Kind
+    time_ns: int
+    value: float
+
+
+@dataclass(slots=True)
+class Decoded:
+    """All of a body."""
+
+    samples: list[Sample] = field(default_factory=list)
+    rejects: Counter[str] = field(default_factory=Counter)
+
+
+def samples_of(wire: WireSamples) -> list[tuple[dict[str, str], int, float]]:
+    """(labels, time_ns, value) of every sample, for people and tests."""
+    rows = wire.row.astype("int64")
+    block = wire.describe(rows)
+    runs = [
+        block.buffer[start:end].tobytes()
+        for start, end in zip(block.start.tolist(), block.end.tolist(), strict=True)
+    ]
+    return [
+        (dict(labels_of(run)), time_ns, value)
+        for run, time_ns, value in zip(
+            runs, wire.time_ns.tolist(), wire.value.tolist(), strict=True
+        )
+    ]
+
+
+def labels_of(run: bytes) -> tuple[tuple[str, str], ...]:
+    """The labels of one row of a LabelBlock."""
+    series = schema.remote_write()["TimeSeries"].FromString(run)
+    return tuple((label.name.decode(), label.value.decode()) for label in series.labels)
+
+
+def remote_write(raw: bytes, *, label_bytes: int) -> Decoded:
+    """A decompressed remote write 1.0 body."""
+    try:
+        request = schema.remote_write()["WriteRequest"].FromString(raw)
+    except DecodeError as error:
+        raise BadInput(str(error)) from error
+    decoded = Decoded()
+    for series in request.timeseries:
+        decoded.rejects["unsupported_histogram"] += len(series.histograms)
+        in_range = [one for one in series.samples if -_MAX_MS <= one.timestamp <= _MAX_MS]
+        decoded.rejects["timestamp_range"] += len(series.samples) - len(in_range)
+        pairs = [(label.name, label.value) for label in series.labels]
+        fault = _fault_of_labels(pairs, label_bytes)
+        if fault:
+            decoded.rejects[fault] += len(in_range)
+            continue
+        labels = tuple((name.decode(), value.decode()) for name, value in pairs)
+        decoded.samples += [
+            Sample(labels, Kind.BY_NAME, one.timestamp * NS_PER_MS, one.value) for one in in_range
+        ]
+    decoded.rejects = +decoded.rejects
+    return decoded
+
+
+def _fault_of_labels(pairs: list[tuple[bytes, bytes]], label_bytes: int) -> str:
+    if len(label_run(pairs)) > label_bytes:
+        return "labels_too_long"
+    if not all(name for name, _ in pairs):
+        return "no_name"
+    if not any(name == METRIC_NAME.encode() and value for name, value in pairs):
+        return "no_name"
+    return "" if all(_is_utf8(text) for pair in pairs for text in pair) else "invalid_utf8"
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def otlp_metrics(raw: bytes, *, label_bytes: int) -> Decoded:
+    """A decompressed OTLP metrics request in protobuf."""
+    try:
+        request = schema.otlp()["ExportMetricsServiceRequest"].FromString(raw)
+    except DecodeError as error:
+        raise BadInput(str(error)) from error
+    decoded = Decoded()
+    for resource_metrics in request.resource_metrics:
+        attributes = resource_metrics.resource.attributes
+        is_text = _are_text(attributes)
+        resource = _Resource(
+            naming.resource_labels(attributes) if is_text else {},
+            is_text,
+            label_bytes - resource_metrics.resource.ByteSize(),
+        )
+        for scope_metrics in resource_metrics.scope_metrics:
+            for metric in scope_metrics.metrics:
+                if metric.WhichOneof("value"):
+                    _read_metric(metric, resource, decoded)
+    decoded.rejects = +decoded.rejects
+    return decoded
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    labels: dict[str, str]
+    is_text: bool
+    left_bytes: int
+    """How long a metric's name and unit and a point's attributes may be together."""
+
+
+def _read_metric(metric: Any, resource: _Resource, decoded: Decoded) -> None:
+    data = getattr(metric, metric.WhichOneof("value"))
+    what = _sort_of(metric)
+    fault_of_metric = _fault_of_metric(metric, data, resource)
+    left_bytes = resource.left_bytes - len(metric.name) - len(metric.unit)
+    for point in data.data_points:
+        fault = fault_of_metric or _fault_of_point(point, what, left_bytes)
+        if fault:
+            decoded.rejects[fault] += 1
+            continue
+        name = naming.metric_name(metric.name, metric.unit, what)
+        own = resource.labels | naming.attribute_labels(point.attributes)
+        has_value = not point.flags & 1
+        for part, bound, kind, value in _series_of(point, what):
+            labels = naming.series_labels(own, name, part, bound)
+            decoded.samples.append(
+                Sample(
+                    tuple(labels.items()),
+                    kind,
+                    point.time_unix_nano,
+                    value if has_value else STALE,
+                )
+            )
+        decoded.rejects["exponential_histogram_buckets"] += what == kernel.EXPONENTIAL
+
+
+def _sort_of(metric: Any) -> int:
+    match metric.WhichOneof("value"):
+        case "gauge":
+            return kernel.GAUGE
+        case "sum":
+            return kernel.COUNTER if metric.sum.is_monotonic else kernel.UP_DOWN
+        case "histogram":
+            return kernel.HISTOGRAM
+        case "exponential_histogram":
+            return kernel.EXPONENTIAL
+    return kernel.SUMMARY
+
+
+def _fault_of_metric(metric: Any, data: Any, resource: _Resource) -> str:
+    if not metric.name:
+        return "no_name"
+    if not (resource.is_text and _is_utf8(metric.name) and _is_utf8(metric.unit)):
+        return "invalid_utf8"
+    temporality = getattr(data, "aggregation_temporality", _CUMULATIVE)
+    if temporality == _CUMULATIVE:
+        return ""
+    return "delta_temporality" if temporality == _DELTA else "unspecified_temporality"
+
+
+def _fault_of_point(point: Any, what: int, left_bytes: int) -> str:
+    if not _are_text(point.attributes):
+        return "invalid_utf8"
+    # As long as these attributes are in the point: a tag and a size before each.
+    if schema.otlp()["Resource"](attributes=point.attributes).ByteSize() > left_bytes:
+        return "labels_too_long"
+    if point.time_unix_nano == 0:
+        return "no_time"
+    if point.time_unix_nano > MAX_NS:
+        return "timestamp_range"
+    if point.flags & 1:
+        return ""
+    if what in _NUMBERS:
+        return "" if point.WhichOneof("value") else "no_value"
+    n_counts = len(getattr(point, "bucket_counts", ()))
+    n_bounds = len(getattr(point, "explicit_bounds", ()))
+    return "bad_buckets" if n_counts + n_bounds and n_counts != n_bounds + 1 else ""
+
+
+def _series_of(point: Any, what: int) -> Iterator[tuple[int, float, Kind, float]]:
+    """(which series, bound, kind, value) of all that a point makes."""
+    if what in _NUMBERS:
+        kind = Kind.COUNTER if what == kernel.COUNTER else Kind.GAUGE
+        given = point.WhichOneof("value")
+        yield kernel.VALUE, 0.0, kind, float(getattr(point, given)) if given else 0.0
+        return
+    yield kernel.COUNT, 0.0, Kind.COUNTER, float(point.count)
+    if what == kernel.SUMMARY or point.HasField("sum") or point.flags & 1:
+        yield kernel.SUM, 0.0, Kind.COUNTER, point.sum
+    if what == kernel.HISTOGRAM:
+        yield from _buckets_of(point)
+    elif what == kernel.SUMMARY:
+        for one in point.quantile_values:
+            yield kernel.QUANTILE, one.quantile, Kind.GAUGE, one.value
+
+
+def _buckets_of(point: Any) -> Iterator[tuple[int, float, Kind, float]]:
+    total = 0
+    for number, bound in enumerate(point.explicit_bounds):
+        if number < len(point.bucket_counts):
+            total = (total + point.bucket_counts[number]) % 2**64
+        yield kernel.BUCKET, bound, Kind.UNSCORED, float(total)
+    yield kernel.BUCKET, float("inf"), Kind.UNSCORED, float(point.count)
+
+
+def _are_text(attributes: Iterable[Any]) -> bool:
+    return all(_is_utf8(one.key) and _is_text(one.value) for one in attributes)
+
+
+def _is_text(value: Any) -> bool:
+    match value.WhichOneof("value"):
+        case "string_value":
+            return _is_utf8(value.string_value)
+        case "array_value":
+            return all(_is_text(item) for item in value.array_value.values)
+        case "kvlist_value":
+            return _are_text(value.kvlist_value.values)
+    return True

@@ -1,0 +1,110 @@
+"""The protocols' protobuf messages, cut down to the fields that we read, with texts as bytes.
+
+What is not named here is passed over unread, so that a fault in an exemplar costs no sample, and
+text that is not UTF-8 costs its own series only, where the published schemas give up the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+_Field: Final = descriptor_pb2.FieldDescriptorProto
+_SCALARS: Final = {
+    "bytes": _Field.TYPE_BYTES,
+    "double": _Field.TYPE_DOUBLE,
+    "fixed64": _Field.TYPE_FIXED64,
+    "sfixed64": _Field.TYPE_SFIXED64,
+    "int32": _Field.TYPE_INT32,
+    "int64": _Field.TYPE_INT64,
+    "uint32": _Field.TYPE_UINT32,
+    "bool": _Field.TYPE_BOOL,
+}
+
+# Message -> fields: (number, type, name). `*` is repeated, `?` has presence, `|` one of several.
+REMOTE_WRITE: Final = {
+    "WriteRequest": "1 TimeSeries* timeseries",
+    "TimeSeries": "1 Label* labels, 2 Sample* samples, 4 bytes* histograms",
+    "Label": "1 bytes name, 2 bytes value",
+    "Sample": "1 double value, 2 int64 timestamp",
+}
+OTLP: Final = {
+    "AnyValue": "1 bytes| string_value, 2 bool| bool_value, 3 int64| int_value, "
+    "4 double| double_value, 5 ArrayValue| array_value, 6 KeyValueList| kvlist_value, "
+    "7 bytes| bytes_value",
+    "ArrayValue": "1 AnyValue* values",
+    "KeyValueList": "1 KeyValue* values",
+    "KeyValue": "1 bytes key, 2 AnyValue value",
+    "Resource": "1 KeyValue* attributes",
+    "ExportMetricsServiceRequest": "1 ResourceMetrics* resource_metrics",
+    "ResourceMetrics": "1 Resource resource, 2 ScopeMetrics* scope_metrics",
+    "ScopeMetrics": "2 Metric* metrics",
+    "Metric": "1 bytes name, 3 bytes unit, 5 Gauge| gauge, 7 Sum| sum, 9 Histogram| histogram, "
+    "10 ExponentialHistogram| exponential_histogram, 11 Summary| summary",
+    "Gauge": "1 NumberDataPoint* data_points",
+    "Sum": "1 NumberDataPoint* data_points, 2 int32 aggregation_temporality, 3 bool is_monotonic",
+    "Histogram": "1 HistogramDataPoint* data_points, 2 int32 aggregation_temporality",
+    "ExponentialHistogram": "1 ExponentialHistogramDataPoint* data_points, "
+    "2 int32 aggregation_temporality",
+    "Summary": "1 SummaryDataPoint* data_points",
+    "NumberDataPoint": "7 KeyValue* attributes, 3 fixed64 time_unix_nano, 4 double| as_double, "
+    "6 sfixed64| as_int, 8 uint32 flags",
+    "HistogramDataPoint": "9 KeyValue* attributes, 3 fixed64 time_unix_nano, 4 fixed64 count, "
+    "5 double? sum, 6 fixed64* bucket_counts, 7 double* explicit_bounds, 10 uint32 flags",
+    "ExponentialHistogramDataPoint": "1 KeyValue* attributes, 3 fixed64 time_unix_nano, "
+    "4 fixed64 count, 5 double? sum, 10 uint32 flags",
+    "SummaryDataPoint": "7 KeyValue* attributes, 3 fixed64 time_unix_nano, 4 fixed64 count, "
+    "5 double sum, 6 ValueAtQuantile* quantile_values, 8 uint32 flags",
+    "ValueAtQuantile": "1 double quantile, 2 double value",
+}
+
+
+@cache
+def remote_write() -> Mapping[str, type[Any]]:
+    """The message classes of Prometheus remote write 1.0."""
+    return _classes("remote_write", REMOTE_WRITE)
+
+
+@cache
+def otlp() -> Mapping[str, type[Any]]:
+    """The message classes of OTLP metrics."""
+    return _classes("otlp", OTLP)
+
+
+def _classes(package: str, messages: Mapping[str, str]) -> Mapping[str, type[Any]]:
+    file = descriptor_pb2.FileDescriptorProto(
+        name=f"watchkeeper/{package}.proto", package=package, syntax="proto3"
+    )
+    for name, fields in messages.items():
+        message = file.message_type.add(name=name)
+        for field in fields.split(", "):
+            _add_field(message, package, field)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return {
+        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
+        for name in messages
+    }
+
+
+def _add_field(message: descriptor_pb2.DescriptorProto, package: str, line: str) -> None:
+    number, kind, name = line.split()
+    label = _Field.LABEL_REPEATED if kind.endswith("*") else _Field.LABEL_OPTIONAL
+    field = message.field.add(name=name, number=int(number), label=label)
+    type_name = kind.rstrip("*?|")
+    if type_name in _SCALARS:
+        field.type = _SCALARS[type_name]
+    else:
+        field.type = _Field.TYPE_MESSAGE
+        field.type_name = f".{package}.{type_name}"
+    if kind.endswith("|"):
+        if not message.oneof_decl:
+            message.oneof_decl.add(name="value")
+        field.oneof_index = 0
+    elif kind.endswith("?"):
+        field.proto3_optional = True
+        field.oneof_index = len(message.oneof_decl)
+        message.oneof_decl.add(name=f"_{name}")
