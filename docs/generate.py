@@ -19,6 +19,7 @@ import watchkeeper
 from watchkeeper import cli, plugins, telemetry
 from watchkeeper.api.app import create_app
 from watchkeeper.config import SECTIONS, reference
+from watchkeeper.config.sections import ALIASES, UNUSED
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Change it there. -->\n"
@@ -33,9 +34,10 @@ def configuration() -> str:
         NOTE,
         "One YAML file: `watchkeeper run --config watchkeeper.yaml`. `${NAME}` is replaced from",
         "the environment, `${NAME:-otherwise}` has a fallback. A key that is not listed here is",
-        "an error, and every fault is reported at once. `watchkeeper config check` checks a file",
-        "without starting, `config show` prints what would be used, and `config schema` prints a",
-        "JSON schema for editors.",
+        "an error, and every fault is reported at once. `WATCHKEEPER_SECTION__KEY` in the",
+        "environment sets a key, too, and `--set section.key=value` goes before both.",
+        "`watchkeeper config check` checks a file without starting, `config show` prints what",
+        "would be used, and `config schema` prints a JSON schema for editors.",
         "",
     ]
     for section, keys in groupby(reference.describe(), key=lambda key: key.path.partition(".")[0]):
@@ -43,6 +45,12 @@ def configuration() -> str:
         lines += [f"## {section}", ""]
         if section in SECTIONS:
             lines += [SECTIONS[section].text, ""]
+        if section in UNUSED:
+            used = [key for key in ALIASES if key.startswith(f"{section}.")]
+            lines += [
+                f"Accepted and checked; this version acts on nothing of it but {_codes(used)}.",
+                "",
+            ]
         lines += _table(("key", "takes", "default", "meaning"), rows)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -62,10 +70,11 @@ def plugin_table() -> str:
         lines += [f"## {kind}", ""]
         for name in names:
             plugin = plugins.load(kind, name)
-            lines += [f"### `{name}`", "", _first_paragraph(plugin.__doc__), ""]
+            module = importlib.import_module(plugin.__module__)
+            lines += [f"### `{name}`", "", (module.__doc__ or "").strip(), ""]
             settings = [
                 (f"`{key.path}`", _cell(key.type), _code(key.default), _cell(key.text))
-                for key in reference._keys(plugin.Config, "")  # noqa: SLF001
+                for key in reference.keys_of(plugin.Config)
             ]
             if settings:
                 lines += _table(("setting", "takes", "default", "meaning"), settings)
@@ -78,7 +87,7 @@ def plugin_table() -> str:
 def commands() -> str:
     parser = cli.build_parser()
     lines = ["# Commands", NOTE, _first_paragraph(parser.description), ""]
-    lines += _options(parser)
+    lines += [f"{(parser.epilog or '').strip().capitalize()}.", ""]
     for path, command in each_command(parser):
         lines += [f"## `{path}`", "", _first_paragraph(command.description), ""]
         usage = " ".join(command.format_usage().removeprefix("usage: ").split())
@@ -119,20 +128,29 @@ def api() -> str:
         "# HTTP API",
         NOTE,
         "The server describes itself at `/openapi.json`. Errors are `application/problem+json`,",
-        "except where a protocol has its own words. Times are ISO 8601 or seconds since the epoch.",
+        "except where a protocol has its own words: 400 for what cannot be understood, 404 for",
+        "what is not there, 413 and 415 for what is too large or in no form we speak, 503 with",
+        "`Retry-After` for what cannot be done now. Times are ISO 8601 or seconds since the epoch.",
         "",
     ]
+    schema = create_app(cast("Any", None)).openapi()
     for method, path, operation in routes():
         lines += [f"## `{method} {path}`", ""]
         lines += [operation.get("description") or f"{operation['summary'].rstrip('.')}.", ""]
-        rows = [_parameter(parameter) for parameter in operation.get("parameters", ())]
+        rows = [_parameter(one, schema) for one in operation.get("parameters", ())]
         if rows:
             lines += _table(("parameter", "in", "takes", "default", "meaning"), rows)
-        answers = [
-            (f"{code}", _cell(a["description"])) for code, a in operation["responses"].items()
-        ]
-        lines += _table(("answer", "when"), answers)
+        said = {
+            code: _cell(answer["description"]) for code, answer in operation["responses"].items()
+        }
+        answers = [(code, text) for code, text in said.items() if text not in _UNSAID]
+        if answers:
+            lines += _table(("answer", "when"), answers)
     return "\n".join(lines).rstrip() + "\n"
+
+
+_UNSAID = {"Successful Response", "Validation Error"}
+"""What FastAPI says where the route says nothing."""
 
 
 def routes() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -143,15 +161,22 @@ def routes() -> Iterator[tuple[str, str, dict[str, Any]]]:
             yield method.upper(), path, operation
 
 
-def _parameter(parameter: dict[str, Any]) -> tuple[str, str, str, str, str]:
+def _parameter(parameter: dict[str, Any], whole: dict[str, Any]) -> tuple[str, ...]:
     schema = parameter["schema"]
-    kinds = [part.get("type") or part.get("$ref", "").rsplit("/", 1)[-1]
-             for part in schema.get("anyOf", [schema])]  # fmt: skip
+    kinds = [_kind(part, whole) for part in schema.get("anyOf", [schema])]
     takes = " or ".join(kind for kind in kinds if kind != "null")
-    default = f"`{schema['default']}`" if schema.get("default") is not None else ""
+    default = f"`{schema['default']}`" if schema.get("default") else ""
     required = "*required*" if parameter.get("required") else default
     meaning = _cell(parameter.get("description", ""))
     return f"`{parameter['name']}`", parameter["in"], takes, required, meaning
+
+
+def _kind(schema: dict[str, Any], whole: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        return _codes(whole["components"]["schemas"][name]["enum"])
+    bounds = [f"{s} {schema[k]}" for k, s in (("minimum", ">="), ("maximum", "<=")) if k in schema]
+    return " ".join([str(schema.get("type", "")), ", ".join(bounds)]).strip()
 
 
 # Our own metrics.
