@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Protocol, TypeVar, cast
 
@@ -51,7 +51,7 @@ _LAG_S: Final = telemetry.gauge(
     "watchkeeper_runtime_lag_seconds", "Age of the newest tick that a stage came to.", ("stage",)
 )
 _TAKE_S: Final = 1.0
-"""How long one take waits; also the longest that a stop takes when nothing arrives."""
+"""How long one take waits, so how long a stop takes when nothing arrives."""
 _RELAY_S: Final = 0.2
 _RELAYED_AT_ONCE: Final = 500
 
@@ -100,8 +100,8 @@ class StatefulStage(Stage, Protocol):
         ...
 
     async def load(self, partition: int, position: int, state: bytes) -> None:
-        """Go on from a dump. Records at or below `position` may still be delivered because of other
-        partitions; their rows of this one are to be skipped."""
+        """Go on from a dump, and skip what lies at or below `position`: it may be delivered again
+        because of other partitions."""
         ...
 
 
@@ -123,17 +123,17 @@ class _Patience:
 
     def __init__(self, name: str, clock: Clock, config: RuntimeConfig) -> None:
         self.failing: str | None = None
+        """What is tried again just now, and why; None while all is well."""
         self._name = name
         self._clock = clock
         self._config = config
         self._pause_s = config.retry_s
 
     async def attempt(self, what: str, job: Awaitable[T]) -> T | _Failure:
-        """The one place where everything is caught: whatever a stage, a bus or a store raises, the
-        process goes on, and says what it met."""
+        """Whatever a stage, a bus or a store raises, the process goes on, and says what it met."""
         try:
             result = await job
-        except Exception as error:  # noqa: BLE001 - see above
+        except Exception as error:  # noqa: BLE001 - the one place where all is caught
             self._tell(what, error)
             return _Failure(error)
         self.failing = None
@@ -155,8 +155,8 @@ class _Patience:
 
 
 class Loop:
-    """Runs one stage. `after` is where a stage begins that keeps its own state, as the lake does;
-    None for a StatefulStage, which begins at its checkpoints."""
+    """Runs one stage. `after` is where one begins that keeps its own state, as the lake does; None
+    for a StatefulStage, which begins at its checkpoints."""
 
     def __init__(
         self,
@@ -194,12 +194,11 @@ class Loop:
 
     @property
     def failing(self) -> str | None:
-        """What is tried again just now, and why; None while all is well."""
         return self._patience.failing
 
     async def run(self) -> None:
-        """Until `stop`, and then to the end of what there is; or until cancelled, and then to the
-        end of what is being handled. The state is kept in both cases."""
+        """Until `stop`, then to the end of what there is; or until cancelled, then to the end of
+        what is being handled. The state is kept."""
         try:
             while await self._turn():
                 pass
@@ -215,9 +214,8 @@ class Loop:
         """One take, and what follows from it; whether to go on."""
         await self._own()
         wait_s = 0.0 if self._stopping else _TAKE_S
-        took = await self._patience.attempt(
-            "take", self._bus.take(self._stage.topic, dict(self._done), wait_s=wait_s)
-        )
+        taking = self._bus.take(self._stage.topic, dict(self._done), wait_s=wait_s)
+        took = await self._patience.attempt("take", taking)
         if isinstance(took, _Failure):
             if not self._stopping:
                 await self._patience.pause(took)
@@ -234,7 +232,7 @@ class Loop:
     # Handing over
 
     async def _apply(self, deliveries: Sequence[Delivery]) -> None:
-        """Until they are applied or put aside, or we are to stop and they cannot be applied now."""
+        """Until they are applied or put aside; or left, if we are to stop and it cannot be now."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         self._is_halfway = True
@@ -257,14 +255,9 @@ class Loop:
         dead = Dead(deliveries[0], f"{type(error).__name__}: {error}")
         self.dead.append(dead)
         _DEAD.add(1, self._stage.name)
-        _log.error(
-            "record put aside",
-            stage=self._stage.name,
-            partition=dead.delivery.partition,
-            position=dead.delivery.position,
-            record=type(dead.delivery.record).__name__,
-            why=dead.reason,
-        )
+        where = {"partition": dead.delivery.partition, "position": dead.delivery.position}
+        record = type(dead.delivery.record).__name__
+        _log.error("put aside", stage=self._stage.name, record=record, why=dead.reason, **where)
         self._settle(deliveries)
 
     async def _hand_over(self, deliveries: Sequence[Delivery]) -> None:
@@ -282,10 +275,9 @@ class Loop:
     def _settle(self, deliveries: Sequence[Delivery]) -> None:
         """They are behind us."""
         for delivery in deliveries:
-            owners = list(self._done) if delivery.partition == MIXED else [delivery.partition]
-            for partition in owners:
-                known = self._done.get(partition, 0)
-                self._done[partition] = max(known, delivery.position)
+            for partition in self._done:
+                if delivery.partition in (partition, MIXED):
+                    self._done[partition] = max(self._done[partition], delivery.position)
             if isinstance(delivery.record, Tick):
                 age_ns = self._clock.now_ns() - delivery.record.now_ns
                 _LAG_S.set(age_ns / NS_PER_S, self._stage.name)
@@ -304,9 +296,8 @@ class Loop:
         stage, ttl_s = self._stateful, self._config.lease_s
         gained = []
         for partition in range(N_PARTITIONS):
-            fence = await self._patience.attempt(
-                "lease", self._bus.lease(stage.topic, stage.name, partition, ttl_s)
-            )
+            lease = self._bus.lease(stage.topic, stage.name, partition, ttl_s)
+            fence = await self._patience.attempt("lease", lease)
             if isinstance(fence, _Failure):
                 self._renew_ns = 0
                 break
@@ -319,9 +310,8 @@ class Loop:
             await self._restore(stage, gained)
 
     async def _restore(self, stage: StatefulStage, gained: Sequence[int]) -> None:
-        kept: Mapping[int, Checkpoint] | _Failure = await self._patience.attempt(
-            "restore", self._bus.restore(stage.topic, stage.name)
-        )
+        restoring = self._bus.restore(stage.topic, stage.name)
+        kept = await self._patience.attempt("restore", restoring)
         if isinstance(kept, _Failure):  # to be gained anew
             for partition in gained:
                 self._drop(partition)
@@ -379,8 +369,8 @@ class Loop:
 
 
 class Relay:
-    """Publishes the store's outbox, from its beginning, so that followers of a former life go on.
-    What was published before is passed over by the bus."""
+    """Publishes the store's outbox, from its beginning, so that followers of a former life go on:
+    what was published before is passed over by the bus."""
 
     def __init__(self, store: Store, bus: Bus, clock: Clock) -> None:
         self._store = store
