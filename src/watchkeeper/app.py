@@ -39,13 +39,11 @@ from watchkeeper.lake.series import Catalog
 from watchkeeper.lake.wal import WriteAheadLog
 from watchkeeper.model import wire
 from watchkeeper.model.signal import Logged
-from watchkeeper.relay import Relay
-from watchkeeper.runtime import StageLoop
+from watchkeeper.runtime import Loop, Relay
 from watchkeeper.store.installation import installation_key
 
 _log: Final = telemetry.Log(__name__)
 LOW_DISK_BYTES: Final = 256 << 20
-DRAIN_S: Final = 30.0
 LAG_LIMIT_RECORDS: Final = 50_000
 
 
@@ -93,10 +91,8 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[S
         ]
         detect = DetectStage(detectors, catalog=catalog, store=store, executor=detecting)
         loops = {
-            "store": StageLoop(
-                storing, bus, clock=clock, config=config.runtime, start=lake.stored()
-            ),
-            "detect": StageLoop(detect, bus, clock=clock, config=config.runtime),
+            "store": Loop(storing, bus, clock, config.runtime, after=lake.stored()),
+            "detect": Loop(detect, bus, clock, config.runtime),
         }
         relay = Relay(store, bus, clock)
         around = Surroundings(keeping, data_dir, ("detect",))
@@ -121,19 +117,13 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[S
             finally:  # in the order in which records flow, so that nothing is left on the way
                 ingest.close()
                 await asyncio.wait([accepting])
-                await _drained(loops, ingest.position)
-                for task in (*looping, *beside):
+                for loop in loops.values():
+                    loop.stop()
+                await asyncio.wait(looping)
+                for task in beside:
                     task.cancel()
-                await asyncio.wait((*looping, *beside))
+                await asyncio.wait(beside)
                 await upkeep.finish(clock.now_ns())
-
-
-async def _drained(loops: dict[str, StageLoop], position: int) -> None:
-    """Give the stages time for what was accepted; what is left is replayed at the next start."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_S):
-            while any(loop.position < position for loop in loops.values()):
-                await asyncio.sleep(0.01)
 
 
 def _records(log: WriteAheadLog) -> Iterator[tuple[int, Logged]]:
@@ -155,7 +145,7 @@ async def _serve(config: Config) -> None:
             front = Front(services)
             server = _Server(
                 uvicorn.Config(
-                    front,  # type: ignore[arg-type]  # ASGI, in our own words
+                    front,
                     log_config=None,
                     access_log=False,
                     lifespan="off",
@@ -202,7 +192,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _checks(
-    data_dir: Path, log: WriteAheadLog, loops: dict[str, StageLoop], ingest: Ingest
+    data_dir: Path, log: WriteAheadLog, loops: dict[str, Loop], ingest: Ingest
 ) -> list[Check]:
     """What /health says."""
     free = shutil.disk_usage(data_dir).free
@@ -222,10 +212,8 @@ def _checks(
     ]  # fmt: skip
     for name, loop in loops.items():
         lag = log.last - loop.position
-        dead = f", {len(loop.given_up)} put aside" if loop.given_up else ""
+        dead = f", {len(loop.dead)} put aside" if loop.dead else ""
         checks.append(
-            Check(
-                name, lag <= LAG_LIMIT_RECORDS and not loop.given_up, f"{lag} records behind{dead}"
-            )
+            Check(name, lag <= LAG_LIMIT_RECORDS and not loop.dead, f"{lag} records behind{dead}")
         )
     return checks

@@ -193,6 +193,7 @@ async def test_a_failed_sync_is_retryable_and_the_retry_is_stored_once() -> None
         with pytest.raises(Retryable, match="no space"):
             await door.send(b"0=1 1=2")
         door.bus.full = False
+        door.clock.advance(0.1)
 
         accepted = await door.send(b"0=1 1=2")
 
@@ -207,6 +208,7 @@ async def test_series_first_seen_in_a_failed_group_are_logged_with_the_next() ->
         with pytest.raises(Retryable):
             await door.send(b"0=1 1=2")
         door.bus.full = False
+        door.clock.advance(0.1)
 
         await door.send(b"0=5")
 

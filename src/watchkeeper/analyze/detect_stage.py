@@ -96,8 +96,21 @@ class DetectStage:
         if found:
             await self._save(found)
 
-    def dump(self, partition: int) -> bytes:
+    async def dump(self, partition: int) -> bytes:
         """The detectors' state of a partition's series, by identity, for another process too."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, self._dump, partition
+        )
+
+    async def load(self, partition: int, position: int, state: bytes) -> None:
+        """Go on from a checkpoint. Series that have left the catalog since are passed over."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._load, state)
+        self._covered[partition] = position
+        self._newest_checkpoint = max(self._newest_checkpoint, position)
+
+    # Below: on the detection thread.
+
+    def _dump(self, partition: int) -> bytes:
         slots = self._slots_of(partition)
         state = {
             one.name: (one.version, {name: _pack(a) for name, a in one.dump(slots).items()})
@@ -106,8 +119,7 @@ class DetectStage:
         identity = np.ascontiguousarray(self._catalog.identity[slots])
         return msgspec.msgpack.encode((identity.tobytes(), state))
 
-    def load(self, partition: int, position: int, state: bytes) -> None:
-        """Go on from a checkpoint. Series that have left the catalog since are passed over."""
+    def _load(self, state: bytes) -> None:
         identities, by_detector = msgspec.msgpack.decode(
             state, type=tuple[bytes, dict[str, tuple[int, dict[str, _Packed]]]]
         )
@@ -118,10 +130,6 @@ class DetectStage:
             version, arrays = by_detector.get(one.name, (-1, {}))
             if version == one.version:
                 one.load(slots[here], {name: _unpack(a)[here] for name, a in arrays.items()})
-        self._covered[partition] = position
-        self._newest_checkpoint = max(self._newest_checkpoint, position)
-
-    # Below: on the detection thread.
 
     def _judge_all(self, deliveries: Sequence[Delivery]) -> list[tuple[str, Findings, int]]:
         found: list[tuple[str, Findings, int]] = []
