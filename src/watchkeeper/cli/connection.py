@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from watchkeeper.config.environment import DEFAULT_URL, client_settings
-from watchkeeper.sdk.client import Client
+from watchkeeper.sdk import Client, Retry
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def connect(given: argparse.Namespace) -> Client:
-    """A client for the server that flags or the environment name."""
+def connect(given: argparse.Namespace, *, attempts: int = 3) -> Client:
+    """A client for the server that flags or the environment name.
+
+    Few attempts where a person waits for the answer; more where a long work would be lost.
+    """
     settings = client_settings()
-    return Client(given.url or settings.url, tenant=given.tenant or settings.tenant)
+    return Client(
+        given.url or settings.url,
+        tenant=given.tenant or settings.tenant,
+        retry=Retry(attempts=attempts),
+    )

@@ -79,7 +79,7 @@ def run(given: argparse.Namespace) -> int:
     step_s = None if given.step is None else times.duration_s(given.step, "--step")
     with (
         httpx.Client(headers=_headers(given.header), timeout=_PATIENCE_S) as http,
-        connection.connect(given) as client,
+        connection.connect(given, attempts=10) as client,
     ):
         history = History(given.source, given.match, http=http, step_s=step_s)
         progress = _begin(given, client.url)

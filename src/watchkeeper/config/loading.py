@@ -138,7 +138,12 @@ def _each(name: str, section: Section, node: Node, faults: Faults) -> dict[str, 
     found = {}
     for use in names:
         child = node.value.get(use) or Node({}, "default")
-        settings = check.build(section.type(use), child, (name, use), faults)
+        try:
+            kind = section.type(use)
+        except ConfigError as error:  # a plugin from outside that cannot be imported
+            faults.extend(Fault("", fault) for fault in error.faults)
+            continue
+        settings = check.build(kind, child, (name, use), faults)
         if settings is not None:
             found[use] = Chosen(section.kind, use, settings)
     return found
