@@ -28,6 +28,8 @@ REMOTE_WRITE_HEADERS: Mapping[str, str] = {
     "User-Agent": "watchkeeper-bench",
     "X-Prometheus-Remote-Write-Version": "0.1.0",
 }
+LOWER_CASE_HEADERS = {name.lower(): value for name, value in REMOTE_WRITE_HEADERS.items()}
+"""As a receiver is given them."""
 OTLP_PATH = "/v1/metrics"
 OTLP_HEADERS: Mapping[str, str] = {"Content-Type": "application/x-protobuf"}
 OTLP_GZIP_HEADERS: Mapping[str, str] = {**OTLP_HEADERS, "Content-Encoding": "gzip"}

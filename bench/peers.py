@@ -172,7 +172,7 @@ class Server:
         return sum(process_cpu_s(pid) for pid in _tree(self.pid))
 
     def rss_bytes(self) -> int:
-        return sum(_rss_bytes(pid) for pid in _tree(self.pid))
+        return sum(rss_bytes(pid) for pid in _tree(self.pid))
 
     def settle(self, limit_s: float = MAX_SETTLE_S) -> float:
         """Wait until the server is at rest; seconds waited."""
@@ -260,9 +260,10 @@ def _tree(pid: int) -> list[int]:
     return out
 
 
-def _rss_bytes(pid: int) -> int:
+def rss_bytes(pid: int | None = None) -> int:
+    """Resident bytes of a process; of this one unless told."""
     try:
-        resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        resident = int(Path(f"/proc/{pid or os.getpid()}/statm").read_text().split()[1])
     except OSError:
         return 0
     return resident * os.sysconf("SC_PAGE_SIZE")
