@@ -82,6 +82,8 @@ class RedisBus:
     async def take(
         self, topic: str, after: Mapping[int, int], *, wait_s: float
     ) -> Sequence[Delivery]:
+        if self._is_closed:
+            return ()
         await self.open()
         loop = asyncio.get_running_loop()
         end_s = loop.time() + wait_s

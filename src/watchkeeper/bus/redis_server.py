@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final
@@ -72,6 +73,8 @@ class Server:
             settings.get("path") or f"{settings.get('host')}:{settings.get('port', 6379)}"
         )
         self._password: str | None = settings.get("password")
+        self._n_asking = 0
+        self._idle = asyncio.Event()
 
     async def check(self) -> None:
         """Raises ConfigError, with every fault, where it is not set up to keep what it is given."""
@@ -117,10 +120,15 @@ class Server:
         return values
 
     async def close(self) -> None:
+        """After all that is being asked was answered: a connection in use cannot be closed."""
+        while self._n_asking:
+            self._idle.clear()
+            await self._idle.wait()
         await self._client.aclose()
 
     @asynccontextmanager
     async def _asking(self, what: str) -> AsyncIterator[None]:
+        self._n_asking += 1
         try:
             yield
         except RedisError as error:
@@ -130,6 +138,9 @@ class Server:
                 f"bus redis: cannot {what} at {self.place}: {type(error).__name__}: {text}; "
                 "check the server and bus.url"
             ) from None
+        finally:
+            self._n_asking -= 1
+            self._idle.set()
 
 
 def _connect(config: RedisBusConfig) -> Redis:

@@ -1,0 +1,106 @@
+"""A catalog small enough to see through: what the bus needs of one, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import xxhash
+
+from tests import make
+from watchkeeper.model.series import DEFAULT_TENANT, I32, U8, U64, Kind
+from watchkeeper.model.signal import NewSeries
+
+
+class ToyCatalog:
+    """Slots in order of first sight; the partition follows from the service."""
+
+    def __init__(self, n_slots: int = 1024, first_slot: int = 0) -> None:
+        self.identity: U64 = np.zeros((n_slots, 2), np.uint64)
+        self.partition: U8 = np.zeros(n_slots, np.uint8)
+        self._next_slot = first_slot
+        """Different in each process of a test, so that a slot that travelled is a wrong one."""
+        self._slot_by_name: dict[bytes, int] = {}
+        self._registered: dict[int, NewSeries] = {}
+
+    def register(self, *series: Mapping[str, str]) -> NewSeries:
+        """Series at first sight, in this process."""
+        n = len(series)
+        names = [xxhash.xxh3_128_digest(repr(sorted(one.items())).encode()) for one in series]
+        services = [one.get("service", "") for one in series]
+        entities = {service: row for row, service in enumerate(dict.fromkeys(services))}
+        new = NewSeries(
+            tenant=DEFAULT_TENANT,
+            slot=np.full(n, -1, np.int32),
+            identity=np.frombuffer(b"".join(names), np.uint64).reshape(n, 2),
+            role=np.arange(n, dtype=np.uint64),
+            kind=np.full(n, Kind.GAUGE, np.uint8),
+            partition=np.array(
+                [xxhash.xxh3_64_intdigest(s.encode()) % 64 for s in services], np.uint8
+            ),
+            entity=np.array([entities[service] for service in services], np.int32),
+            entities=tuple((service, "", "", "") for service in entities),
+            labels=make.label_block(*series),
+            donor=np.full(n, -1, np.int32),
+        )
+        return self.adopt(new)
+
+    def forget(self, identity: bytes) -> None:
+        """It was idle, and its slot is free."""
+        slot = self._slot_by_name.pop(identity)
+        del self._registered[slot]
+
+    def lookup(self, identity: U64) -> I32:
+        names = [one.tobytes() for one in identity]
+        return np.array([self._slot_by_name.get(name, -1) for name in names], np.int32)
+
+    def adopt(self, new: NewSeries) -> NewSeries:
+        slot, donor = [], []
+        for row in range(len(new)):
+            name = new.identity[row].tobytes()
+            known = self._slot_by_name.get(name)
+            if known is None:
+                known = self._next_slot
+                self._next_slot += 1
+                self._slot_by_name[name] = known
+                donor.append(-1)
+            else:
+                donor.append(known)
+            slot.append(known)
+            self.identity[known] = new.identity[row]
+            self.partition[known] = new.partition[row]
+        adopted = replace(new, slot=np.array(slot, np.int32), donor=np.array(donor, np.int32))
+        for row, number in enumerate(slot):
+            self._registered[number] = _row(adopted, row)
+        return adopted
+
+    def describe(self, slots: I32) -> NewSeries:
+        parts = [self._registered[int(slot)] for slot in slots]
+        return NewSeries(
+            tenant=DEFAULT_TENANT,
+            slot=np.array(slots, np.int32),
+            identity=np.concatenate([part.identity for part in parts]),
+            role=np.concatenate([part.role for part in parts]),
+            kind=np.concatenate([part.kind for part in parts]),
+            partition=np.concatenate([part.partition for part in parts]),
+            entity=np.arange(len(parts), dtype=np.int32),
+            entities=tuple(part.entities[0] for part in parts),
+            labels=make.label_block(*(make.read_labels(part.labels, 0) for part in parts)),
+            donor=np.full(len(parts), -1, np.int32),
+        )
+
+
+def _row(new: NewSeries, row: int) -> NewSeries:
+    return NewSeries(
+        tenant=new.tenant,
+        slot=new.slot[row : row + 1],
+        identity=new.identity[row : row + 1],
+        role=new.role[row : row + 1],
+        kind=new.kind[row : row + 1],
+        partition=new.partition[row : row + 1],
+        entity=np.zeros(1, np.int32),
+        entities=(new.entities[int(new.entity[row])],),
+        labels=make.label_block(make.read_labels(new.labels, row)),
+        donor=new.donor[row : row + 1],
+    )

@@ -1,0 +1,40 @@
+"""Real servers for tests: on 127.0.0.1, on a free port, in a folder of their own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def redis_server(program: Path, folder: Path, *settings: str) -> Iterator[str]:
+    """A Redis that syncs every write; its URL. `settings` come last: `--requirepass`, `secret`."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+    where = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
+    server = subprocess.Popen(
+        [str(program), *where, *durable, *settings], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        said: list[str] = []
+        for line in server.stdout:
+            said.append(line)
+            if "Ready to accept connections" in line:
+                break
+        else:
+            raise AssertionError(f"redis-server did not start:\n{''.join(said)}")
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.communicate(timeout=20)
