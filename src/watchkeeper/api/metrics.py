@@ -67,7 +67,7 @@ async def query(
 
 def _to_json(frame: Frame) -> dict[str, Any]:
     """Series with their points, each [epoch seconds, value]; what JSON cannot say is a string."""
-    times = (frame.time_ns / NS_PER_S).tolist()
+    times = (frame.time_ns // 1000 / 1e6).tolist()  # whole microseconds, so that each is exact
     values: list[Any] = frame.value.tolist()
     for index, value in enumerate(values):
         if not math.isfinite(value):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Final
 
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.errors import BadInput
+
+_LATEST_S: Final = 9_000_000_000
 
 
 def parse_time(text: str, name: str) -> int:
     """Nanoseconds of a time such as 2026-01-05T10:00:00Z or 1767607200.5."""
     try:
-        seconds = float(text)
-    except ValueError:
+        seconds = Decimal(text)  # a float of epoch seconds is off by a hundred nanoseconds
+    except InvalidOperation:
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
@@ -23,10 +27,9 @@ def parse_time(text: str, name: str) -> int:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         return round(moment.timestamp() * 1_000_000) * 1000
-    if not math.isfinite(seconds) or abs(seconds) > 9e9:
+    if not seconds.is_finite() or abs(seconds) > _LATEST_S:
         raise BadInput(f"{name}: {text} is out of range; times are epoch seconds")
-    whole = math.floor(seconds)
-    return whole * NS_PER_S + round((seconds - whole) * NS_PER_S)
+    return int((seconds * NS_PER_S).to_integral_value())
 
 
 def parse_duration(text: str, name: str) -> int:
