@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bench.__main__ import SUITES
 from docs import generate
 from tests.architecture.source import ROOT
 from watchkeeper.config import load
@@ -109,6 +111,15 @@ def test_every_record_is_a_word_of_the_glossary() -> None:
     words = ["Anomaly", "Series", "Entity", "Kind", "Matcher", "Tick", "Evidence", "Slot", "Role"]
 
     assert [word for word in words if f"**{word.lower()}**" not in glossary] == []
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_every_figure_of_a_bench_is_explained_with_its_target(suite: str) -> None:
+    page = (DOCS / "explain" / "performance.md").read_text(encoding="utf-8")
+    targets = importlib.import_module(f"bench.{suite}").TARGETS
+
+    assert f"`make bench SUITE={suite}`" in page
+    assert [name for name in targets if f"| `{name}` |" not in page] == []
 
 
 def test_the_changelog_fragments_have_a_kind() -> None:
