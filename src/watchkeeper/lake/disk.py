@@ -101,7 +101,10 @@ class DiskLake:
         return state.live.room + max(0, spare) * self._config.head_rows
 
     def append(self, batch: SampleBatch, position: int) -> None:
-        """Positions grow from batch to batch. What was stored before the start is passed over."""
+        """Positions grow from batch to batch. What was stored before the start is passed over.
+
+        An empty batch only says that nothing up to its position is missing.
+        """
         if position <= self._opened_at:
             return
         with self._lock:
@@ -123,14 +126,14 @@ class DiskLake:
 
     def query(self, query: SampleQuery) -> Frame:
         wanted = select(self._catalog, query.tenant, query.matchers, query.start_ns)
-        with self._reading() as state:
+        with self._reading() as (state, heads):
 
             def scan(span: Span) -> Scan:
                 way = Scan(
                     wanted,
                     span,
                     segments=state.manifest.segments,
-                    heads=(*state.sealed, state.live),
+                    heads=heads,
                     library=self._library,
                 )
                 if way.n_rows > self._config.scan_rows:
@@ -184,7 +187,7 @@ class DiskLake:
     def _seal_aged(self, now_ns: int, *, everything: bool) -> None:
         with self._lock:
             head = self._state.live
-            if not head.n:
+            if not head.n and head.covered == self._state.manifest.stored:
                 return
             if head.seen_ns is None:
                 head.seen_ns = now_ns
@@ -193,22 +196,24 @@ class DiskLake:
 
     def _write_out(self, head: Head, now_ns: int) -> None:
         """The oldest sealed head becomes segments; from then on they answer for it."""
-        rows = head.sorted_rows()
-        infos = write_segments(
-            self._files,
-            self._folder,
-            rows,
-            window_ns=self._state.manifest.window_ns,
-            number=lambda: next(self._numbers),
-        )
-        self._catalog.persist(self._directory)
+        self._catalog.persist(now_ns)
+        infos: tuple[SegmentInfo, ...] = ()
+        if head.n:
+            rows = head.sorted_rows()
+            infos = write_segments(
+                self._files,
+                self._folder,
+                rows,
+                window_ns=self._state.manifest.window_ns,
+                number=lambda: next(self._numbers),
+            )
+            _WRITTEN.add(len(rows.time_ns), "head")
+            _DUPLICATES.add(rows.n_duplicates)
         manifest = self._state.manifest.changed(added=infos, stored=head.covered)
         manifests.save(self._files, self._directory, manifest)
         with self._lock:
             self._state = replace(self._state, manifest=manifest, sealed=self._state.sealed[1:])
         self._touched_ns.update((info.window, now_ns) for info in infos)
-        _WRITTEN.add(len(rows.time_ns), "head")
-        _DUPLICATES.add(rows.n_duplicates)
 
     def _compact(self, now_ns: int) -> None:
         """Go on with the compaction under way, or begin one; a bounded number of samples."""
@@ -307,14 +312,18 @@ class DiskLake:
         self._doomed = [doomed for doomed in self._doomed if doomed[0] > oldest]
 
     @contextmanager
-    def _reading(self) -> Iterator[_State]:
-        """The state, whose files stay for as long as it is read."""
+    def _reading(self) -> Iterator[tuple[_State, list[tuple[Head, int]]]]:
+        """The state, whose files stay for as long as it is read, and how far each head goes.
+
+        Between batches: no reader sees half of one.
+        """
         token = object()
         with self._lock:
             state = self._state
+            heads = [(head, head.n) for head in (*state.sealed, state.live)]
             self._readers[token] = state.generation
         try:
-            yield state
+            yield state, heads
         finally:
             with self._lock:
                 del self._readers[token]

@@ -74,23 +74,24 @@ class Head:
             self.greatest_ns = max(self.greatest_ns, greatest)
         return int(stopped)
 
-    def read(self, identity: U64, slot: I32, start_ns: int, end_ns: int) -> Runs:
-        """Samples of these series, sorted by (low, high) identity.
+    def read(self, n: int, identity: U64, slot: I32, span_ns: tuple[int, int]) -> Runs:
+        """Samples of these series, sorted by (low, high) identity, among the first `n` rows.
 
         `slot` is -1 where the catalog has forgotten the series, which this head may still hold.
         """
+        start_ns, end_ns = span_ns
         newest = np.empty(len(slot), np.int64)
         with self._lock:
-            n, least_ns, greatest_ns = self.n, self.least_ns, self.greatest_ns
+            least_ns, greatest_ns = self.least_ns, self.greatest_ns
             if n and (slot < 0).any():
                 slot = slot.copy()
                 owner = self._owner[: self._top_slot(n)]
                 head_kernel.find_owners(owner, identity, slot)
-            head_kernel.newest_rows(self._owner, slot, identity, newest)
+            head_kernel.newest_rows(self._owner, slot, identity, self._columns, n, newest)
         if not n or greatest_ns < start_ns or least_ns >= end_ns or not (newest >= 0).any():
             return Runs(np.zeros(len(slot) + 1, np.int64), np.empty(0, np.int64), np.empty(0))
         if (newest >= 0).sum() > _SCAN_BEYOND * self._n_series_about(n):
-            return self._scan(newest, slot, (start_ns, end_ns), n)
+            return self._scan(newest, slot, span_ns, n)
         count = np.zeros(len(slot), np.int64)
         head_kernel.count_chains(newest, self._columns, start_ns, end_ns, count)
         offset = offsets(count)

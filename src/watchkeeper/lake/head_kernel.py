@@ -52,14 +52,17 @@ def append_rows(slot, time, value, begin, identity, owner, columns, n):
 
 
 @kernel
-def newest_rows(owner, slot, identity, newest):
-    """Each wanted slot's newest row in this head, or -1 where it belongs to another series."""
+def newest_rows(owner, slot, identity, columns, n, newest):
+    """Each wanted slot's newest of the first `n` rows, or -1 where it belongs to someone else."""
+    previous = columns[3]
     for w in range(len(slot)):
         s = slot[w]
         newest[w] = -1
         if s >= 0 and s < len(owner) and owner[s, 2] > 0:
             if owner[s, 0] == identity[w, 0] and owner[s, 1] == identity[w, 1]:
                 newest[w] = np.int64(owner[s, 2]) - 1
+        while newest[w] >= n:
+            newest[w] = previous[newest[w]]
 
 
 @kernel

@@ -57,13 +57,15 @@ class Scan:
         span: Span,
         *,
         segments: Sequence[SegmentInfo],
-        heads: Sequence[Head],
+        heads: Sequence[tuple[Head, int]],
         library: Library,
     ) -> None:
         self._n = len(wanted)
         self._span_ns = (span.read_from_ns, span.end_ns)
         self._edges_ns = (span.read_from_ns, span.start_ns, span.end_ns)
-        self._heads = [head.read(wanted.identity, wanted.slot, *self._span_ns) for head in heads]
+        self._heads = [
+            head.read(n, wanted.identity, wanted.slot, self._span_ns) for head, n in heads
+        ]
         self._parts = list(self._find(wanted, segments, library, span.by_cells))
         self.has_cells = any(part.rollup for part in self._parts)
         self._cost = self._group_costs()

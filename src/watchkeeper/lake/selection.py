@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -34,8 +33,8 @@ class KnownSeries(Protocol):
 
     def labels(self, slots: I32) -> Sequence[Mapping[str, str]]: ...
 
-    def persist(self, directory: Path) -> None:
-        """Make every registration durable: segments name series by identity alone."""
+    def persist(self, now_ns: int) -> None:
+        """Make every registration so far durable: segments name series by identity alone."""
         ...
 
 
