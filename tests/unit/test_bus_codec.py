@@ -1,0 +1,155 @@
+"""Records in the form in which they leave the process."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import make
+from tests.catalogs import ToyCatalog
+from watchkeeper.bus import codec
+from watchkeeper.errors import BadInput, Permanent
+from watchkeeper.model import wire
+from watchkeeper.model.event import Event
+from watchkeeper.model.series import Entity
+from watchkeeper.model.signal import NewSeries, SampleBatch
+
+GENERATION = np.arange(64, dtype=np.int64)
+
+
+def catalog_of(n_series: int, n_services: int) -> tuple[ToyCatalog, NewSeries]:
+    catalog = ToyCatalog()
+    return catalog, catalog.register(
+        *(make.labels("up", service=f"s{n % n_services}", i=str(n)) for n in range(n_series))
+    )
+
+
+@given(picked=st.lists(st.integers(0, 9), max_size=50), n_services=st.integers(1, 5))
+def test_a_batch_falls_into_its_partitions_and_back(picked: list[int], n_services: int) -> None:
+    catalog, new = catalog_of(10, n_services)
+    batch = SampleBatch(
+        new.tenant,
+        new.slot[np.array(picked, np.int64)],
+        make.START_NS + np.arange(len(picked), dtype=np.int64),
+        np.arange(len(picked)) / 3,
+        b"hash",
+    )
+
+    parts = dict(codec.split(batch, catalog.identity, catalog.partition, GENERATION))
+
+    back: list[tuple[int, int, float]] = []
+    for partition, payload in parts.items():
+        samples = codec.read(payload)
+        assert isinstance(samples, codec.PortableSamples)
+        assert samples.generation == partition
+        local = codec.localize(samples, catalog.lookup(samples.identity))
+        assert (local.tenant, local.body_hash) == (batch.tenant, b"hash")
+        assert set(catalog.partition[local.slot]) == {partition}
+        rows = zip(local.slot.tolist(), local.time_ns.tolist(), local.value.tolist(), strict=True)
+        part = list(rows)
+        assert part == sorted(part, key=lambda row: row[1]), "the order of arrival"
+        back += part
+    sent = zip(batch.slot.tolist(), batch.time_ns.tolist(), batch.value.tolist(), strict=True)
+    assert sorted(back) == sorted(sent)
+
+
+def test_rows_of_unknown_series_stay_out() -> None:
+    catalog, new = catalog_of(2, 1)
+    batch = SampleBatch(new.tenant, new.slot, np.zeros(2, np.int64), np.array([1.0, 2.0]))
+    ((_, payload),) = codec.split(batch, catalog.identity, catalog.partition, GENERATION)
+    samples = codec.read(payload)
+    assert isinstance(samples, codec.PortableSamples)
+
+    local = codec.localize(samples, np.array([-1, 5], np.int32))
+
+    assert (local.slot.tolist(), local.value.tolist()) == ([5], [2.0])
+
+
+def test_new_series_fall_into_their_partitions_with_their_own_entities() -> None:
+    _, new = catalog_of(10, 4)
+
+    found = []
+    for partition, payload in codec.split_series(new):
+        part = codec.read(payload)
+        assert isinstance(part, NewSeries)
+        assert set(part.partition.tolist()) == {partition}
+        for row in range(len(part)):
+            pairs = dict(make.read_labels(part.labels, row))
+            assert part.entities[int(part.entity[row])][0] == pairs["service"]
+            found.append((part.identity[row].tobytes(), int(part.slot[row]), pairs["i"]))
+
+    assert sorted(found) == sorted(
+        (new.identity[row].tobytes(), int(new.slot[row]), str(row)) for row in range(len(new))
+    )
+
+
+def test_registrations_are_joined_again() -> None:
+    _, new = catalog_of(6, 2)
+    registered = list(codec.registrations(new))
+
+    (back,) = codec.join([payload for _, _, payload in registered])
+
+    assert [name for _, name, _ in registered] == [one.tobytes() for one in new.identity]
+    assert back.identity.tolist() == new.identity.tolist()
+    assert back.role.tolist() == new.role.tolist()
+    assert back.partition.tolist() == new.partition.tolist()
+    assert back.donor.tolist() == [-1] * 6
+    for row in range(6):
+        assert make.read_labels(back.labels, row) == make.read_labels(new.labels, row)
+        assert back.entities[int(back.entity[row])] == new.entities[int(new.entity[row])]
+    assert codec.join([]) == []
+
+
+def test_registrations_of_two_tenants_stay_apart() -> None:
+
+    _, new = catalog_of(1, 1)
+    other = replace(new, tenant="other")
+    payloads = [wire.encode(one) for one in (new, other, new)]
+
+    assert [(one.tenant, len(one)) for one in codec.join(payloads)] == [
+        ("default", 2),
+        ("other", 1),
+    ]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 20, 40, -1])
+def test_a_message_cut_short_is_refused(cut: int) -> None:
+    catalog, new = catalog_of(2, 1)
+    batch = SampleBatch(new.tenant, new.slot, np.zeros(2, np.int64), np.zeros(2), b"hash")
+    ((_, payload),) = codec.split(batch, catalog.identity, catalog.partition, GENERATION)
+
+    with pytest.raises(BadInput):
+        codec.read(payload[:cut])
+
+
+def test_an_event_comes_back_equal() -> None:
+    event = Event(
+        7,
+        make.anomaly(expected_high=float("inf"), evidence={"level": -1.5}, entity=Entity("a", "b")),
+    )
+
+    assert codec.decode_event(codec.encode_event(event)) == event
+
+
+def test_an_event_that_nobody_knows_is_refused_with_the_remedy() -> None:
+
+    with pytest.raises(Permanent, match=r"bus/codec\.py"):
+        codec.encode_event(Event(1, make.tick()))
+    with pytest.raises(Permanent, match="newer"):
+        codec.decode_event(msgspec.msgpack.encode((1, "Prophecy", {})))
+    with pytest.raises(BadInput, match="no event"):
+        codec.decode_event(b"\xc1")
+
+
+def test_a_partition_follows_from_tenant_and_service() -> None:
+    one = codec.partition_of(make.anomaly(entity=Entity("a")))
+
+    assert one == codec.partition_of(make.anomaly(entity=Entity("a", "prod"), detector="basic"))
+    assert one != codec.partition_of(make.anomaly(entity=Entity("b")))
+    assert one != codec.partition_of(make.anomaly(entity=Entity("a"), tenant="other"))
+    assert codec.partition_of("anything else") == 0
