@@ -66,6 +66,7 @@ def serving(routes: dict[str, Route | list[Reply]]) -> Iterator[Stub]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: else each answer waits for an ACK
 
     def _serve(self) -> None:
         parts = urlsplit(self.path)

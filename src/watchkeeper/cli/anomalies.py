@@ -91,10 +91,11 @@ def explained(anomaly: Anomaly) -> list[tuple[str, str]]:
         ("ended", ended),
         ("value", words.number(anomaly.value)),
         ("expected", words.band(anomaly.expected.low, anomaly.expected.high)),
-        ("so strange", f"{words.probability(anomaly.p_value)}, by this series' own history"),
+        ("p-value", f"{anomaly.p_value:.2g}, {words.probability(anomaly.p_value)} "
+                    "by this series' own history"),
         ("severity", anomaly.severity),
         ("found by", f"{anomaly.detector} ({said})" if said else anomaly.detector),
-    ]
+    ]  # fmt: skip
     return [(name, text) for name, text in lines if text]
 
 
@@ -127,7 +128,7 @@ def _line(anomaly: Anomaly) -> Text:
         labels_text(anomaly.labels),
         f"  {words.number(anomaly.value)}, expected "
         f"{words.band(anomaly.expected.low, anomaly.expected.high)}, "
-        f"{words.probability(anomaly.p_value)}",
+        f"p {anomaly.p_value:.2g}",
     )
 
 
@@ -138,7 +139,7 @@ _COLUMNS = (
     Column("series", may_shrink=True),
     Column("value", is_number=True),
     Column("expected"),
-    Column("so strange"),
+    Column("p-value", is_number=True),
     Column("by"),
     Column("id", may_shrink=True),
 )
@@ -155,7 +156,7 @@ def _row(anomaly: Anomaly) -> tuple[str | Text, ...]:
         labels_text(anomaly.labels),
         words.number(anomaly.value),
         words.band(anomaly.expected.low, anomaly.expected.high),
-        words.probability(anomaly.p_value),
+        f"{anomaly.p_value:.2g}",
         anomaly.detector,
         anomaly.id,
     )

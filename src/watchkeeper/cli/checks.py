@@ -10,8 +10,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from watchkeeper.cli import words
+from watchkeeper.cli.findings import Finding, State
 from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.compiled import jit
 from watchkeeper.config import Config
@@ -38,23 +37,6 @@ _FEW_FILES: Final = 4096
 _BEFORE_S: Final = 1_735_689_600
 """2025: no machine that runs this lives before it."""
 _CONNECT_S: Final = 3.0
-
-
-class State(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    BAD = "bad"
-    SKIPPED = "skipped"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check found, and what to do about it."""
-
-    name: str
-    state: State
-    detail: str
-    remedy: str = ""
 
 
 def folder(config: Config) -> Iterator[Finding]:

@@ -29,8 +29,8 @@ from watchkeeper.sdk.series import METRIC_NAME, count
 
 _DAYS: Final = 7
 _STEP_S: Final = 15
-_WINDOW_STEPS: Final = 120
-"""Half an hour of all series in a request."""
+_WINDOW_STEPS: Final = 480
+"""Two hours of all series in a request."""
 _BEFORE_S: Final = 300
 """How long before now it goes wrong."""
 _AFTER_S: Final = 600
@@ -38,7 +38,7 @@ _AFTER_S: Final = 600
 _LIVE_S: Final = 86_400
 _PATIENCE_S: Final = 60.0
 _LOOK_S: Final = 0.25
-_COURSE_S: Final = 7200
+_COURSE_S: Final = 3600
 _SEED: Final = 7
 
 
@@ -112,10 +112,7 @@ def _import(week: Shop, n_past: int, client: Client, output: Output) -> Tally:
     if tally.n_rejected:
         tally.tell(output)
         raise Permanent(f"demo: {tally.n_rejected} samples were not accepted; report this")
-    output.say(
-        f"imported in {words.lasting(took_s)}, {words.number(n_samples / took_s)} samples/s, "
-        "every one judged"
-    )
+    output.say(f"imported in {words.lasting(took_s)}, {words.number(n_samples / took_s)} samples/s")
     return tally
 
 
@@ -166,15 +163,15 @@ def _card(anomaly: Anomaly, client: Client) -> Table:
 
 
 def _course(anomaly: Anomaly, client: Client) -> Text:
-    """Two hours before the peak until now; red from where it was found."""
+    """The last hour, a character a minute; red from where it was found."""
     labels = {name: value for name, value in anomaly.labels.items() if name != METRIC_NAME}
     selector = labels_text({METRIC_NAME: anomaly.metric, **labels})
-    end_s = anomaly.peak_at.timestamp() + 60
-    found = client.query(selector, start=end_s - _COURSE_S, end=end_s, step="2m")
+    end_s = SystemClock().now_ns() / NS_PER_S
+    found = client.query(selector, start=end_s - _COURSE_S, end=end_s, step="1m")
     points = found[0].points if found else ()
     line = words.sparkline([value for _, value in points], 60)
     started_s = anomaly.started_at.timestamp()
-    before = sum(time_s + 120 <= started_s for time_s, _ in points)
+    before = sum(time_s < started_s for time_s, _ in points)
     at = round(before * len(line) / max(1, len(points)))
     return Text.assemble(line[:at], (line[at:], "bold red"))
 

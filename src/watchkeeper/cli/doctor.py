@@ -7,10 +7,9 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from watchkeeper.cli import checks
 from watchkeeper.cli import config as config_command
-from watchkeeper.cli.checks import Finding, State
 from watchkeeper.cli.exits import Exit
+from watchkeeper.cli.findings import Finding, State
 from watchkeeper.cli.output import Output, Steps
 from watchkeeper.clock import SystemClock
 from watchkeeper.errors import ConfigError
@@ -48,6 +47,9 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _examine(given: argparse.Namespace, steps: Steps) -> Iterator[Finding]:
+    # Reads what the server writes, so it needs the server's imports; --help and completions do not.
+    from watchkeeper.cli import checks
+
     try:
         loaded = config_command.loaded(given, data_dir=given.data_dir)
     except ConfigError as error:

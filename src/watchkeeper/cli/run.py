@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 
 from watchkeeper.cli import config
-from watchkeeper.cli.exits import Exit
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +19,6 @@ def run(given: argparse.Namespace) -> int:
         given, server__host=given.host, server__port=given.port, data_dir=given.data_dir
     )
     # The server's imports take a second, which --help and completions need not spend.
-    app = importlib.import_module("watchkeeper.app")
-    status = app.serve(found.config)
-    return Exit.OK if status is None else int(status)
+    from watchkeeper import app
+
+    return app.serve(found.config)

@@ -51,7 +51,9 @@ def moment_of(time_s: float) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """A length of time in its two greatest units: `3d 4h`, `2m 5s`, `0.4s`."""
+    """A length of time in its two greatest units: `3d 4h`, `2m 5s`, `1.5s`, `4.2ms`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.2g}ms"
     if seconds < 10:
         return f"{seconds:.2g}s"
     rest = round(seconds)

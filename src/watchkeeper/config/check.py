@@ -189,7 +189,10 @@ def _plugins(kind: str, node: Node, path: Path, faults: Faults) -> Any:
             continue
         use, settings = plugin(kind, child, here, faults)
         if settings is not None:
-            found.append({"use": use, **msgspec.structs.asdict(settings)})
+            given = {field.encode_name: getattr(settings, field.name)
+                     for field in msgspec.structs.fields(settings)
+                     if field.encode_name in child.value}  # fmt: skip
+            found.append({"use": use, **given})
     return _FAILED if len(faults) > before else found
 
 
