@@ -16,8 +16,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def redis_server(program: Path, folder: Path, *settings: str) -> Iterator[str]:
-    """A Redis that syncs every write; its URL. `settings` come last: `--requirepass`, `secret`."""
+def redis_server(
+    program: Path, folder: Path, *settings: str, killed: bool = False
+) -> Iterator[str]:
+    """A Redis that syncs every write; its URL. `settings` come last: `--requirepass`, `secret`.
+    `killed`: it ends without a chance to put anything in order."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
@@ -36,5 +39,8 @@ def redis_server(program: Path, folder: Path, *settings: str) -> Iterator[str]:
             raise AssertionError(f"redis-server did not start:\n{''.join(said)}")
         yield f"redis://127.0.0.1:{port}/0"
     finally:
-        server.terminate()
+        if killed:
+            server.kill()
+        else:
+            server.terminate()
         server.communicate(timeout=20)

@@ -156,8 +156,8 @@ class RedisBus:
 
     async def release(self, position: int, groups: Collection[str]) -> int:
         await self.open()
-        base = self._base(SAMPLES)
-        return int(await self._server.run(scripts.RELEASE, base, N_PARTITIONS, position, *groups))
+        arguments = (N_PARTITIONS, max(0, position), *groups)
+        return int(await self._server.run(scripts.RELEASE, self._base(SAMPLES), *arguments))
 
     async def close(self) -> None:
         """Leases are returned, so that others need not wait for them to run out."""
