@@ -11,9 +11,10 @@ import contextlib
 import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -47,8 +48,16 @@ LOW_DISK_BYTES: Final = 256 << 20
 LAG_LIMIT_RECORDS: Final = 50_000
 
 
+@dataclass(frozen=True, slots=True)
+class App:
+    """A running app: what the API serves, and the stages behind it."""
+
+    services: Services
+    loops: Mapping[str, Loop]
+
+
 @asynccontextmanager
-async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[Services]:
+async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[App]:
     """Everything but the listening socket, ready to be called; leaving it is a graceful stop."""
     clock = clock or SystemClock()
     data_dir = config.data_dir
@@ -113,7 +122,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[S
             looping = [tasks.create_task(loop.run()) for loop in loops.values()]
             beside = [tasks.create_task(upkeep.run(clock)), tasks.create_task(relay.run())]
             try:
-                yield services
+                yield App(services, loops)
             finally:  # in the order in which records flow, so that nothing is left on the way
                 ingest.close()
                 await asyncio.wait([accepting])
@@ -141,8 +150,8 @@ async def _serve(config: Config) -> None:
     listener = _listen(config.server.host, config.server.port)
     host, port = listener.getsockname()[:2]
     with contextlib.closing(listener):
-        async with running(config) as services:
-            front = Front(services)
+        async with running(config) as app:
+            front = Front(app.services)
             server = _Server(
                 uvicorn.Config(
                     front,

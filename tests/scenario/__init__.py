@@ -1,0 +1,1 @@
+"""Whole apps: what goes in, and what comes out."""
