@@ -1,0 +1,132 @@
+"""The commands against real servers: what they send, import and show is really there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import client, peers
+from bench.peers import Server
+from watchkeeper.cli.server import Server as OwnServer
+from watchkeeper.errors import Permanent
+from watchkeeper.sdk import Client, TimeSeries
+
+STEP_MS = 15_000
+
+
+def run(*argv: str, cwd: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "watchkeeper", *argv]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=180)
+    assert ended.returncode == status, ended.stdout + ended.stderr
+    return ended
+
+
+def url(server: Server) -> str:
+    return f"http://{client.HOST}:{server.port}"
+
+
+@pytest.fixture
+def prometheus(tmp_path: Path, program: Callable[[str], Path]) -> Iterator[Server]:
+    """An empty one that takes remote write."""
+    program("prometheus")
+    recipe = peers.prometheus(tmp_path / "prometheus")
+    with Server(recipe, tmp_path / "prometheus", core=None) as running:
+        yield running.wait_ready()
+
+
+def an_hour(n_series: int) -> list[TimeSeries]:
+    """Up to now, as a Prometheus takes only what is young."""
+    end_ms = time.time_ns() // 1_000_000 // STEP_MS * STEP_MS
+    times = end_ms - STEP_MS * np.arange(240)[::-1]
+    chance = np.random.default_rng(1)
+    return [
+        TimeSeries(
+            {"__name__": "shop_value", "service": "shop", "n": str(n)},
+            times,
+            chance.normal(size=240),
+        )
+        for n in range(n_series)
+    ]
+
+
+def points(found: Any) -> dict[str, list[tuple[float, float]]]:
+    return {one.labels["n"]: [(t, v) for t, v in one.points] for one in found}
+
+
+def test_history_of_a_real_prometheus_is_imported_sample_by_sample(
+    server: Server, prometheus: Server, tmp_path: Path
+) -> None:
+    series = an_hour(5)
+    with Client(url(prometheus)) as there:
+        there.write(series)
+
+    command = ["import", "--from", url(prometheus), "--url", url(server), "--days", "0.1"]
+    told = run(*command, "--match", '{__name__="shop_value"}', "--json", cwd=tmp_path)
+
+    assert json.loads(told.stdout) == {"accepted": 5 * 240, "rejected": []}
+    with Client(url(server)) as here:
+        found = points(here.query("shop_value", start=time.time() - 7200))
+    assert found == {
+        one.labels["n"]: list(zip((one.time_ms / 1000).tolist(), one.value.tolist(), strict=True))
+        for one in series
+    }
+
+
+def test_what_was_sent_is_queried_back(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "points.json"
+    file.write_text(json.dumps([{"name": "queue_length", "value": 7, "labels": {"service": "a"}}]))
+
+    run("send", "points.json", "--url", url(server), cwd=tmp_path)
+    run("send", "--generate", "20", "--url", url(server), cwd=tmp_path)
+
+    told = run("query", "queue_length", "--url", url(server), "--json", cwd=tmp_path)
+    (series,) = json.loads(told.stdout)["series"]
+    assert series["points"][-1][1] == 7
+    told = run("query", "generated_value", "--url", url(server), "--agg", "count", cwd=tmp_path)
+    assert " 20 " in told.stdout
+    run("query", "no_such_metric", "--url", url(server), cwd=tmp_path, status=1)
+    run("query", "up{", "--url", url(server), cwd=tmp_path, status=3)
+    run("anomalies", "--url", url(server), cwd=tmp_path)
+
+
+def test_the_demo_finds_what_it_planted_and_the_doctor_finds_what_is_broken(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+
+    told = run("demo", "--once", "--json", "--data-dir", str(kept), cwd=tmp_path)
+
+    found = json.loads(told.stdout)
+    assert found["is_planted"]
+    assert found["found"]["service"] == "payment"
+    assert found["samples"] > 1_000_000
+    doctor = ("doctor", "--data-dir", str(kept), "--set", "server.port=0", "--json")
+    run(*doctor, cwd=tmp_path)
+
+    first, second, *_ = sorted(kept.glob("lake/segments/*.parquet"))
+    first.unlink()
+    content = bytearray(second.read_bytes())
+    content[len(content) // 3 : -len(content) // 3] = bytes(len(content) - 2 * (len(content) // 3))
+    second.write_bytes(content)
+
+    told = run(*doctor, cwd=tmp_path, status=1)
+    bad = [f for f in json.loads(told.stdout)["findings"] if f["state"] == "bad"]
+    assert {finding["name"] for finding in bad} == {"lake"}
+    assert any("is missing" in finding["detail"] for finding in bad)
+
+
+def test_a_server_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path) -> None:
+    (tmp_path / "installation.key").write_bytes(b"torn")
+
+    with (
+        OwnServer(tmp_path) as server,
+        Client(server.url) as here,
+        pytest.raises(Permanent, match=r"it said:\n.*restore it from a backup"),
+    ):
+        server.wait_until_well(here)
