@@ -11,6 +11,7 @@ import numpy as np
 
 from tests import make
 from tests.catalogs import ToyCatalog
+from tests.disks import UnsyncedFiles
 from watchkeeper import plugins
 from watchkeeper.bus.base import Bus, Delivery
 from watchkeeper.bus.ports import Ports
@@ -39,17 +40,18 @@ class World(Protocol):
 
 
 class MemoryWorld:
-    def __init__(self, folder: Path, *, small: bool = False) -> None:
+    def __init__(self, folder: Path, *, small: bool = False, disk: Files | None = None) -> None:
         self.catalog = ToyCatalog()
         self.log: WriteAheadLog | None = None
+        self._disk = disk or UnsyncedFiles()
         self._folder = folder
         self._bus: Bus | None = None
         self._limits = WalConfig(segment_bytes=4096, limit_bytes=32768) if small else WalConfig()
 
     async def start(self, **settings: Any) -> Bus:
         await self.stop()
-        self.log = WriteAheadLog(self._folder / "log", self._limits)
-        ports = Ports(clock=FakeClock(), data_dir=self._folder, disk=Files(), log=self.log)
+        self.log = WriteAheadLog(self._folder / "log", self._limits, files=self._disk)
+        ports = Ports(clock=FakeClock(), data_dir=self._folder, disk=self._disk, log=self.log)
         plugin = plugins.load("bus", "memory")
         self._bus = plugin(plugin.Config(**settings), ports=ports)
         return self._bus
