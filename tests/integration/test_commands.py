@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -119,6 +120,21 @@ def test_the_demo_finds_what_it_planted_and_the_doctor_finds_what_is_broken(tmp_
     bad = [f for f in json.loads(told.stdout)["findings"] if f["state"] == "bad"]
     assert {finding["name"] for finding in bad} == {"lake"}
     assert any("is missing" in finding["detail"] for finding in bad)
+
+
+def test_ctrl_c_ends_a_command_with_130_and_without_a_traceback(
+    server: Server, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "watchkeeper", "anomalies", "--follow", "--url", url(server)]
+    following = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert following.stderr is not None
+    assert following.stderr.readline().startswith("following")
+
+    following.send_signal(signal.SIGINT)
+
+    assert following.wait(30) == 130
+    assert following.stderr.read() == ""
+    following.stderr.close()
 
 
 def test_a_server_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path) -> None:

@@ -194,6 +194,19 @@ def test_headers_go_to_the_source_and_must_have_a_name(
         assert imported(source, server, "--header", "Bearer") == Exit.USAGE
 
 
+def test_a_password_in_the_sources_address_is_used_and_not_kept(
+    source: Stub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = Target(refuses_after=1)
+    named = source.url.replace("http://", "http://me:secret@")
+    with serving({"/api/v1/write": target.write}) as server:
+        cli.main(["import", "--from", named, "--url", server.url, "--days", "0.5"])
+
+    said = capsys.readouterr()
+    assert source.asked[0].headers["authorization"].startswith("Basic ")
+    assert "secret" not in said.out + said.err + Path("watchkeeper-import.json").read_text()
+
+
 class Reads(Protocol):
     def __call__(
         self, stub: Stub, *, step_s: float | None = None, attempts: int = 1

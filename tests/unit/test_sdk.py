@@ -200,12 +200,29 @@ def test_a_broken_connection_is_tried_again_then_named_with_the_remedy() -> None
     )
 
 
-def test_an_address_that_is_none_is_not_tried_for_ever() -> None:
-    with (
-        Client("ftp://x", retry=Retry(attempts=1)) as client,
-        pytest.raises(Permanent, match="is no address of a server; write http://host:port"),
-    ):
-        client.health()
+@pytest.mark.parametrize("url", ["ftp://x", "localhost:8100", "", "http://", "http://[::1"])
+def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(Permanent, match="is no address of a server; write http://host:port"):
+        Client(url)
+
+
+def test_credentials_of_an_address_are_sent_and_never_shown() -> None:
+    server = Server(httpx.Response(503), *[httpx.ConnectError("refused")] * 3)
+    transport = httpx.MockTransport(server)
+    client = Client(
+        "http://me:secret@host:1/base/", transport=transport, retry=Retry(attempts=2, first_s=0.0)
+    )
+
+    with pytest.raises(Retryable) as caught:
+        client.query("up")
+
+    assert client.url == "http://host:1/base"
+    assert "secret" not in str(caught.value)
+    assert server.asked[0].headers["authorization"].startswith("Basic ")
+    assert server.asked[0].url.path == "/base/api/v1/metrics/query"
+    with pytest.raises(Permanent) as refused:
+        Client("ftp://me:secret@host")
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,8 @@ def _fish(words: dict[str, list[Choice]]) -> str:
     for path, choices in words.items():
         seen = " ".join(f"; and __fish_seen_subcommand_from {word}" for word in path.split())
         condition = f"true{seen}" if path else "__fish_use_subcommand"
+        if any(not choice.word.startswith("-") for choice in choices):
+            lines.append(f"complete -c watchkeeper -n '{condition}' -f")  # words, not files
         for choice in choices:
             says = choice.says.replace("'", "")
             flag = f"-l {choice.word[2:]}" if choice.word.startswith("--") else f"-a {choice.word}"

@@ -22,6 +22,7 @@ from watchkeeper.cli.tally import Tally
 from watchkeeper.clock import NS_PER_S, SystemClock
 from watchkeeper.errors import ConfigError, WatchkeeperError
 from watchkeeper.sdk import Client, TimeSeries
+from watchkeeper.sdk.address import address
 from watchkeeper.sdk.series import count
 
 _WANTED_SAMPLES: Final = 200_000
@@ -77,12 +78,13 @@ def run(given: argparse.Namespace) -> int:
     output = Output(as_json=given.json)
     tally = Tally(_REMEDIES)
     step_s = None if given.step is None else times.duration_s(given.step, "--step")
+    source, auth = address(given.source)
     with (
-        httpx.Client(headers=_headers(given.header), timeout=_PATIENCE_S) as http,
+        httpx.Client(headers=_headers(given.header), auth=auth, timeout=_PATIENCE_S) as http,
         connection.connect(given, attempts=10) as client,
     ):
-        history = History(given.source, given.match, http=http, step_s=step_s)
-        progress = _begin(given, client.url)
+        history = History(source, given.match, http=http, step_s=step_s)
+        progress = _begin(given, source, client.url)
         if progress.reached_s > progress.start_s:
             output.say(f"going on at {words.moment_of(progress.reached_s)} ({given.resume_file})")
         else:
@@ -97,11 +99,11 @@ def run(given: argparse.Namespace) -> int:
     return Exit.OK if tally.n_accepted else Exit.NO
 
 
-def _begin(given: argparse.Namespace, url: str) -> Progress:
+def _begin(given: argparse.Namespace, source: str, url: str) -> Progress:
     """Where to start: anew, or where a former run was stopped."""
     now_s = SystemClock().now_ns() / NS_PER_S
     fresh = Progress(
-        source=given.source,
+        source=source,
         match=given.match,
         url=url,
         start_s=now_s - given.days * 86400,

@@ -11,6 +11,7 @@ import httpx
 
 from watchkeeper.errors import Retryable
 from watchkeeper.sdk import calls
+from watchkeeper.sdk.address import address
 from watchkeeper.sdk.answers import Anomaly, AnomalyPage, Change, Health, QueriedSeries, Written
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.client import ENDED, STREAM, STREAM_TIMEOUT, TENANT_HEADER
@@ -34,11 +35,12 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url, auth = address(url)
         self._retry = retry or Retry()
         self._sleep = sleep
         self._http = httpx.AsyncClient(
             base_url=self.url,
+            auth=auth,
             headers={TENANT_HEADER: tenant} if tenant else None,
             timeout=timeout_s,
             transport=transport,

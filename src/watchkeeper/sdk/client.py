@@ -20,6 +20,7 @@ import httpx
 
 from watchkeeper.errors import Retryable
 from watchkeeper.sdk import calls
+from watchkeeper.sdk.address import address
 from watchkeeper.sdk.answers import Anomaly, AnomalyPage, Change, Health, QueriedSeries, Written
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.events import EventLines
@@ -48,11 +49,12 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url, auth = address(url)
         self._retry = retry or Retry()
         self._sleep = sleep
         self._http = httpx.Client(
             base_url=self.url,
+            auth=auth,
             headers={TENANT_HEADER: tenant} if tenant else None,
             timeout=timeout_s,
             transport=transport,

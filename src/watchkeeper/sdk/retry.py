@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import httpx
 
-from watchkeeper.errors import Permanent, Retryable
+from watchkeeper.errors import Retryable
 from watchkeeper.sdk.calls import AGAIN, Call, refusal, retry_after_s
 
 T = TypeVar("T")
@@ -54,10 +54,8 @@ def settled(
     raise unreachable(url, outcome) from outcome
 
 
-def unreachable(url: str, error: httpx.TransportError) -> Retryable | Permanent:
+def unreachable(url: str, error: httpx.TransportError) -> Retryable:
     """A server that could not be talked to, as our error."""
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
-        return Permanent(f"'{url}' is no address of a server; write http://host:port")
     why = str(error) or type(error).__name__
     return Retryable(
         f"cannot reach {url} ({why}); start it with `watchkeeper run`, or name another --url"
