@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from watchkeeper.errors import Permanent
 from watchkeeper.lake import manifest as manifests
-from watchkeeper.lake.log_segment import Damage, LogSegment
+from watchkeeper.lake.log_segment import Damage, LogSegment, OnDamage
 from watchkeeper.lake.manifest import SEGMENTS, SegmentInfo
 from watchkeeper.lake.sidecar import map_arrays
 
@@ -35,11 +35,7 @@ def log_damage(folder: Path, tell: Tell = lambda _share: None) -> list[str]:
     segments = _segments(folder)
     for number, (segment, following) in enumerate(itertools.zip_longest(segments, segments[1:])):
         try:
-            if following is None:
-                segment.end(note)
-            else:
-                for _ in segment.frames(segment.first, following.first - 1, note):
-                    pass
+            _read_segment(segment, following, note)
         except FileNotFoundError:  # a running server released it meanwhile
             continue
         except OSError as error:
@@ -69,6 +65,14 @@ def _segments(folder: Path) -> list[LogSegment]:
         return []
     found = (LogSegment.found(path) for path in folder.iterdir())
     return sorted((one for one in found if one), key=lambda segment: segment.serial)
+
+
+def _read_segment(segment: LogSegment, following: LogSegment | None, note: OnDamage) -> None:
+    if following is None:
+        segment.end(note)
+        return
+    for _ in segment.frames(segment.first, following.first - 1, note):
+        pass
 
 
 def _segment_fault(folder: Path, info: SegmentInfo) -> str | None:
