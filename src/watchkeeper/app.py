@@ -158,6 +158,8 @@ async def _serve(config: Config) -> None:
                     log_config=None,
                     access_log=False,
                     lifespan="off",
+                    proxy_headers=False,
+                    server_header=False,
                     timeout_graceful_shutdown=round(config.server.stop_s),
                     timeout_keep_alive=75,
                 )

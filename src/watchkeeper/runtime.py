@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Final, Protocol, TypeVar, cast
 
@@ -105,6 +106,16 @@ class StatefulStage(Stage, Protocol):
         ...
 
 
+@contextmanager
+def catching() -> Iterator[list[Exception]]:
+    """What the block raises ends up in the list, so that one mistake does not end the process."""
+    caught: list[Exception] = []
+    try:
+        yield caught
+    except Exception as error:  # noqa: BLE001 - the one place where all is caught
+        caught.append(error)
+
+
 @dataclass(frozen=True, slots=True)
 class Dead:
     """A record that a stage could not apply. It is in the log until that is released."""
@@ -131,11 +142,11 @@ class _Patience:
 
     async def attempt(self, what: str, job: Awaitable[T]) -> T | _Failure:
         """Whatever a stage, a bus or a store raises, the process goes on, and says what it met."""
-        try:
+        with catching() as caught:
             result = await job
-        except Exception as error:  # noqa: BLE001 - the one place where all is caught
-            self._tell(what, error)
-            return _Failure(error)
+        if caught:
+            self._tell(what, caught[0])
+            return _Failure(caught[0])
         self.failing = None
         self._pause_s = self._config.retry_s
         return result

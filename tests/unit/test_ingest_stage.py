@@ -29,6 +29,8 @@ class Plain:
     def decode(self, body: bytes, headers: Mapping[str, str], *, now_ns: int) -> WireSamples:
         if body == b"bad":
             raise BadInput("plain: this is no body")
+        if body == b"mistake":
+            raise ZeroDivisionError
         pairs = [pair.split(b"=") for pair in body.split()]
         rows = [int(row) for row, _ in pairs]
         return WireSamples(
@@ -185,6 +187,14 @@ async def test_a_bad_body_is_refused_and_loses_nothing_else() -> None:
             await door.send(b"bad")
 
         assert (await good).n_accepted == 1
+
+
+async def test_a_mistake_of_ours_costs_one_body_and_not_the_process() -> None:
+    async with open_door() as door:
+        with pytest.raises(BadInput, match="ZeroDivisionError"):
+            await door.send(b"mistake")
+
+        assert (await door.send(b"0=1")).n_accepted == 1
 
 
 async def test_a_failed_sync_is_retryable_and_the_retry_is_stored_once() -> None:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -25,7 +25,9 @@ from watchkeeper.errors import BadInput, Retryable
 from watchkeeper.ingest.admit import AdmitConfig
 from watchkeeper.ingest.prepare import Accepted, Prepared, Preparer, Request
 from watchkeeper.model.signal import Logged, Tick
+from watchkeeper.runtime import catching
 
+_log: Final = telemetry.Log(__name__)
 _BODIES = telemetry.counter(
     "watchkeeper_ingest_bodies_total", "Bodies by protocol and outcome.", ("protocol", "outcome")
 )
@@ -206,12 +208,26 @@ class Ingest:
         """On the ingest thread. What cannot be prepared is refused at once."""
         group: Group = []
         for one in waiting:
-            try:
+            with catching() as caught:
                 group.append((one, self._preparer.prepare(one.request, now_ns)))
-            except (BadInput, Retryable) as refusal:
-                _BODIES.add(1, one.request.protocol, "refused")
-                one.answer.get_loop().call_soon_threadsafe(_refuse, one, refusal)
+            for error in caught:
+                one.answer.get_loop().call_soon_threadsafe(_refuse, one, _refusal(one, error))
         return group
+
+
+def _refusal(waiting: _Waiting, error: Exception) -> BadInput | Retryable:
+    """What the sender is told. A mistake of ours is not to be retried: it would be made again, and
+    whatever waits behind that body with it."""
+    protocol = waiting.request.protocol
+    if isinstance(error, BadInput | Retryable):
+        _BODIES.add(1, protocol, "refused")
+        return error
+    _BODIES.add(1, protocol, "mistaken")
+    _log.failure("body not understood", error, protocol=protocol)
+    return BadInput(
+        f"{protocol}: a mistake of this server's, not of the body: {type(error).__name__}; the "
+        "body was left out, and the server's log says more"
+    )
 
 
 def _refuse(waiting: _Waiting, refusal: BadInput | Retryable) -> None:
