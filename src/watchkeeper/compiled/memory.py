@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -62,11 +63,14 @@ def padded(body: bytes | bytearray | memoryview) -> np.ndarray[Any, np.dtype[np.
     return array
 
 
-def reserve(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+def reserve(
+    shape: int | tuple[int, ...], dtype: Any, *, huge: bool = False
+) -> np.ndarray[Any, Any]:
     """A zeroed array whose pages take memory when they are first written, not before.
 
     For state over all series: room for the cardinality limit is reserved once, so that growing
-    never copies and never doubles what is resident.
+    never copies and never doubles what is resident. Ask for `huge` pages where the array is filled
+    from the front and visited at random: rows are then found without a walk through page tables.
     """
     kind = np.dtype(dtype)
     count = int(np.prod(shape))
@@ -75,6 +79,9 @@ def reserve(shape: int | tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
         max(1, count * kind.itemsize),
         flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0x4000),
     )
+    if huge and hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel without huge pages: slower, not wrong
+            pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, kind, count).reshape(shape)
 
 
@@ -84,17 +91,26 @@ def prefetch(_context: Any, array: Any, item: Any) -> Any:
 
     For kernels that visit rows in random order: asking some rows ahead hides the way to memory.
     """
+    return types.void(array, item), _ask_for_line(0)
 
+
+@intrinsic
+def prefetch_second(_context: Any, array: Any, item: Any) -> Any:
+    """The same for the line after the item's first, of items that are two lines long."""
+    return types.void(array, item), _ask_for_line(64)
+
+
+def _ask_for_line(offset_bytes: int) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         word = ir.IntType(32)
-        byte_pointer = ir.IntType(8).as_pointer()
+        pointer = ir.IntType(8).as_pointer()
         ask = builder.module.declare_intrinsic(
-            "llvm.prefetch.p0",
-            fnty=ir.FunctionType(ir.VoidType(), [byte_pointer, word, word, word]),
+            "llvm.prefetch.p0", fnty=ir.FunctionType(ir.VoidType(), [pointer, word, word, word])
         )
-        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte_pointer)
-        builder.call(ask, [address, word(1), word(3), word(1)])
+        item = builder.bitcast(builder.gep(data, [arguments[1]]), pointer)
+        line = builder.gep(item, [word(offset_bytes)], source_etype=ir.IntType(8))
+        builder.call(ask, [line, word(1), word(3), word(1)])
         return context.get_dummy_value()
 
-    return types.void(array, item), codegen
+    return codegen

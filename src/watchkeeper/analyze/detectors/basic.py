@@ -22,7 +22,7 @@ import numpy as np
 from watchkeeper.analyze.detectors import episodes
 from watchkeeper.analyze.detectors.base import Dump, Findings, Points
 from watchkeeper.analyze.detectors.basic_kernel import sweep
-from watchkeeper.analyze.detectors.rows import Rows
+from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import F64, I32, U8
 
@@ -54,17 +54,19 @@ ROW = np.dtype(
         ("n_excess", "u2"),
         ("run_s", "f4"),  # how long the samples have been off the level on one side
         ("run", "i2"),  # how many they are, signed
-        *episodes.FIELDS,
-        ("spare", "u1"),
+        *episodes.fields(6),
+        ("above", "u1"),  # whether the last cell was above `bulk`
     ]
 )
 FINDING = episodes.finding_dtype(2)
 CELL = np.dtype(
     [("slot", "i4"), ("n", "i4"), ("time_ns", "i8"), ("mean", "f8"), ("maximum", "f8")]
 )
-FRESH_FOR_A_NEW_SAMPLER = (
-    "last_ns last_raw cell_sum cell_max cell_strangest cell_n run run_s since_ns peak calm phase"
+PERSONAL = (
+    "last_ns last_raw cell_sum cell_max cell_strangest cell_n above run run_s since_ns peak calm "
+    "phase marks"
 ).split()
+"""What a newcomer does not take over from a donor: its last sample, open cell and episode."""
 
 
 class Settings(NamedTuple):
@@ -160,16 +162,9 @@ class Basic:
         return self.sweep(points, kind).findings
 
     def admit(self, slot: I32, donor: I32) -> None:
-        """Start afresh, or with the statistics of a donor of the same role.
-
-        Of a donor everything is taken that speaks of the role, and nothing that speaks of its last
-        sample, its open cell or its episode.
-        """
+        """Start afresh, or with what a donor of the same role has learned but its levels."""
         self._rows.admit(slot, donor)
-        fresh = self._rows.array
-        for name in FRESH_FOR_A_NEW_SAMPLER:
-            fresh[name][slot] = 0
-        fresh["marks"][slot] = 0
+        become_newcomers(self._rows.array, slot, PERSONAL)
 
     def dump(self, slot: I32) -> Dump:
         return {"row": self._rows.take(slot)}

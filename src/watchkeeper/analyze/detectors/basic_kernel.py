@@ -10,31 +10,25 @@ from watchkeeper.analyze.detectors.averages_kernel import (
     HAS_LAST,
     LARGEST,
     LEVEL_S,
-    LONG_S,
     MIN_POINTS,
     SLOW_S,
     STEPLESS,
     WEEK_S,
+    WINSOR,
     clip,
     floor,
+    lasts,
+    learn_step,
     pace,
+    remember_size,
     weight,
 )
 from watchkeeper.compiled.jit import kernel
-from watchkeeper.compiled.memory import prefetch
+from watchkeeper.compiled.memory import prefetch, prefetch_second
 
 COUNTER, UNSCORED = 2, 3
 AHEAD = 12
 """Rows are asked for this many samples before their turn."""
-
-WINSOR = 6.0
-"""A sample moves averages by no more than this many deviations."""
-
-SHIFT_Z = 3.0
-SHIFT_POINTS = 20
-SHIFT_S = 1_800.0
-"""So many samples over so long, all this far off on one side: the level is where they are.
-Of a series that was flat before, the number alone is enough."""
 
 TAIL = 0.01
 """The share of cells above `bulk`."""
@@ -42,14 +36,14 @@ YOUNG = 5.0
 """While there are few cells the share is that of so many of them."""
 MEMORY = 20_160.0
 """Cells (two weeks of minutes) over which the quantile forgets."""
-PRIOR_EXCESS = 0.5
-PRIOR_CELLS = 5.0
-"""Mean excess expected before any was seen, and how many cells that opinion weighs."""
-MAX_EXCESS_CELLS = 400.0
-LEAST_EXCESS, LARGEST_EXCESS = 0.05, 15.0
+PRIOR_EXCESS = 0.8
+PRIOR_EXCESSES = 5.0
+"""Mean excess expected before any was seen, and how many that opinion weighs."""
+MAX_EXCESSES = 400
+"""Excesses over which their mean forgets."""
+LEAST_EXCESS = 0.4
+LARGEST_EXCESS = 15.0
 """Bounds of a mean excess and of one excess, in log(strange)."""
-GATE = 0.25
-"""Weight with which cells that were alarms enter the tail: less, or recurring jobs alarm forever."""
 FLOOR_CELLS = 1000
 """Below so many cells no p-value under 1 / (cells + 1) is claimed."""
 
@@ -66,6 +60,7 @@ def sweep(points, kinds, rows, settings, found, closed):
     for i in range(n):
         if i + AHEAD < n:
             prefetch(rows, slots[i + AHEAD])
+            prefetch_second(rows, slots[i + AHEAD])
         slot = slots[i]
         value = values[i]
         kind = kinds[slot]
@@ -91,7 +86,7 @@ def sweep(points, kinds, rows, settings, found, closed):
                 row.n_cells //= 2
                 row.n_excess //= 2
         elif row.n > 0:
-            row.marks = 2 * STEPLESS  # the first of a newcomer with a donor's statistics
+            row.marks = 2 * STEPLESS  # a newcomer with a donor's statistics
         x = _read(row, value, kind == COUNTER, elapsed_s, gap)
         row.last_raw = value
         row.last_ns = time_ns
@@ -103,7 +98,11 @@ def sweep(points, kinds, rows, settings, found, closed):
         row.cell_sum += x
         if row.cell_n < 65_535:
             row.cell_n += 1
-        if gap and elapsed_s > LEVEL_S:
+        if math.isnan(row.last):
+            row.level = x  # levels are personal: a newcomer's is its own, not its donor's
+            row.slow = x
+            row.last = x
+        elif gap and elapsed_s > LEVEL_S:
             row.level = x  # the level that we knew is history
         if row.n >= MIN_POINTS and _judge(row, x, time_ns, settings, found[n_found]):
             found[n_found].slot = slot
@@ -154,7 +153,7 @@ def _judge(row, x, time_ns, settings, finding):
     log_p = _log_p(row, strange)
     began_ns = episode.began_ns(row, time_ns)
     calm = episode.calm_points(row.interval_s)
-    limits = (math.log10(_limit(row, settings)), calm, settings.rearm_ns)
+    limits = (math.log10(_limit(row, settings)), calm, settings.rearm_ns, episode.MUTED)
     change = episode.follow(row, time_ns, log_p, limits)
     if change == episode.NOTHING:
         return False
@@ -188,47 +187,33 @@ def _learn(row, x, elapsed_s):
     off = x - row.level
     step = x - row.last
     away = x - row.slow
-    if row.n >= MIN_POINTS:
-        _shift(row, x, off, least, elapsed_s)
-        off = clip(x - row.level, WINSOR * (row.level_dev + least))
-        step = clip(step, WINSOR * (row.step_dev + least))
-        away = clip(away, WINSOR * (row.spread + least))
     row.age_s += elapsed_s
-    by_dev = weight(elapsed_s, DEV_S, row.age_s)
-    by_long = weight(elapsed_s, LONG_S, row.age_s)
+    if row.n >= MIN_POINTS:
+        if lasts(row, off, least, elapsed_s):
+            _move(row, x, step)
+            off = 0.0
+        off = clip(off, WINSOR * (row.level_dev + least))
+        away = clip(away, WINSOR * (row.spread + least))
     row.level += weight(elapsed_s, LEVEL_S, row.age_s) * off
-    row.level_dev += by_dev * (abs(off) - row.level_dev)
+    row.level_dev += weight(elapsed_s, DEV_S, row.age_s) * (abs(off) - row.level_dev)
     if row.marks < STEPLESS:
-        row.step_dev += by_dev * (abs(step) - row.step_dev)
+        learn_step(row, step, least, elapsed_s)
     else:
         row.marks -= STEPLESS
     row.slow += weight(elapsed_s, SLOW_S, row.age_s) * away
-    row.spread += by_long * (abs(x - row.slow) - row.spread)
-    row.size += by_long * (abs(x) - row.size)
+    remember_size(row, x, elapsed_s)
     row.last = x
     if row.n < 255:
         row.n += 1
 
 
 @kernel
-def _shift(row, x, off, least, elapsed_s):
-    """Take a level that has lasted on the other side of the deviations for the new one."""
-    if abs(off) <= SHIFT_Z * (row.level_dev + least):
-        row.run = 0
-        row.run_s = 0.0
-        return
-    side = 1 if off > 0.0 else -1
-    if row.run * side < 0:
-        row.run = 0
-        row.run_s = 0.0
-    if abs(row.run) < 30_000:
-        row.run += side
-    row.run_s += elapsed_s
-    lasted = row.run_s >= SHIFT_S or row.level_dev < 10.0 * least
-    if abs(row.run) >= SHIFT_POINTS and lasted:
-        row.level = x
-        row.run = 0
-        row.run_s = 0.0
+def _move(row, x, step):
+    """Take what has lasted for the level, and its noise for the usual deviation."""
+    row.level = x
+    row.level_dev = max(row.level_dev, abs(step), row.step_dev)
+    row.run = 0
+    row.run_s = 0.0
 
 
 @kernel
@@ -254,7 +239,7 @@ def _log_p(row, strange):
     """
     if strange <= row.bulk:
         return 0.0
-    known = PRIOR_CELLS + 0.25 * row.n_excess
+    known = PRIOR_EXCESSES + row.n_excess
     over = math.log(strange / row.bulk) / (known * row.excess)
     log_p = math.log(_share(row.n_cells)) - known * math.log1p(over)
     return max(log_p / LN10, episode.LOWEST)
@@ -274,14 +259,16 @@ def _calibrate(row, settings):
         row.excess = PRIOR_EXCESS
     n = row.n_cells + YOUNG
     share = _share(row.n_cells)
-    credit = GATE if 0.0 < row.alarm_at < strange else 1.0
-    rise = credit * row.excess / n  # the step times `share`
+    rise = row.excess / n  # the step of the approximation, times `share`
     over = strange > row.bulk
-    if over:
+    first = over and not row.above
+    row.above = over
+    if first:
         excess = min(math.log(strange / row.bulk), LARGEST_EXCESS)
-        row.n_excess = min(row.n_excess + round(4.0 * credit), round(4.0 * MAX_EXCESS_CELLS))
-        row.excess += credit * (excess - row.excess) / (PRIOR_CELLS + 0.25 * row.n_excess)
+        row.n_excess = min(row.n_excess + 1, MAX_EXCESSES)
+        row.excess += (excess - row.excess) / (PRIOR_EXCESSES + row.n_excess)
         row.excess = max(row.excess, LEAST_EXCESS)
+    if over:
         row.bulk *= math.exp(rise * (1.0 - share) / share)
     else:
         row.bulk = max(row.bulk * (1.0 - rise), 1.0)
@@ -289,7 +276,7 @@ def _calibrate(row, settings):
         row.bulk *= 1.0 + row.excess / n  # the quantile itself moves outwards
     row.n_cells = min(row.n_cells + 1, round(MEMORY))
     if over or share > TAIL:
-        known = PRIOR_CELLS + 0.25 * row.n_excess
+        known = PRIOR_EXCESSES + row.n_excess
         rarer = math.log(share / _limit(row, settings)) / known
         row.alarm_at = row.bulk * math.exp(known * row.excess * math.expm1(rarer))
     else:

@@ -8,7 +8,8 @@ import math
 
 from watchkeeper.compiled.jit import kernel
 
-QUIET, MUTED, SHOWN = 0, 1, 2
+QUIET, MUTED, NOISY, SHOWN = 0, 1, 2, 3
+"""Phases: no episode; one that is not told; one told of a series that speaks too often; one told."""
 NOTHING, OPENED, WORSENED, CLOSED = 0, 1, 2, 3
 
 LOWEST = -30.0
@@ -19,18 +20,26 @@ CLOSING = 1.0
 """Points ten times as probable as the limit count as calm."""
 MUCH_DEEPER = 1.0
 """What it takes to speak again before the re-arm time is over: a tenth of the last peak."""
-N_BEST = 3
-WEEK_S = 604_800
-CENTI = 100.0
+
+NTH_TO_BEAT = 3
+"""A memory full of episodes within a week is noise: then only what beats the third is news."""
+QUARTER_NS = 900_000_000_000
+QUARTERS_A_DAY, QUARTERS_A_WEEK = 96, 672
+WRAP = 65_536
+"""Episodes are remembered by the quarter of an hour in which they began, modulo this."""
+TENTHS = 10.0
+ALIKE = 2
+"""Episodes at the same time of day, within a week, after which the next is known."""
 
 
 @kernel
 def follow(row, time_ns, log_p, limits):
     """Take one scored point into the series' episode; what changed, if anything.
 
-    `limits` is (limit, calm points that end an episode, re-arm time).
+    `limits` is (limit, calm points that end an episode, re-arm time, phase of an episode that is
+    one too many this week).
     """
-    limit, calm_points, rearm_ns = limits
+    limit, calm_points, rearm_ns, too_many = limits
     if row.phase == QUIET:
         if log_p >= limit:
             return NOTHING
@@ -41,8 +50,8 @@ def follow(row, time_ns, log_p, limits):
         row.since_ns = time_ns
         row.peak = log_p
         row.calm = 0
-        row.phase = SHOWN if _beats_the_week(row, time_ns, log_p) else MUTED
-        return OPENED if row.phase == SHOWN else NOTHING
+        row.phase = _phase(row, time_ns, too_many)
+        return OPENED if row.phase > MUTED else NOTHING
     if log_p > limit + CLOSING:
         row.calm += 1
         return _close(row, time_ns) if row.calm >= calm_points else NOTHING
@@ -50,57 +59,64 @@ def follow(row, time_ns, log_p, limits):
     if log_p >= row.peak - DEEPER:
         return NOTHING
     row.peak = log_p
-    if row.phase == SHOWN:
+    was = row.phase
+    row.phase = max(was, _phase(row, time_ns, too_many))
+    if was > MUTED:
         return WORSENED
-    if not _beats_the_week(row, time_ns, log_p):
-        return NOTHING
-    row.phase = SHOWN
-    return OPENED
+    return OPENED if row.phase > MUTED else NOTHING
 
 
 @kernel
 def _close(row, time_ns):
-    _remember(row, time_ns)
-    shown = row.phase == SHOWN
+    _remember(row)
+    told = row.phase > MUTED
     row.phase = QUIET
     row.since_ns = time_ns
-    return CLOSED if shown else NOTHING
+    if told:
+        return CLOSED
+    row.peak = 0.0  # nobody heard of it, so nothing waits for the re-arm time
+    return NOTHING
 
 
 @kernel
-def _beats_the_week(row, time_ns, log_p):
-    """Whether this is stranger than the third strangest episode of the last seven days.
+def _phase(row, time_ns, too_many):
+    """How to treat an episode as deep as this one, by those of the last seven days.
 
-    What recurs becomes known this way: muted episodes are remembered like the others.
+    What recurs daily at this time is muted, unless it is clearly stranger this time.
     """
-    worst = LOWEST - 1.0
-    now_s = time_ns // 1_000_000_000
-    for i in range(N_BEST):
-        if now_s - row.best_s[i] >= WEEK_S or row.best_s[i] == 0:
-            return True
-        worst = max(worst, row.best[i] / CENTI)
-    return log_p < worst - DEEPER
+    log_p = row.peak
+    now = time_ns // QUARTER_NS
+    alike = 0
+    recent = 0
+    stranger = 0
+    for i in range(len(row.began)):
+        age = (now - row.began[i]) % WRAP
+        if row.peaks[i] == 0 or age > QUARTERS_A_WEEK + 1:
+            continue
+        recent += 1
+        peak = row.peaks[i] / -TENTHS
+        if log_p > peak - DEEPER:
+            stranger += 1
+        if log_p > peak - MUCH_DEEPER and (age + 1) % QUARTERS_A_DAY <= 2:
+            alike += 1
+    if alike >= ALIKE:
+        return MUTED
+    return too_many if recent == len(row.began) and stranger >= NTH_TO_BEAT else SHOWN
 
 
 @kernel
-def _remember(row, time_ns):
-    """Keep the episode among the three strangest of the week.
-
-    Its place is an expired one; else the oldest of those that were not clearly stranger, so that
-    something that recurs alike keeps its memory fresh.
-    """
-    now_s = time_ns // 1_000_000_000
-    place = -1
-    for i in range(N_BEST):
-        if now_s - row.best_s[i] >= WEEK_S or row.best_s[i] == 0:
+def _remember(row):
+    """Put the episode in the place of the oldest. Muted ones too: what recurs stays known."""
+    now = row.since_ns // QUARTER_NS
+    place = 0
+    oldest = -1
+    for i in range(len(row.began)):
+        age = (now - row.began[i]) % WRAP if row.peaks[i] else WRAP
+        if age > oldest:
+            oldest = age
             place = i
-            break
-        comparable = row.best[i] / CENTI >= row.peak - DEEPER
-        if comparable and (place < 0 or row.best_s[i] < row.best_s[place]):
-            place = i
-    if place >= 0:
-        row.best_s[place] = max(now_s, 1)
-        row.best[place] = round(max(row.peak, LOWEST) * CENTI)
+    row.began[place] = now % WRAP
+    row.peaks[place] = round(min(max(-row.peak, 0.1), 25.0) * TENTHS)
 
 
 @kernel

@@ -8,14 +8,16 @@ import numpy as np
 
 from watchkeeper.analyze.detectors.base import Findings
 
-FIELDS: list[Any] = [
-    ("since_ns", "i8"),  # while an episode is open its start, else the last end; 0 for never
-    ("peak", "f4"),  # log10 of the least p-value of the present or the last episode
-    ("best_s", "u4", (3,)),  # when the strangest episodes of the week ended, in seconds; 0 is none
-    ("best", "i2", (3,)),  # their peaks, in hundredths
-    ("calm", "u2"),  # calm points in a row within an episode
-    ("phase", "u1"),  # quiet, muted or shown
-]
+def fields(n_remembered: int) -> list[Any]:
+    """What `episode_kernel` needs of a row; the memory says what is news, and for how long."""
+    return [
+        ("since_ns", "i8"),  # while an episode is open its start, else the last end; 0 for never
+        ("peak", "f4"),  # log10 of the least p-value of the present or the last episode
+        ("began", "u2", (n_remembered,)),  # of the last episodes, in quarters of an hour mod 65,536
+        ("peaks", "u1", (n_remembered,)),  # how deep they were, in tenths of -log10 p; 0 is none
+        ("calm", "u2"),  # calm points in a row within an episode
+        ("phase", "u1"),  # quiet, muted, noisy or shown
+    ]
 
 
 def finding_dtype(n_streams: int) -> np.dtype[Any]:

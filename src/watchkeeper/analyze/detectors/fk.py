@@ -24,7 +24,7 @@ import numpy as np
 from watchkeeper.analyze.detectors import episodes
 from watchkeeper.analyze.detectors.base import Dump, Findings, Points
 from watchkeeper.analyze.detectors.fk_kernel import N_BINS, N_BUCKETS, judge
-from watchkeeper.analyze.detectors.rows import Rows
+from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import I32, U8
 
@@ -49,12 +49,16 @@ ROW = np.dtype(
         ("n", "u4"),  # points learned
         ("bulk", "u1"),  # the last bin below the tail
         ("marks", "u1"),  # bits: 1 has a last point; 2 and 4 count points without a step
-        *episodes.FIELDS,
-        ("spare", "u1", (11,)),
+        ("run_s", "f4"),  # how long the points have been off the level on one side
+        ("run", "i2"),  # how many they are, signed
+        *episodes.fields(10),
+        ("above", "u1"),  # whether the last score was above `bulk`
+        ("spare", "u1", (2,)),
     ]
 )
 FINDING = episodes.finding_dtype(4)
-FRESH_FOR_A_NEW_SAMPLER = "last_ns since_ns peak calm phase marks".split()
+PERSONAL = "last_ns above run run_s since_ns peak calm phase marks".split()
+"""What a newcomer does not take over from a donor: its last point and its episode."""
 
 
 class Settings(NamedTuple):
@@ -104,11 +108,10 @@ class FK:
         return episodes.findings(found[:n_found])
 
     def admit(self, slot: I32, donor: I32) -> None:
-        """Start afresh, or with all that a donor of the same role has learned."""
+        """Start afresh, or with what a donor of the same role has learned but its levels."""
         for part in self._parts():
             part.admit(slot, donor)
-        for name in FRESH_FOR_A_NEW_SAMPLER:
-            self._rows.array[name][slot] = 0
+        become_newcomers(self._rows.array, slot, PERSONAL)
 
     def dump(self, slot: I32) -> Dump:
         return {

@@ -10,18 +10,21 @@ from watchkeeper.analyze.detectors.averages_kernel import (
     HAS_LAST,
     LARGEST,
     LEVEL_S,
-    LONG_S,
     MIN_POINTS,
     SLOW_S,
     STEPLESS,
     WEEK_S,
+    WINSOR,
     clip,
     floor,
+    lasts,
+    learn_step,
     pace,
+    remember_size,
     weight,
 )
 from watchkeeper.compiled.jit import kernel
-from watchkeeper.compiled.memory import prefetch
+from watchkeeper.compiled.memory import prefetch, prefetch_second
 
 AHEAD = 8
 """State is asked for this many points before its turn."""
@@ -49,10 +52,9 @@ At one point a minute 1e-5 a point, a half-life of seven weeks."""
 MAX_CREDIT = 1e6
 PRIOR_EXCESS, PRIOR_SCORES = 4.0, 5.0
 """Mean excess (a quarter of a unit) expected before any was seen, and how many scores that weighs."""
-LEAST_EXCESS = 0.5
-GATE_LOG_P, GATE = -4.0, 0.25
-"""Scores stranger than this enter the histogram with this part of their credit. Much less, and a
-recurring job would alarm for ever; all of it costs a third of the recall."""
+LEAST_EXCESS = 2.25
+FOLLOWER = 0.15
+"""What a score above `bulk` weighs that follows another: a run of them is one event, not many."""
 FLOOR_POINTS = 1000
 """Below so many points no p-value under 1 / (n + 1) is claimed, so none is an alarm."""
 EVIDENCE_POINTS, EVIDENCE_S = 500, DAY_S
@@ -60,8 +62,10 @@ EVIDENCE_POINTS, EVIDENCE_S = 500, DAY_S
 
 CALM_POINTS = 5
 """Calm points that end an episode."""
-WINSOR, SEASON_WINSOR = 6.0, 8.0
-"""A point moves averages, and the profile, by no more than this many deviations."""
+HOPELESS = 50.0
+"""Deviations from the slow level that it is spared, once the level has moved."""
+SEASON_WINSOR = 8.0
+"""A point moves the profile by no more than this many deviations."""
 LN10 = math.log(10.0)
 
 
@@ -78,6 +82,7 @@ def judge(points, state, settings, found):
         if i + AHEAD < n:
             ahead = slots[i + AHEAD]
             prefetch(rows, ahead)
+            prefetch_second(rows, ahead)
             prefetch(flat_profiles, ahead * N_BUCKETS + _bucket(times[i + AHEAD]))
             prefetch(flat_histograms, ahead * N_BINS)
         slot = slots[i]
@@ -100,7 +105,7 @@ def judge(points, state, settings, found):
                     _explain(row, x, centres, scales, (n_streams, settings), found[n_found])
                     found[n_found].slot = slot
                     n_found += 1
-            _remember(row, histograms[slot], bins, log_p, elapsed_s)
+            _remember(row, histograms[slot], bins, elapsed_s)
         profiles[slot, bucket] = _learn(row, x, seen, centres, elapsed_s)
     return n_found
 
@@ -113,15 +118,15 @@ def _bucket(time_ns):
 @kernel
 def _arrive(row, time_ns, x, seen):
     """Note the point's time; how long a time it speaks for."""
-    if not row.marks & HAS_LAST:
-        if row.n > 0:  # a newcomer with a donor's statistics: levels are personal
-            _relevel(row, x, seen)
-            row.slow = x
-        row.marks = HAS_LAST | 2 * STEPLESS
-        row.last_ns = time_ns
-        return float(row.interval_s)
     elapsed_s = (time_ns - row.last_ns) * 1e-9
     row.last_ns = time_ns
+    if math.isnan(row.last):  # a newcomer with a donor's statistics: levels are personal
+        _relevel(row, x, seen)
+        row.slow = x
+        row.last = x
+    if not row.marks & HAS_LAST:
+        row.marks = HAS_LAST | 2 * STEPLESS
+        return float(row.interval_s)
     if pace(row, elapsed_s):
         if elapsed_s > LEVEL_S:
             row.level = x  # the level that we knew is history
@@ -135,6 +140,23 @@ def _relevel(row, x, seen):
     row.level = x
     if seen != UNSEEN:
         row.season_level = x - seen
+
+
+@kernel
+def _move(row, x, seen, step, least):
+    """Take what has lasted for the level, and its noise for the usual deviations.
+
+    The slow level keeps its memory of a shift, unless it would take it a week to come to terms.
+    """
+    noise = max(abs(step), row.step_dev)
+    _relevel(row, x, seen)
+    row.level_dev = max(row.level_dev, noise)
+    row.season_dev = max(row.season_dev, noise)
+    if abs(x - row.slow) > HOPELESS * (row.slow_dev + least):
+        row.slow = x
+        row.slow_dev = max(row.slow_dev, noise)
+    row.run = 0
+    row.run_s = 0.0
 
 
 @kernel
@@ -186,7 +208,8 @@ def _limit(row, settings):
 @kernel
 def _follow(row, time_ns, log_p, settings, finding):
     began_ns = episode.began_ns(row, time_ns)
-    limits = (_limit(row, settings), CALM_POINTS, settings.rearm_ns)
+    said = row.phase
+    limits = (_limit(row, settings), CALM_POINTS, settings.rearm_ns, episode.NOISY)
     change = episode.follow(row, time_ns, log_p, limits)
     if change:
         finding.started_ns = began_ns
@@ -194,7 +217,7 @@ def _follow(row, time_ns, log_p, settings, finding):
         finding.change = change
         finding.p_value = 10.0**log_p
         ripe = row.n >= EVIDENCE_POINTS and row.age_s >= EVIDENCE_S
-        finding.severity = 1 if ripe else 0
+        finding.severity = 1 if ripe and max(said, row.phase) == episode.SHOWN else 0
     return change
 
 
@@ -212,12 +235,15 @@ def _explain(row, x, centres, scales, told, finding):
 
 
 @kernel
-def _remember(row, histogram, bins, log_p, elapsed_s):
+def _remember(row, histogram, bins, elapsed_s):
     """Take the score into the series' history, and from time to time look where its tail is."""
     if row.credit == 0.0:
         row.credit = 1.0
-    credit = row.credit if log_p >= GATE_LOG_P else GATE * row.credit
-    histogram[min(int(bins), N_BINS - 1)] += credit
+    bin = min(int(bins), N_BINS - 1)
+    above = bin > row.bulk
+    credit = FOLLOWER * row.credit if above and row.above else row.credit
+    row.above = above
+    histogram[bin] += credit
     row.mass += credit
     row.credit *= 1.0 + elapsed_s / FADE_S
     if row.credit > MAX_CREDIT:
@@ -260,15 +286,19 @@ def _learn(row, x, seen, centres, elapsed_s):
     step = x - centres[1]
     unseasonal = x - centres[2]
     away = x - centres[3]
+    least = floor(row)
+    row.age_s += elapsed_s
     if row.n >= MIN_POINTS:
+        if lasts(row, off, least, elapsed_s):
+            _move(row, x, seen, step, least)
+            off = 0.0
+            unseasonal = 0.0
+            away = x - row.slow
         off = clip(off, WINSOR * row.level_dev + 1e-12)
-        step = clip(step, WINSOR * row.step_dev + 1e-12)
         unseasonal = clip(unseasonal, WINSOR * row.season_dev + 1e-12)
         away = clip(away, WINSOR * row.slow_dev + 1e-12)
-    row.age_s += elapsed_s
     by_level = weight(elapsed_s, LEVEL_S, row.age_s)
     by_dev = weight(elapsed_s, DEV_S, row.age_s)
-    by_long = weight(elapsed_s, LONG_S, row.age_s)
     stepless = row.marks >= STEPLESS
     learnt = seen
     if seen != UNSEEN:
@@ -284,11 +314,10 @@ def _learn(row, x, seen, centres, elapsed_s):
     if stepless:
         row.marks -= STEPLESS
     else:
-        row.step_dev += by_dev * (abs(step) - row.step_dev)
+        learn_step(row, step, least, elapsed_s)
     row.slow += weight(elapsed_s, SLOW_S, row.age_s) * away
     row.slow_dev += by_dev * (abs(away) - row.slow_dev)
-    row.spread += by_long * (abs(x - row.slow) - row.spread)
-    row.size += by_long * (abs(x) - row.size)
+    remember_size(row, x, elapsed_s)
     row.last = x
     row.n += 1
     return learnt if learnt != UNSEEN else NEARLY_ZERO

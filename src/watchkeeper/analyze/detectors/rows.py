@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Rows:
 
     def _room(self, capacity: int) -> np.ndarray[Any, Any]:
         shape = capacity if self._width == 1 else (capacity, self._width)
-        return reserve(shape, self._kind)
+        return reserve(shape, self._kind, huge=True)
 
     @property
     def bytes_per_row(self) -> int:
@@ -69,3 +70,11 @@ class Rows:
         self.hold(slot)
         flat = np.ascontiguousarray(rows).view(self._kind)
         self.array[slot] = flat.reshape(self.array[slot].shape)
+
+
+def become_newcomers(rows: np.ndarray[Any, Any], slot: I32, personal: Sequence[str]) -> None:
+    """Of rows copied from a donor, clear what is personal. A last value of nan marks a newcomer."""
+    adopted = slot[rows["n"][slot] > 0]
+    for name in personal:
+        rows[name][adopted] = 0
+    rows["last"][adopted] = np.nan
