@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ import pytest
 
 from tests.unit.stub import Reply, serving
 from tests.unit.test_sdk import ANOMALY
+from watchkeeper.cli import demo
 from watchkeeper.cli.demo import judge
+from watchkeeper.cli.output import Output
 from watchkeeper.cli.server import Server
 from watchkeeper.cli.shop import LATENCY, Planted, Shop, shop
+from watchkeeper.cli.tally import Tally
+from watchkeeper.errors import Permanent
 from watchkeeper.sdk import Anomaly, Client, TimeSeries
 from watchkeeper.sdk.series import count
 
@@ -94,7 +99,9 @@ def anomaly(**changed: Any) -> Anomaly:
     labels = {"__name__": LATENCY, "service": "payment"}
     peak = datetime.fromtimestamp(PLANTED.start_s + 60, UTC).isoformat()
     return msgspec.convert(
-        {**ANOMALY, "labels": labels, "peak_at": peak, **changed}, Anomaly, strict=False
+        {**ANOMALY, "metric": LATENCY, "labels": labels, "peak_at": peak, **changed},
+        Anomaly,
+        strict=False,
     )
 
 
@@ -128,6 +135,86 @@ def test_what_is_no_evidence_or_before_its_time_is_not_it() -> None:
     assert judge([anomaly(severity="info")], PLANTED).first is None
     assert not judge([anomaly(peak_at=before)], PLANTED).is_planted
     assert judge([], PLANTED).first is None
+
+
+def output(*, as_json: bool = False) -> Output:
+    return Output(as_json=as_json)
+
+
+def test_the_past_is_sent_whole_and_refusals_end_the_demo(two_days: Shop) -> None:
+    bodies = [Reply(204)] * 3
+    with serving({"/api/v1/write": bodies}) as stub, Client(stub.url) as client:
+        tally = demo.bring(two_days, 1440, client, output())
+        assert tally.n_accepted == 1440 * 40
+        assert len(stub.asked) == 3
+
+    said = b"0 samples accepted; not accepted: 7 samples: future (set the clock)"
+    with (
+        serving({"/api/v1/write": Reply(400, said)}) as stub,
+        Client(stub.url) as client,
+        pytest.raises(Permanent, match="were not accepted; report this"),
+    ):
+        demo.bring(two_days, 10, client, output())
+
+
+def listed(*found: dict[str, Any]) -> Reply:
+    return Reply(200, {"items": list(found), "cursor": None})
+
+
+PLANTED_ANOMALY = {
+    **ANOMALY,
+    "labels": {"__name__": LATENCY, "service": "payment"},
+    "metric": LATENCY,
+    "peak_at": datetime.fromtimestamp(PLANTED.start_s + 60, UTC).isoformat(),
+}
+
+
+def test_the_demo_waits_until_something_is_found() -> None:
+    answers = [listed(), listed({**PLANTED_ANOMALY, "severity": "info"}), listed(PLANTED_ANOMALY)]
+    with serving({"/api/v1/anomalies": answers}) as stub, Client(stub.url) as client:
+        verdict = demo.wait(client, PLANTED)
+
+    assert verdict.is_planted
+    assert float(stub.asked[0].params["since"]) == PLANTED.start_s
+
+
+def test_the_demo_gives_up_in_the_end() -> None:
+    with serving({"/api/v1/anomalies": listed()}) as stub, Client(stub.url) as client:
+        assert demo.wait(client, PLANTED, patience_s=0.0).first is None
+
+
+def test_what_was_found_is_shown_with_its_course(capsys: pytest.CaptureFixture[str]) -> None:
+    start_s = PLANTED.start_s - 600
+    points = [[start_s + 60 * n, 4.0 if n >= 10 else 1.0] for n in range(12)]
+    series = {"series": [{"labels": PLANTED_ANOMALY["labels"], "points": points}]}
+    with serving({"/api/v1/metrics/query": Reply(200, series)}) as stub, Client(stub.url) as client:
+        demo.tell(judge([anomaly()], PLANTED), client, Tally(), output())
+
+    said = capsys.readouterr().out
+    assert "found, and it is the one that was planted" in said
+    assert "▁▁▁▁▁▁▁▁▁▁██" in said
+    assert "up to 1.5" in said
+    assert stub.asked[0].params["query"] == LATENCY + '{service="payment"}'
+
+
+def test_another_find_and_no_find_are_said_to_be_so(capsys: pytest.CaptureFixture[str]) -> None:
+    other = anomaly(labels={"__name__": "x", "service": "cart"})
+    nothing = Reply(200, {"series": []})
+    with serving({"/api/v1/metrics/query": nothing}) as stub, Client(stub.url) as client:
+        demo.tell(judge([other], PLANTED), client, Tally(), output())
+        demo.tell(judge([], PLANTED), client, Tally(), output())
+
+    said = capsys.readouterr().out
+    assert "found another" in said
+    assert "nothing was found within 60 s, although one was planted" in said
+
+
+def test_programs_are_told_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with Client("http://127.0.0.1:9") as client:
+        demo.tell(judge([anomaly()], PLANTED), client, Tally(), output(as_json=True))
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["is_planted"], told["found"]["id"], told["samples"]) == (True, "a1", 0)
 
 
 def test_a_stopped_server_can_be_stopped_again(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,6 +111,59 @@ def test_room_and_speed_of_the_disk_are_told(tmp_path: Path) -> None:
     assert "free" in only(checks.space(config(tmp_path))).detail
     assert "in the middle" in only(checks.sync(config(tmp_path))).detail
     assert list(tmp_path.iterdir()) == []
+
+
+def with_space(monkeypatch: pytest.MonkeyPatch, *, total: int, free: int) -> None:
+    """The disk is what the system says it is, so it is said here."""
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _path: usage._replace(total=total, used=0, free=free)
+    )
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "state"),
+    [(100 << 30, 50 << 30, State.OK), (100 << 30, 5 << 30, State.WARN), (4 << 30, 1, State.BAD)],
+)
+def test_little_room_is_warned_of_and_none_is_bad(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total: int, free: int, state: State
+) -> None:
+    with_space(monkeypatch, total=total, free=free)
+
+    assert only(checks.space(config(tmp_path))).state is state
+
+
+@pytest.mark.parametrize(
+    ("took_s", "state"), [(0.001, State.OK), (0.05, State.WARN), (0.5, State.BAD)]
+)
+def test_a_slow_disk_is_named_with_the_remedy(took_s: float, state: State) -> None:
+    found = checks.judge_syncs([took_s] * 5)
+
+    assert found.state is state
+    assert (found.remedy == "") is (state is State.OK)
+
+
+def test_a_folder_that_nothing_can_be_written_to_has_no_speed() -> None:
+    found = only(checks.sync(config(Path("/proc/nowhere"))))
+
+    assert found.state is State.SKIPPED
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_somebody_else_is_bad(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+
+    found = only(checks.folder(config(tmp_path)))
+
+    assert found.state is State.BAD
+    assert "run as its owner" in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("files", "state"), [(1024, State.WARN), (65_536, State.OK), (-1, State.OK)]
+)
+def test_few_open_files_are_warned_of(files: int, state: State) -> None:
+    assert checks.judge_files(files).state is state
 
 
 def free_port() -> int:

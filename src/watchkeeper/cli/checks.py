@@ -89,19 +89,23 @@ def sync(config: Config) -> Iterator[Finding]:
     """How long the disk takes to make a small write durable: every acknowledgement waits for it."""
     existing = _existing(config.data_dir)
     try:
-        took = sorted(_syncs(existing))
+        took = list(_syncs(existing))
     except OSError as error:
         yield Finding("sync", State.SKIPPED, f"cannot write to {existing}: {error.strerror}")
         return
-    median = statistics.median(took)
-    said = f"{words.lasting(median)} in the middle, {words.lasting(took[-1])} at worst"
+    yield judge_syncs(took)
+
+
+def judge_syncs(took_s: list[float]) -> Finding:
+    """What the times of some syncs mean."""
+    median = statistics.median(took_s)
+    said = f"{words.lasting(median)} in the middle, {words.lasting(max(took_s))} at worst"
     remedy = "use a local SSD; on network storage every acknowledgement waits that long"
     if median > _BAD_SYNC_S:
-        yield Finding("sync", State.BAD, said, remedy)
-    elif median > _SLOW_SYNC_S:
-        yield Finding("sync", State.WARN, said, remedy)
-    else:
-        yield Finding("sync", State.OK, said)
+        return Finding("sync", State.BAD, said, remedy)
+    if median > _SLOW_SYNC_S:
+        return Finding("sync", State.WARN, said, remedy)
+    return Finding("sync", State.OK, said)
 
 
 def port(config: Config) -> Iterator[Finding]:
@@ -190,11 +194,15 @@ def clock(config: Config, now: Clock) -> Iterator[Finding]:
 def limits() -> Iterator[Finding]:
     """Whether the process may have enough files open."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if 0 < files < _FEW_FILES:
-        yield Finding("open files", State.WARN, f"at most {files}",
-                      f"ulimit -n {_FEW_FILES}, or LimitNOFILE= in the unit")  # fmt: skip
-    else:
-        yield Finding("open files", State.OK, "enough" if files > 0 else "without limit")
+    yield judge_files(files)
+
+
+def judge_files(limit: int) -> Finding:
+    """What a limit on open files means; -1 is none."""
+    if 0 < limit < _FEW_FILES:
+        remedy = f"ulimit -n {_FEW_FILES}, or LimitNOFILE= in the unit"
+        return Finding("open files", State.WARN, f"at most {limit}", remedy)
+    return Finding("open files", State.OK, "enough" if limit > 0 else "without limit")
 
 
 def compiled() -> Iterator[Finding]:

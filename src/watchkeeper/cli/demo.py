@@ -87,16 +87,17 @@ def _show(given: argparse.Namespace, client: Client, server: Server, output: Out
         planted=planted,
         seed=_SEED,
     )
-    tally = _import(week, n_past, client, output)
+    tally = bring(week, n_past, client, output)
     with output.progress("looking", None):
-        verdict = _wait(client, planted)
-    _tell(verdict, client, tally, output)
+        verdict = wait(client, planted)
+    tell(verdict, client, tally, output)
     if not given.once and verdict.first is not None:
-        _live(week, n_past, client, (server, output))
+        go_on(week, n_past, client, (server, output))
     return Exit.OK if verdict.is_planted else Exit.NO
 
 
-def _import(week: Shop, n_past: int, client: Client, output: Output) -> Tally:
+def bring(week: Shop, n_past: int, client: Client, output: Output) -> Tally:
+    """Import the past of the shop, in order of time."""
     tally = Tally()
     n_samples = n_past * len(week.series)
     output.say(
@@ -116,9 +117,9 @@ def _import(week: Shop, n_past: int, client: Client, output: Output) -> Tally:
     return tally
 
 
-def _wait(client: Client, planted: Planted) -> Verdict:
+def wait(client: Client, planted: Planted, patience_s: float = _PATIENCE_S) -> Verdict:
     """Until something of evidence level was found around the planted time."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while True:
         verdict = judge(list(client.anomalies(since=planted.start_s)), planted)
         if verdict.first is not None or time.monotonic() > deadline:
@@ -136,7 +137,8 @@ def judge(found: Sequence[Anomaly], planted: Planted) -> Verdict:
     return Verdict(first, is_planted=planted.is_in(dict(first.labels)) and in_time)
 
 
-def _tell(verdict: Verdict, client: Client, tally: Tally, output: Output) -> None:
+def tell(verdict: Verdict, client: Client, tally: Tally, output: Output) -> None:
+    """Show what was found, with its course."""
     if output.as_json:
         output.json(
             {
@@ -176,7 +178,7 @@ def _course(anomaly: Anomaly, client: Client) -> Text:
     return Text.assemble(line[:at], (line[at:], "bold red"))
 
 
-def _live(week: Shop, first: int, client: Client, around: tuple[Server, Output]) -> None:
+def go_on(week: Shop, first: int, client: Client, around: tuple[Server, Output]) -> None:
     """Go on with live samples until Ctrl-C, each at its time; tell when the anomaly ends."""
     server, output = around
     output.say(

@@ -30,8 +30,8 @@ def read(file: FilePath, environment: Environment, faults: Faults) -> Node:
 
 def parse(text: str, name: str, environment: Environment, faults: Faults) -> Node:
     """The document in a text; `name` stands in messages."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         if root is None:
             return Node({}, name)
@@ -42,9 +42,9 @@ def parse(text: str, name: str, environment: Environment, faults: Faults) -> Nod
         problem = error.problem or error.context or "not understood"
         faults.append(Fault("", f"is no YAML: {problem}", f"{name}{line}"))
     except yaml.YAMLError as error:
-        faults.append(Fault("", f"is no YAML: {error}", name))
-    finally:
-        loader.dispose()
+        faults.append(Fault("", f"is no YAML: {' '.join(str(error).split())}", name))
+    except RecursionError:
+        faults.append(Fault("", "is no YAML that can be read: nested too deep", name))
     return Node({}, name)
 
 
@@ -106,7 +106,10 @@ class _Reader:
             return Node(None, origin)  # as if not given: one fault is told once
         if filled != written:
             return Node(filled, origin)
-        value: Any = self._loader.construct_object(node)
+        try:
+            value: Any = self._loader.construct_object(node)
+        except ValueError:  # looks like a date or a number and is none, as 2026-99-99
+            value = written
         return Node(value, origin, text=written)
 
     def _filled(self, text: str, path: Path, origin: str) -> str:

@@ -41,7 +41,7 @@ _BOUNDS: Final = {
 
 def schema() -> dict[str, Any]:
     """The whole file."""
-    properties: dict[str, Any] = dict(_struct(Top)["properties"])
+    properties: dict[str, Any] = dict(of_struct(Top)["properties"])
     for name, section in SECTIONS.items():
         if section.kind and not section.use:
             every = {one["properties"].pop("use")["const"]: one for one in _choices(section)}
@@ -50,7 +50,7 @@ def schema() -> dict[str, Any]:
         elif section.kind:
             properties[name] = {"description": section.text, "anyOf": list(_choices(section))}
         else:
-            properties[name] = {"description": section.text, **_struct(section.type())}
+            properties[name] = {"description": section.text, **of_struct(section.type())}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Watchkeeper's configuration",
@@ -64,7 +64,7 @@ def _choices(section: Section) -> Iterator[dict[str, Any]]:
     """One alternative for each plugin that is installed."""
     for use in plugin_names(section):
         try:
-            found = _struct(section.type(use))
+            found = of_struct(section.type(use))
         except ConfigError:
             continue
         found["properties"] = {"use": {"const": use}, **found["properties"]}
@@ -73,7 +73,8 @@ def _choices(section: Section) -> Iterator[dict[str, Any]]:
         yield found
 
 
-def _struct(kind: type[msgspec.Struct]) -> dict[str, Any]:
+def of_struct(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """One settings type."""
     fields = msgspec.structs.fields(kind)
     required = [field.encode_name for field in fields if field.required]
     return {
@@ -109,7 +110,7 @@ def _one(name: str, kind: Any) -> dict[str, Any]:
     bare = check.bare(kind)
     struct = check.struct_in(bare)
     if struct is not None:
-        return _struct(struct)
+        return of_struct(struct)
     if get_origin(bare) is Literal:
         return {"enum": list(get_args(bare))}
     if isinstance(bare, type) and issubclass(bare, enum.Enum):
