@@ -75,9 +75,9 @@ class ToyCatalog:
             self._registered[number] = _row(adopted, row)
         return adopted
 
-    def describe(self, slots: I32) -> NewSeries:
+    def describe(self, slots: I32) -> tuple[NewSeries, ...]:
         parts = [self._registered[int(slot)] for slot in slots]
-        return NewSeries(
+        all_of_them = NewSeries(
             tenant=DEFAULT_TENANT,
             slot=np.array(slots, np.int32),
             identity=np.concatenate([part.identity for part in parts]),
@@ -89,6 +89,7 @@ class ToyCatalog:
             labels=make.label_block(*(make.read_labels(part.labels, 0) for part in parts)),
             donor=np.full(len(parts), -1, np.int32),
         )
+        return (all_of_them,)
 
 
 def _row(new: NewSeries, row: int) -> NewSeries:

@@ -55,8 +55,8 @@ class SeriesCatalog(Protocol):
         """Register series that another process saw first; the same with slots of this process."""
         ...
 
-    def describe(self, slots: I32) -> NewSeries:
-        """The registrations of these slots, for another process to adopt."""
+    def describe(self, slots: I32) -> Sequence[NewSeries]:
+        """The registrations of these slots, one record per tenant, for another process to adopt."""
         ...
 
 

@@ -67,8 +67,8 @@ class Writer:
                 messages += self._split(record)
                 wanted.append(self._unregistered(record.slot))
         slots = np.unique(np.concatenate(wanted)) if wanted else np.empty(0, np.int32)
-        new = registrations(self._catalog.describe(slots)) if len(slots) else ()
-        return Group(messages, list(new), slots)
+        described = self._catalog.describe(slots) if len(slots) else ()
+        return Group(messages, [one for new in described for one in registrations(new)], slots)
 
     def generation(self, partition: int) -> int:
         return int(self._generation[partition])

@@ -14,6 +14,7 @@ from numba import types
 from numba.extending import intrinsic
 
 _BYTE = ir.IntType(8)
+_HALF = ir.IntType(32)
 _WORD = ir.IntType(64)
 
 
@@ -45,6 +46,38 @@ def store_u8(_context: Any, address: Any, offset: Any, value: Any) -> Any:
     def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         low = builder.trunc(arguments[2], _BYTE)
         builder.store(low, _pointer(builder, arguments, _BYTE))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def load_u16(_context: Any, address: Any, index: Any) -> Any:
+    """Element `index` of the small integers at an address."""
+
+    def codegen(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.zext(builder.load(_pointer(builder, arguments, ir.IntType(16))), _WORD)
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def load_i32(_context: Any, address: Any, index: Any) -> Any:
+    """Element `index` of the 32-bit integers at an address."""
+
+    def codegen(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.sext(builder.load(_pointer(builder, arguments, _HALF)), _WORD)
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def store_i32(_context: Any, address: Any, index: Any, value: Any) -> Any:
+    """Write element `index` of the 32-bit integers at an address."""
+
+    def codegen(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        low = builder.trunc(arguments[2], _HALF)
+        builder.store(low, _pointer(builder, arguments, _HALF))
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.int64), codegen

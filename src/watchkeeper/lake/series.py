@@ -1,0 +1,245 @@
+"""The series catalog: labels to identity to slot, searchable, and small.
+
+A key that a receiver made of label bytes finds its slot with one probe. A key that is unknown costs
+its labels' canonical form, once; mostly the series is known by then, under other bytes. The rest is
+registered: in arrays, in bulk, and in a record that is logged before the first sample.
+
+`resolve`, `replay`, `adopt` and `recycle` belong to one thread; everything else may be called by
+any. See `series_index.py` for what the lock protects.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from watchkeeper.clock import NS_PER_S
+from watchkeeper.lake import series_role_kernel as role_kernel
+from watchkeeper.lake.files import Files
+from watchkeeper.lake.series_aliases import Aliases
+from watchkeeper.lake.series_config import CatalogConfig
+from watchkeeper.lake.series_entities import Enrich, Entities
+from watchkeeper.lake.series_keeper import Keeper
+from watchkeeper.lake.series_limits import refusals
+from watchkeeper.lake.series_register import Register
+from watchkeeper.lake.series_registrar import Registrar
+from watchkeeper.lake.series_rules import Rules, Tenants, plain
+from watchkeeper.lake.series_search import select, values
+from watchkeeper.model.series import (
+    I32,
+    I64,
+    U8,
+    U64,
+    Entity,
+    Kind,
+    Matcher,
+    Series,
+    SeriesId,
+    TenantId,
+)
+from watchkeeper.model.signal import NewSeries, Reject, WireSamples
+
+__all__ = ["Catalog", "CatalogConfig", "Resolved"]
+
+_RETIRED_AT_ONCE: Final = 20_000
+"""Series that leave per call of `recycle`, which then takes some 50 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Where the series of a body are."""
+
+    slots: I32
+    """By row of the wire's keys; -1 where the series was refused."""
+    new: NewSeries | None = None
+    """Those seen for the first time. To be logged before their samples."""
+    rejects: tuple[Reject, ...] = ()
+
+
+class Catalog:
+    """All series in memory. `kind`, `partition`, `role`, `identity` and `last_seen_ns` are columns
+    over slots, `CatalogConfig.n_slots` long; whoever accepts a sample writes `last_seen_ns`."""
+
+    def __init__(self, key: bytes, config: CatalogConfig, enrich: Enrich) -> None:
+        self._config = config
+        self._rules = Rules(config, key, enrich.relevant_labels)
+        self._tenants = Tenants(self._rules, config.max_tenants)
+        self._entities = Entities(enrich, config.n_slots)
+        self._register = Register(config, self._tenants, self._entities, self._rules.seed)
+        self._registrar = Registrar(config, self._register)
+        self._index = self._register.index
+        self._aliases = Aliases(config)
+        self._changing = threading.Lock()
+        self.kind: U8 = self._register.kind
+        self.partition: U8 = self._register.partition
+        self.role: U64 = self._register.roles.role
+        self.identity: U64 = self._index.columns.identity
+        self.last_seen_ns: I64 = self._register.last_seen_ns
+
+    # What changes the catalog. `resolve` and `recycle` are for the ingest thread alone.
+
+    def resolve(self, tenant: TenantId, wire: WireSamples, now_ns: int) -> Resolved:
+        """The slot of every series of a body; those that are new are registered."""
+        scope = self._tenants.scope(tenant)
+        slots, missed = self._aliases.probe(scope, wire.key)
+        if not len(missed):
+            return Resolved(slots)
+        labels = plain(wire.describe(missed))
+        with self._changing:
+            found = self._rules.canonicalise(scope, labels, wire.kind[missed])
+            here, new = self._registrar.register(scope, found, now_ns)
+        slots[missed] = here
+        self._aliases.put(scope, wire.key, missed, here)
+        rejects: tuple[Reject, ...] = ()
+        if (here < 0).any():
+            rejects = refusals(self._config, wire, missed, found.verdict, labels)
+        return Resolved(slots, new, rejects)
+
+    def replay(self, new: NewSeries) -> None:
+        """Apply a logged record: afterwards its series are in the very slots that it names.
+
+        Who else was there has left in the meantime. Applying a record again changes nothing.
+        """
+        with self._changing:
+            if self._registrar.replay(new):
+                self._sweep()
+
+    def adopt(self, new: NewSeries) -> NewSeries:
+        """Another process's record, in slots of this one: rows stay, `slot` and `donor` are ours.
+
+        A series that is known here keeps its slot and is its own donor. One for which there is no
+        room has slot -1.
+        """
+        with self._changing:
+            return self._registrar.adopt(new)
+
+    def recycle(self, now_ns: int, idle_s: float) -> I32:
+        """Let series leave that were not seen for `idle_s`; their slots, which are free now.
+
+        The last one of a role stays to lend what was learned of it. Bounded work per call.
+        """
+        registrar, high = self._registrar, self.high_slot
+        with self._changing:
+            registrar.wake()
+            leaving, donors = role_kernel.pick_idle(
+                self._register.rings,
+                self._index.columns.n_labels[:high],
+                self.last_seen_ns[:high],
+                now_ns - round(idle_s * NS_PER_S),
+                now_ns - round(self._config.donor_keep_s * NS_PER_S),
+            )
+            n_more = len(donors) - self._config.max_donors
+            if n_more > 0:
+                oldest = np.argpartition(self.last_seen_ns[donors], n_more - 1)[:n_more]
+                leaving = np.concatenate([leaving, donors[oldest]])
+            registrar.n_donors = min(len(donors), self._config.max_donors)
+            left: I32 = leaving[:_RETIRED_AT_ONCE]
+            registrar.retire(left)
+            registrar.resting = left
+            if len(left):
+                self._sweep()
+        return left
+
+    def _sweep(self) -> None:
+        self._aliases.sweep(self._index.columns.n_labels[: self.high_slot])
+
+    # For the disk; not on the ingest thread.
+
+    def open(self, folder: Path, now_ns: int, files: Files | None = None) -> None:
+        """Restore what `persist` kept in a folder, and keep it there from now on.
+
+        Every restored series counts as seen now: better an hour too long in memory than a series
+        that a query does not find.
+        """
+        keeper = Keeper(self._register, folder, files or Files())
+        self._registrar.opened_ns = now_ns
+        for entry in keeper.read():
+            if isinstance(entry, NewSeries):
+                self._registrar.replay(entry)
+            else:
+                self._registrar.retire(entry[self._index.columns.n_labels[entry] > 0])
+        self._registrar.keeper = keeper
+
+    def persist(self, now_ns: int) -> None:
+        """Make all that is registered durable, so that the log can be cut up to what was logged
+        before this call. Any thread may call it; ingest goes on. Raises Retryable."""
+        keeper = self._registrar.keeper
+        if keeper is not None:
+            keeper.persist(now_ns - round(self._config.history_keep_s * NS_PER_S))
+
+    def close(self) -> None:
+        """Let go of the files; `persist` first. Safe twice and without use."""
+        if self._registrar.keeper is not None:
+            self._registrar.keeper.close()
+
+    # For any thread.
+
+    @property
+    def n_active(self) -> int:
+        """Series in memory, without those that are idle and stay as donors."""
+        return self._registrar.n_active
+
+    @property
+    def high_slot(self) -> int:
+        """No slot from here on was ever in use."""
+        return self._index.high_slot
+
+    def lookup(self, identity: U64) -> I32:
+        """The slot of every identity, -1 for those that are not in memory."""
+        return self._index.lookup(identity)
+
+    def select(self, tenant: TenantId, matchers: Sequence[Matcher]) -> I32:
+        """The slots of a tenant's series that fit all matchers, ascending."""
+        scope = self._tenants.known(tenant)
+        if scope is None:
+            return np.empty(0, np.int32)
+        return select(self._index, scope.number, matchers)
+
+    def select_history(
+        self, tenant: TenantId, matchers: Sequence[Matcher], since_ns: int
+    ) -> list[tuple[SeriesId, dict[str, str]]]:
+        """Series that have left memory and were seen since: those that `select` cannot find."""
+        keeper = self._registrar.keeper
+        if keeper is None:
+            return []
+        found = keeper.history.select(tenant, matchers, since_ns)
+        run = np.frombuffer(b"".join(found), np.uint64).reshape(-1, 2)
+        slots = self.lookup(run).tolist()
+        return [item for item, slot in zip(found.items(), slots, strict=True) if slot < 0]
+
+    def describe(self, slots: I32) -> list[NewSeries]:
+        """What is in these slots, as another process may adopt it: a record per tenant."""
+        return list(self._register.copied(slots))
+
+    def labels(self, slots: I32) -> list[dict[str, str]]:
+        """The labels of some slots; empty for one that is free."""
+        return self._index.labels(slots)
+
+    def label_names(self, tenant: TenantId) -> list[str]:
+        scope = self._tenants.known(tenant)
+        return [] if scope is None else self._index.names(scope.number)
+
+    def label_values(self, tenant: TenantId, name: str) -> list[str]:
+        scope = self._tenants.known(tenant)
+        return [] if scope is None else values(self._index, scope.number, name)
+
+    def entity_of(self, slot: int) -> Entity:
+        return self._entities.of(int(self._register.entity[slot]))
+
+    def tenant_of(self, slot: int) -> TenantId:
+        return self._tenants.names[int(self._index.columns.tenant[slot])]
+
+    def series(self, slot: int) -> Series:
+        """What is in a slot; without labels if it is free."""
+        return Series(
+            SeriesId(self.identity[slot].tobytes()),
+            self.tenant_of(slot),
+            self.labels(np.array([slot], np.int32))[0],
+            Kind(int(self.kind[slot])),
+            self.entity_of(slot),
+        )

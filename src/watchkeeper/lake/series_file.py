@@ -1,0 +1,151 @@
+"""The catalog's file: registrations and departures behind one another, whole or cut off.
+
+Frames as in the log, so a torn tail is seen and cut. What is in the file was synced before `append`
+returned. The file is written anew, with the living alone, when it has grown to twice their size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import cramjam
+import numpy as np
+
+from watchkeeper.errors import Permanent, Retryable
+from watchkeeper.lake.files import Buffer, Files
+from watchkeeper.lake.frames import frame_group, frame_size, walk
+from watchkeeper.model import wire
+from watchkeeper.model.series import I32
+from watchkeeper.model.signal import NewSeries
+
+MAGIC: Final = b"wkseries"
+_HEAD_BYTES: Final = 16
+"""The magic word and the version."""
+VERSION: Final = 1
+_SALT: Final = 0x5E71E5
+_REGISTERED, _LEFT = b"R", b"L"
+_LEVEL: Final = 1
+"""Of zstd: label sets of neighbours are nearly equal, so the quickest level finds it all."""
+_SPARE_ROWS: Final = 10_000
+"""A file of fewer rows is never worth writing anew."""
+
+Entry = NewSeries | I32
+"""Series that were registered, or slots that became free."""
+
+
+class SeriesFile:
+    """One file in a folder. Used by one thread at a time."""
+
+    def __init__(self, folder: Path, files: Files) -> None:
+        self._path = folder / "series.log"
+        self._files = files
+        self._fd = -1
+        self._end = 0
+        self._position = 0
+        self._n_rows = 0
+
+    def read(self) -> Iterator[Entry]:
+        """All entries in order; a torn tail is cut. To be exhausted before anything is written."""
+        try:
+            if not self._path.exists():
+                return
+            self._fd = self._files.open(self._path)
+            self._check_head()
+            self._end = _HEAD_BYTES
+            for frame in walk(self._source, salt=_SALT, offset=_HEAD_BYTES, position=0):
+                entry = _decoded(frame.payload)
+                self._n_rows += len(entry)
+                self._position = frame.position + 1
+                self._end = frame.end
+                yield entry
+            self._files.truncate(self._fd, self._end)
+            self._files.sync(self._fd)
+        except OSError as error:
+            raise self._translated(error) from error
+
+    def is_bloated(self, n_living: int) -> bool:
+        """Whether it is worth writing anew (or is not there yet)."""
+        return self._fd < 0 or self._n_rows > 2 * n_living + _SPARE_ROWS
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Durable when it returns. Raises Retryable, and then nothing of it counts."""
+        end, position, n_rows = self._end, self._position, self._n_rows
+        try:
+            self._write(entries)
+            self._files.sync(self._fd)
+        except OSError as error:
+            self._end, self._position, self._n_rows = end, position, n_rows
+            raise self._translated(error) from error
+
+    def rewrite(self, entries: Iterable[Entry]) -> None:
+        """Replace everything. Raises Retryable, and then the former file stands."""
+        former = (self._fd, self._end, self._position, self._n_rows)
+        fresh = self._path.with_suffix(".new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(MAGIC + VERSION.to_bytes(8, "little"))
+            self._fd = self._files.open(fresh)
+            self._end, self._position, self._n_rows = _HEAD_BYTES, 0, 0
+            self._write(entries)
+            self._files.sync(self._fd)
+            fresh.replace(self._path)
+            self._files.sync_folder(self._path.parent)
+        except OSError as error:
+            if self._fd not in (-1, former[0]):
+                self._files.close(self._fd)
+            self._fd, self._end, self._position, self._n_rows = former
+            raise self._translated(error) from error
+        if former[0] >= 0:
+            self._files.close(former[0])
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            self._files.close(self._fd)
+            self._fd = -1
+
+    def _write(self, entries: Iterable[Entry]) -> None:
+        """Without a sync. What lies behind is overwritten by the next write or cut at start."""
+        for entry in entries:
+            payload = _encoded(entry)
+            parts = frame_group([payload], self._position, offset=self._end, salt=_SALT)
+            self._files.write(self._fd, parts, self._end)
+            self._end += frame_size(len(payload))
+            self._position += 1
+            self._n_rows += len(entry)
+
+    def _check_head(self) -> None:
+        head = os.pread(self._fd, _HEAD_BYTES, 0)
+        if head[:8] != MAGIC or int.from_bytes(head[8:], "little") != VERSION:
+            raise Permanent(
+                f"catalog: {self._path} is no series file of version {VERSION}; run the release "
+                "that wrote it, or restore it from a backup"
+            )
+
+    def _source(self, offset: int, size: int) -> bytearray:
+        return bytearray(os.pread(self._fd, size, offset))
+
+    def _translated(self, error: OSError) -> Retryable:
+        return Retryable(
+            f"catalog: {self._path}: {error.strerror}; check free space and permissions"
+        )
+
+
+def _encoded(entry: Entry) -> Buffer:
+    if isinstance(entry, NewSeries):
+        mark, run = _REGISTERED, wire.encode(entry)
+    else:
+        mark, run = _LEFT, np.ascontiguousarray(entry, np.int32).tobytes()
+    return mark + bytes(cramjam.zstd.compress(run, _LEVEL))
+
+
+def _decoded(payload: memoryview) -> Entry:
+    run = bytearray(cramjam.zstd.decompress(payload[1:]))
+    if payload[:1] == _LEFT:
+        return np.frombuffer(run, np.int32)
+    entry = wire.decode(run)
+    if not isinstance(entry, NewSeries):
+        raise Permanent("catalog: series.log holds a record that is no series; restore a backup")
+    return entry
