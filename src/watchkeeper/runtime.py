@@ -1,8 +1,7 @@
 """The one loop that every stage runs in: own, restore, take, hand over, remember; try again.
 
-Order is kept: nothing is handed over before all in front of it was applied or put aside. A record
-that a stage cannot apply is put aside alone, counted and named; what cannot be applied *now* is
-tried again until it can.
+Nothing is handed over before all in front of it was applied or put aside. A record that a stage
+cannot apply is put aside alone; what cannot be applied *now* is tried again until it can.
 """
 
 from __future__ import annotations
@@ -40,9 +39,6 @@ _FAILED: Final = telemetry.counter(
 _CHECKPOINTS: Final = telemetry.counter(
     "watchkeeper_runtime_checkpoints_total", "Checkpoints that are durable.", ("stage",)
 )
-_HANDLE_S: Final = telemetry.histogram(
-    "watchkeeper_runtime_handle_seconds", "How long a stage took for a batch.", labels=("stage",)
-)
 _POSITION: Final = telemetry.gauge(
     "watchkeeper_runtime_stage_position",
     "Position up to which a stage has applied all.",
@@ -51,8 +47,7 @@ _POSITION: Final = telemetry.gauge(
 _LAG_S: Final = telemetry.gauge(
     "watchkeeper_runtime_lag_seconds", "Age of the newest tick that a stage came to.", ("stage",)
 )
-_TAKE_S: Final = 1.0
-"""How long one take waits, so how long a stop takes when nothing arrives."""
+_TAKE_S: Final = 1.0  # so long does a stop take when nothing arrives
 _RELAY_S: Final = 0.2
 _RELAYED_AT_ONCE: Final = 500
 
@@ -101,8 +96,8 @@ class StatefulStage(Stage, Protocol):
         ...
 
     async def load(self, partition: int, position: int, state: bytes) -> None:
-        """Go on from a dump, and skip what lies at or below `position`: it may be delivered again
-        because of other partitions."""
+        """Go on from a dump instead of what is known, and skip what lies at or below `position`: it
+        may be delivered because of other partitions. With 0 and b"": forget the partition."""
         ...
 
 
@@ -244,8 +239,6 @@ class Loop:
 
     async def _apply(self, deliveries: Sequence[Delivery]) -> None:
         """Until they are applied or put aside; or left, if we are to stop and it cannot be now."""
-        loop = asyncio.get_running_loop()
-        began_s = loop.time()
         self._is_halfway = True
         while failed := await self._patience.attempt("handle", self._hand_over(deliveries)):
             if not isinstance(failed.error, Retryable):
@@ -254,7 +247,6 @@ class Loop:
             if self._stopping:
                 return
             await self._patience.pause(failed)
-        _HANDLE_S.observe(loop.time() - began_s, self._stage.name)
         _HANDLED.add(len(deliveries), self._stage.name)
 
     async def _put_aside(self, deliveries: Sequence[Delivery], error: Exception) -> None:
@@ -266,9 +258,8 @@ class Loop:
         dead = Dead(deliveries[0], f"{type(error).__name__}: {error}")
         self.dead.append(dead)
         _DEAD.add(1, self._stage.name)
-        where = {"partition": dead.delivery.partition, "position": dead.delivery.position}
-        record = type(dead.delivery.record).__name__
-        _log.error("put aside", stage=self._stage.name, record=record, why=dead.reason, **where)
+        position = dead.delivery.position
+        _log.error("put aside", stage=self._stage.name, position=position, why=dead.reason)
         self._settle(deliveries)
 
     async def _hand_over(self, deliveries: Sequence[Delivery]) -> None:
@@ -276,12 +267,10 @@ class Loop:
         handling = asyncio.ensure_future(self._stage.handle(deliveries))
         try:
             await asyncio.shield(handling)
-        except asyncio.CancelledError:
+        finally:
             await asyncio.wait({handling})
             if not handling.cancelled() and handling.exception() is None:
                 self._settle(deliveries)
-            raise
-        self._settle(deliveries)
 
     def _settle(self, deliveries: Sequence[Delivery]) -> None:
         """They are behind us."""
@@ -289,9 +278,9 @@ class Loop:
             for partition in self._done:
                 if delivery.partition in (partition, MIXED):
                     self._done[partition] = max(self._done[partition], delivery.position)
-            if isinstance(delivery.record, Tick):
-                age_ns = self._clock.now_ns() - delivery.record.now_ns
-                _LAG_S.set(age_ns / NS_PER_S, self._stage.name)
+            if isinstance(tick := delivery.record, Tick):
+                age_s = (self._clock.now_ns() - tick.now_ns) / NS_PER_S
+                _LAG_S.set(age_s, self._stage.name)
         self._cycle_records += len(deliveries)
         self._is_halfway = False
         _POSITION.set(self.position, self._stage.name)
@@ -314,8 +303,11 @@ class Loop:
                 break
             if fence is None:
                 self._drop(partition)
-            elif fence != self._fences.get(partition):
-                self._fences[partition] = fence
+                continue
+            known = self._fences.get(partition)
+            self._fences[partition] = fence
+            # The very next token: ours had run out, and nobody came in between.
+            if fence != known and fence - 1 != known:
                 gained.append(partition)
         if gained:
             await self._restore(stage, gained)
@@ -329,8 +321,8 @@ class Loop:
             self._renew_ns = 0
             return
         for partition in gained:
-            position = 0
-            if (found := kept.get(partition)) is not None:
+            found, position = kept.get(partition, Checkpoint(0, b"")), 0
+            if found.state or partition in self._covered:
                 load = stage.load(partition, found.position, found.state)
                 if await self._patience.attempt("load", load) is None:
                     position = found.position
@@ -389,7 +381,6 @@ class Relay:
         self._clock = clock
         self._patience = _Patience("relay", clock, RuntimeConfig())
         self.position = 0
-        """Sequence of the newest event that was published."""
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -80,7 +80,7 @@ class Digest(Listener):
 
     async def load(self, partition: int, position: int, state: bytes) -> None:
         self.loaded.append(partition)
-        self.state[partition] = msgspec.msgpack.decode(state)
+        self.state[partition] = msgspec.msgpack.decode(state) if state else 0
         self.covered[partition] = position
 
 
@@ -458,6 +458,36 @@ async def test_a_partition_lost_meanwhile_is_dropped_and_gained_anew(
         await until(lambda: 5 in loop._done and loop.position == 2)  # noqa: SLF001
 
     assert (await bus.restore(SAMPLES, "digest"))[5].position == 2
+
+
+@pytest.mark.parametrize("n_others", [0, 1])
+async def test_a_lease_that_ran_out_costs_nothing_unless_another_had_it(
+    bus: MemoryBus, clock: FakeClock, n_others: int
+) -> None:
+    """What this process knows of the partition is worth nothing then, checkpoint or not."""
+
+    class RunsOut(Contested):
+        jump = 0
+
+        async def lease(self, topic: str, group: str, partition: int, ttl_s: float) -> int | None:
+            token = await bus.lease(topic, group, partition, ttl_s)
+            return token + (self.jump if partition == 5 else 0)
+
+    contested = RunsOut(bus)
+    stage = Digest()
+    loop = loop_of(stage, contested, clock, lease_s=3.0)
+    await ticks(bus, 2)
+
+    async with running(loop):
+        await until(lambda: loop.position == 2)
+        contested.jump = 1 + n_others
+        clock.advance(2)
+        await ticks(bus, 1)
+        await until(lambda: loop._fences[5] > 1)  # noqa: SLF001
+        await until(lambda: stage.loaded == [5] * n_others and loop.position == 3)
+        contested.jump = 0
+
+    assert stage.state[5] == hash((hash((hash((0, 1, 5)), 2, 5)), 3, 5))
 
 
 async def test_leases_that_cannot_be_asked_for_are_asked_for_again(
