@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Final
 
 import uvicorn
+import uvloop
 
 from watchkeeper import __version__, plugins, telemetry
 from watchkeeper.analyze.detect_stage import DetectStage
@@ -142,7 +143,8 @@ def _records(log: WriteAheadLog) -> Iterator[tuple[int, Logged]]:
 def serve(config: Config) -> int:
     """Run until SIGINT or SIGTERM; the exit status."""
     telemetry.set_up_log(config.telemetry)
-    asyncio.run(_serve(config))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(config))
     return 0
 
 

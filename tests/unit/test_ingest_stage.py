@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -89,13 +90,13 @@ class Recorder:
 
     groups: list[Sequence[Any]] = field(default_factory=list)
     full: bool = False
-    held: asyncio.Event = field(default_factory=asyncio.Event)
+    held: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.held.set()
 
-    async def publish(self, topic: str, records: Sequence[Any]) -> int:
-        await self.held.wait()
+    def append(self, records: Sequence[Any]) -> int:
+        assert self.held.wait(10)
         if self.full:
             raise Retryable("log: no space left on the device")
         self.groups.append(list(records))

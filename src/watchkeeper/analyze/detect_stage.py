@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -103,8 +104,12 @@ class DetectStage:
         )
 
     async def load(self, partition: int, position: int, state: bytes) -> None:
-        """Go on from a checkpoint. Series that have left the catalog since are passed over."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._load, state)
+        """Go on from a checkpoint. Series that have left the catalog since are passed over.
+
+        With nothing to go on from, the partition is forgotten.
+        """
+        work = partial(self._load, state) if state else partial(self._forget, partition)
+        await asyncio.get_running_loop().run_in_executor(self._executor, work)
         self._covered[partition] = position
         self._newest_checkpoint = max(self._newest_checkpoint, position)
 
@@ -118,6 +123,11 @@ class DetectStage:
         }
         identity = np.ascontiguousarray(self._catalog.identity[slots])
         return msgspec.msgpack.encode((identity.tobytes(), state))
+
+    def _forget(self, partition: int) -> None:
+        slots = self._slots_of(partition)
+        for one in self._detectors:
+            one.admit(slots, np.full(len(slots), -1, np.int32))
 
     def _load(self, state: bytes) -> None:
         identities, by_detector = msgspec.msgpack.decode(

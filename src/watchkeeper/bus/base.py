@@ -96,6 +96,11 @@ class Bus(Ownership, Protocol):
         """
         ...
 
+    def append(self, records: Sequence[Any]) -> int:
+        """`publish` to SAMPLES for who is on a thread of their own, and waits on it; one at a
+        time. Saves the way over the loop and back."""
+        ...
+
     async def take(
         self, topic: str, after: Mapping[int, int], *, wait_s: float
     ) -> Sequence[Delivery]:

@@ -62,6 +62,7 @@ class RedisBus:
         self._group_number = itertools.count(1)
         self._held: set[tuple[str, str, int]] = set()
         self._is_checked = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
 
     async def open(self) -> None:
@@ -70,6 +71,7 @@ class RedisBus:
         if self._is_checked:
             return
         await self._server.check()
+        self._loop = asyncio.get_running_loop()
         self._is_checked = True
 
     async def publish(self, topic: str, records: Sequence[Any]) -> int:
@@ -78,6 +80,11 @@ class RedisBus:
             return await self._publish_events(topic, records)
         async with self._publishing:
             return await self._publish_samples(records)
+
+    def append(self, records: Sequence[Any]) -> int:
+        if self._loop is None:
+            raise Permanent("bus: append needs the loop that `open` was awaited on")
+        return asyncio.run_coroutine_threadsafe(self.publish(SAMPLES, records), self._loop).result()
 
     async def take(
         self, topic: str, after: Mapping[int, int], *, wait_s: float

@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from watchkeeper import telemetry
-from watchkeeper.bus.base import SAMPLES, Bus
+from watchkeeper.bus.base import Bus
 from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.errors import BadInput, Retryable
 from watchkeeper.ingest.admit import AdmitConfig
@@ -77,7 +77,7 @@ class _Job:
     done: asyncio.Future[int]
 
 
-Group = list[tuple[_Waiting, Prepared]]
+Group = list[tuple[_Waiting, Prepared | BadInput | Retryable]]
 
 
 class Ingest:
@@ -164,75 +164,77 @@ class Ingest:
         return waiting
 
     async def _commit(self, waiting: list[_Waiting]) -> None:
-        """Prepare a group, make it durable, answer everyone in it."""
+        """Have the ingest thread make a group durable, and answer everyone in it."""
         now_ns = self._clock.now_ns()
-        loop = asyncio.get_running_loop()
-        group: Group = []
-        if waiting:
-            group = await loop.run_in_executor(self._executor, self._prepare_all, waiting, now_ns)
         ticks = now_ns - self._ticked_ns >= NS_PER_S
+        if not waiting and not ticks:
+            return
+        group, refusal = await asyncio.get_running_loop().run_in_executor(
+            self._executor, self._make_durable, waiting, now_ns, ticks
+        )
+        self.refusal = None if refusal is None else str(refusal)
+        for one, outcome in group:
+            _answer(one, outcome if refusal is None else refusal)
+        if refusal is not None:
+            await self._clock.sleep(_PAUSE_S)
+        elif ticks:
+            self._ticked_ns = now_ns
+
+    def _make_durable(
+        self, waiting: list[_Waiting], now_ns: int, ticks: bool
+    ) -> tuple[Group, Retryable | None]:
+        """On the ingest thread: prepare, append, and take all back if the log refuses."""
+        group: Group = [(one, self._prepare(one.request, now_ns)) for one in waiting]
+        prepared = [outcome for _, outcome in group if isinstance(outcome, Prepared)]
         series = self._preparer.unlogged()
-        batches = [one.batch for _, one in group if one.batch is not None]
+        batches = [one.batch for one in prepared if one.batch is not None]
         records: list[Logged] = [*series, *([Tick(now_ns)] if ticks else []), *batches]
         try:
             if records:
-                self.position = await self._bus.publish(SAMPLES, records)
+                self.position = self._bus.append(records)
         except Retryable as refusal:
-            self.refusal = str(refusal)
-            await self._refuse_all(group, refusal)
-            return
-        self.refusal = None
+            self._preparer.take_back(prepared)
+            return group, refusal
         self._preparer.logged(len(series))
-        if ticks:
-            self._ticked_ns = now_ns
-        for one, prepared in group:
-            _count(one.request.protocol, prepared)
-            if not one.answer.done():
-                one.answer.set_result(prepared.accepted)
+        return group, None
+
+    def _prepare(self, request: Request, now_ns: int) -> Prepared | BadInput | Retryable:
+        with catching() as caught:
+            return self._preparer.prepare(request, now_ns)
+        (error,) = caught
+        if isinstance(error, BadInput | Retryable):
+            return error
+        _log.failure("body not understood", error, protocol=request.protocol)
+        return _Mistake(request.protocol, error)
 
     async def _do(self, job: _Job) -> None:
         await asyncio.get_running_loop().run_in_executor(self._executor, job.work)
         if not job.done.done():
             job.done.set_result(self.position)
 
-    async def _refuse_all(self, group: Group, refusal: Retryable) -> None:
-        await asyncio.get_running_loop().run_in_executor(
-            self._executor, self._preparer.take_back, [prepared for _, prepared in group]
+
+class _Mistake(BadInput):
+    """Ours, not the sender's. Not to be retried all the same: it would be made again, and whatever
+    waits behind that body would wait with it."""
+
+    def __init__(self, protocol: str, error: Exception) -> None:
+        super().__init__(
+            f"{protocol}: a mistake of this server's, not of the body: {type(error).__name__}; "
+            "the body was left out, and the server's log says more"
         )
-        for one, _ in group:
-            _BODIES.add(1, one.request.protocol, "not_durable")
-            _refuse(one, refusal)
-        await self._clock.sleep(_PAUSE_S)
-
-    def _prepare_all(self, waiting: list[_Waiting], now_ns: int) -> Group:
-        """On the ingest thread. What cannot be prepared is refused at once."""
-        group: Group = []
-        for one in waiting:
-            with catching() as caught:
-                group.append((one, self._preparer.prepare(one.request, now_ns)))
-            for error in caught:
-                one.answer.get_loop().call_soon_threadsafe(_refuse, one, _refusal(one, error))
-        return group
 
 
-def _refusal(waiting: _Waiting, error: Exception) -> BadInput | Retryable:
-    """What the sender is told. A mistake of ours is not to be retried: it would be made again, and
-    whatever waits behind that body with it."""
+def _answer(waiting: _Waiting, outcome: Prepared | BadInput | Retryable) -> None:
+    """Tell the sender, if it is still there, and count."""
     protocol = waiting.request.protocol
-    if isinstance(error, BadInput | Retryable):
-        _BODIES.add(1, protocol, "refused")
-        return error
-    _BODIES.add(1, protocol, "mistaken")
-    _log.failure("body not understood", error, protocol=protocol)
-    return BadInput(
-        f"{protocol}: a mistake of this server's, not of the body: {type(error).__name__}; the "
-        "body was left out, and the server's log says more"
-    )
-
-
-def _refuse(waiting: _Waiting, refusal: BadInput | Retryable) -> None:
+    if isinstance(outcome, Prepared):
+        _count(protocol, outcome)
+        if not waiting.answer.done():
+            waiting.answer.set_result(outcome.accepted)
+        return
+    _BODIES.add(1, protocol, "retry" if isinstance(outcome, Retryable) else "refused")
     if not waiting.answer.done():
-        waiting.answer.set_exception(refusal)
+        waiting.answer.set_exception(outcome)
 
 
 def _count(protocol: str, one: Prepared) -> None:
