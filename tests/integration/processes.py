@@ -131,13 +131,13 @@ async def main(role: str, url: str, prefix: str, folder: str) -> None:
     world = RedisWorld(url, Path(folder))
     world.prefix = prefix
     if role == "publish":
-        bus = await world.start(take_limit=2)
+        bus = await world.start(take_limit=16)
         for group in traffic(world.catalog):
             await bus.publish(SAMPLES, group)
             await asyncio.sleep(0.002)
     else:
         catalog = ToyCatalog(first_slot=700)
-        bus = await world.another(catalog, take_limit=2)
+        bus = await world.another(catalog, take_limit=16)
         print(json.dumps(await consume(bus, catalog)), flush=True)
     await world.stop()
 
