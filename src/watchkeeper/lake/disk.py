@@ -55,6 +55,16 @@ class _State:
     generation: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What a manifest says anew."""
+
+    old: tuple[SegmentInfo, ...] = ()
+    new: tuple[SegmentInfo, ...] = ()
+    head: Head | None = None
+    """Whose samples are in the new segments."""
+
+
 class DiskLake:
     """A `Lake` in one directory, owned by one process.
 
@@ -93,6 +103,7 @@ class DiskLake:
         """Window -> when something was last added to it, for those since the start."""
         self._started_ns: int | None = None
         self._compaction: Compaction | None = None
+        self._pending: _Change | None = None
 
     def room(self) -> int:
         """Samples that `append` surely takes now."""
@@ -153,6 +164,8 @@ class DiskLake:
             if self._started_ns is None:
                 self._started_ns = now_ns
             try:
+                if self._pending:
+                    self._commit(self._pending)
                 self._seal_aged(now_ns, everything=everything)
                 while self._state.sealed:
                     self._write_out(self._state.sealed[0], now_ns)
@@ -209,11 +222,8 @@ class DiskLake:
             )
             _WRITTEN.add(len(rows.time_ns), "head")
             _DUPLICATES.add(rows.n_duplicates)
-        manifest = self._state.manifest.changed(added=infos, stored=head.covered)
-        manifests.save(self._files, self._directory, manifest)
-        with self._lock:
-            self._state = replace(self._state, manifest=manifest, sealed=self._state.sealed[1:])
         self._touched_ns.update((info.window, now_ns) for info in infos)
+        self._commit(_Change(new=infos, head=head))
 
     def _compact(self, now_ns: int) -> None:
         """Go on with the compaction under way, or begin one; a bounded number of samples."""
@@ -258,7 +268,7 @@ class DiskLake:
     def _finish_compaction(self, job: Compaction) -> None:
         info = job.finish()
         self._compaction = None
-        self._replace_segments(job.inputs, (info,))
+        self._commit(_Change(old=job.inputs, new=(info,)))
         _WRITTEN.add(info.n_rows, "compaction")
         _DUPLICATES.add(job.n_duplicates)
 
@@ -285,19 +295,28 @@ class DiskLake:
             return
         if self._compaction and set(self._compaction.inputs) & set(gone):
             self._drop_compaction()
-        self._replace_segments(tuple(gone), tuple(kept))
+        self._commit(_Change(old=tuple(gone), new=tuple(kept)))
         _EXPIRED.add(sum(info.n_rows for info in gone if info.has_raw))
 
-    def _replace_segments(self, old: tuple[SegmentInfo, ...], new: tuple[SegmentInfo, ...]) -> None:
-        """Durably; the old files go when nobody reads them any more."""
-        removed = frozenset(info.id for info in old)
-        manifest = self._state.manifest.changed(added=new, removed=removed)
+    def _commit(self, change: _Change) -> None:
+        """Make a change that is in synced files durable, then true.
+
+        When that fails, the manifest on disk may be the old one or the new one, so the change must
+        be made before any other: it stays pending.
+        """
+        self._pending = change
+        removed = frozenset(info.id for info in change.old)
+        stored = change.head.covered if change.head else None
+        manifest = self._state.manifest.changed(added=change.new, removed=removed, stored=stored)
         manifests.save(self._files, self._directory, manifest)
+        self._pending = None
         with self._lock:
-            generation = self._state.generation + 1
-            self._state = replace(self._state, manifest=manifest, generation=generation)
-        named = {name for info in new for name in info.names}
-        for info in old:
+            state = self._state
+            sealed = state.sealed[1:] if change.head else state.sealed
+            generation = state.generation + 1
+            self._state = replace(state, manifest=manifest, sealed=sealed, generation=generation)
+        named = {name for info in change.new for name in info.names}
+        for info in change.old:
             self._library.forget(info)
             self._doomed += [
                 (generation, self._folder / name) for name in info.names if name not in named

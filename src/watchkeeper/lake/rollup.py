@@ -60,7 +60,7 @@ _NEEDS: Final[dict[Fold, tuple[int, ...]]] = {
 
 
 def worth_keeping(n_rows: int, n_cells: int) -> bool:
-    return n_cells <= _MOST_CELLS_PER_ROW * n_rows
+    return 0 < n_cells <= _MOST_CELLS_PER_ROW * n_rows
 
 
 class RollupWriter:
