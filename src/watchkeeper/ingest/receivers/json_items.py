@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers.content import Inflater, content_type
-from watchkeeper.ingest.receivers.points import Points
+from watchkeeper.ingest.receivers.points import Points, encoded
 from watchkeeper.model.series import METRIC_NAME, Kind
 
 LabelValue = str | bool | int | float | None
@@ -71,7 +71,7 @@ def add_items(
     for number, raw in enumerate(items):
         try:
             item = to_item(raw)
-            labels = list(_labels(item))
+            labels = list(encoded(_labels(item)))
             time_ns = _time_ns(item.timestamp, now_ns)
             value = float(item.value)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -80,15 +80,15 @@ def add_items(
             points.add(labels, kind=item.kind, time_ns=time_ns, value=value)
 
 
-def _labels(item: Item) -> Iterator[tuple[str, str]]:
+def _labels(item: Item) -> dict[str, str]:
     if not item.name:
         raise ValueError("the metric has no name")
-    yield METRIC_NAME, item.name
-    for name, value in item.labels.items():
-        if not name:
-            raise ValueError("a label has no name")
-        if value is not None and name != METRIC_NAME:
-            yield name, value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    labels = {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for name, value in item.labels.items()
+        if value is not None
+    }
+    return {**labels, METRIC_NAME: item.name}
 
 
 def _time_ns(time: Time, now_ns: int) -> int:

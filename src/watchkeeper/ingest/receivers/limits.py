@@ -19,10 +19,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     samples: Annotated[
         int, Meta(ge=1, description="A body with more samples than this is refused.")
     ] = 1_000_000
-    label_bytes: Annotated[
-        int,
-        Meta(ge=1, description="A series whose labels are longer, all together, is refused."),
-    ] = 64 << 10
 
     def too_many_bytes(self) -> TooLarge:
         return TooLarge(
@@ -34,10 +30,4 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return TooLarge(
             f"the body has more than {self.samples} samples (samples of the receiver); "
             "send smaller batches"
-        )
-
-    def labels_too_long(self) -> str:
-        return (
-            f"the labels of one series take more than {self.label_bytes} bytes "
-            "(label_bytes of the receiver)"
         )

@@ -25,7 +25,7 @@ from watchkeeper.ingest.receivers.content import Inflater, content_type
 from watchkeeper.ingest.receivers.limits import Limits
 from watchkeeper.ingest.receivers.otlp_attribute_kernel import MALFORMED, STACK_SIZE, UNUSUAL
 from watchkeeper.ingest.receivers.otlp_json import to_protobuf
-from watchkeeper.ingest.receivers.points import Points, label_block, label_run
+from watchkeeper.ingest.receivers.points import Points, encoded, label_block, label_run
 from watchkeeper.model.series import I32, I64, U8, LabelBlock
 from watchkeeper.model.signal import Reject, WireSamples
 
@@ -56,7 +56,6 @@ _REASONS: Final[Mapping[int, str]] = {
     point_kernel.N_NOT_UTF8: "invalid_utf8",
     point_kernel.N_DELTA: "delta_temporality",
     point_kernel.N_NO_TEMPORALITY: "unspecified_temporality",
-    point_kernel.N_TOO_LONG: "labels_too_long",
     point_kernel.N_NO_TIME: "no_time",
     point_kernel.N_OUT_OF_RANGE: "timestamp_range",
     point_kernel.N_NO_VALUE: "no_value",
@@ -80,13 +79,12 @@ class OtlpMetrics:
 
     def __init__(self, config: Limits | None = None, *, seed: int | None = None) -> None:
         self._limits = config or Limits()
-        self._seed = secrets.randbits(64) if seed is None else seed
+        self._seed = np.uint64(secrets.randbits(64) if seed is None else seed)
         self._inflater = Inflater(self._limits)
         self._buffer: U8 = np.empty(_KEPT_BYTES >> 2, np.uint8)
         self._columns = _Columns(_MIN_ROWS)
         self._state: I64 = np.zeros(point_kernel.N_STATE, np.int64)
         self._scratch = (self._state, np.zeros(STACK_SIZE, np.int64))
-        self._kernel_limits = (np.uint64(self._seed), self._limits.label_bytes)
 
     def decode(self, body: bytes, headers: Mapping[str, str], *, now_ns: int) -> WireSamples:
         media, _ = content_type(headers)
@@ -109,7 +107,7 @@ class OtlpMetrics:
             code = kernel.decode(
                 buffer,
                 len(raw),
-                self._kernel_limits,
+                self._seed,
                 columns.rows,
                 columns.metrics,
                 self._scratch,
@@ -128,7 +126,9 @@ class OtlpMetrics:
         if n_rows > self._limits.samples:
             raise self._limits.too_many_samples()
         rejects += tuple(
-            self._reject(reason, counts[at]) for at, reason in _REASONS.items() if counts[at]
+            Reject(reason, counts[at], _DETAILS[reason])
+            for at, reason in _REASONS.items()
+            if counts[at]
         )
         return columns.take(raw, n_rows, counts[point_kernel.N_METRICS], rejects)
 
@@ -138,13 +138,13 @@ class OtlpMetrics:
                 f"the body is larger than {_UNUSUAL_BYTES} bytes and gives a protobuf field twice "
                 "that is not repeated, or in an outdated packing; send smaller batches"
             )
-        decoded = reference.otlp_metrics(raw, label_bytes=self._limits.label_bytes)
+        decoded = reference.otlp_metrics(raw)
         points = Points(self._limits, rejects)
         for sample in decoded.samples:
             points.add(sample.labels, kind=sample.kind, time_ns=sample.time_ns, value=sample.value)
         for reason, count in decoded.rejects.items():
-            points.reject(reason, self._reject(reason, count).detail, count)
-        return points.take(self._seed)
+            points.reject(reason, _DETAILS[reason], count)
+        return points.take(int(self._seed))
 
     def _padded(self, raw: bytes) -> U8:
         """`raw` with slack behind it, in memory that is used again."""
@@ -166,10 +166,6 @@ class OtlpMetrics:
         if columns.capacity <= _KEPT_ROWS:
             self._columns = columns
         return columns
-
-    def _reject(self, reason: str, count: int) -> Reject:
-        detail = _DETAILS.get(reason) or self._limits.labels_too_long()
-        return Reject(reason, count, detail)
 
 
 class _Columns:
@@ -224,7 +220,7 @@ class _Describe:
                 own = naming.labels_of_resource(raw[res:res_end]) | attributes
             full_name = naming.metric_name(raw[name:name_end], raw[unit:unit_end], what)
             labels = naming.series_labels(own, full_name, part, _bound(point, part, number))
-            runs.append(label_run((key.encode(), text.encode()) for key, text in labels.items()))
+            runs.append(label_run(encoded(labels)))
         return label_block(runs)
 
 

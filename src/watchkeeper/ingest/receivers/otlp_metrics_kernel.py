@@ -60,13 +60,12 @@ _DELTA = 1
 
 
 @kernel
-def decode(array, size, limits, rows_array, metrics_array, scratch):
-    """Decode array[:size]; `limits` is (seed, longest labels), `scratch` (state, stack).
+def decode(array, size, seed, rows_array, metrics_array, scratch):
+    """Decode array[:size]; `scratch` is (state, stack).
 
     Rows and metrics are written. The state's counts say how many, and what was left out. Returns a
     code.
     """
-    seed, longest = limits
     scratch[0][:] = 0
     buffer = address_of(array)
     state = address_of(scratch[0])
@@ -82,7 +81,7 @@ def decode(array, size, limits, rows_array, metrics_array, scratch):
             start, i = read_size(buffer, i, size)
             if i < 0:
                 return MALFORMED
-            code = _resource_metrics(buffer, start, i, seed, longest, state, stack, rows, metrics)
+            code = _resource_metrics(buffer, start, i, seed, state, stack, rows, metrics)
             if code != DONE:
                 return code
         else:
@@ -93,7 +92,7 @@ def decode(array, size, limits, rows_array, metrics_array, scratch):
 
 
 @kernel
-def _resource_metrics(buffer, i, end, seed, longest, state, stack, rows, metrics):
+def _resource_metrics(buffer, i, end, seed, state, stack, rows, metrics):
     resource = (i, i, True)
     _set_key(state, RESOURCE_KEY, fast_hash128(buffer, i, i, seed))
     is_late = False
@@ -118,9 +117,7 @@ def _resource_metrics(buffer, i, end, seed, longest, state, stack, rows, metrics
             resource = (start, i, code != NOT_UTF8)
             _set_key(state, RESOURCE_KEY, fast_hash128(buffer, start, i, seed))
         else:
-            code = _scope_metrics(
-                buffer, start, i, seed, longest, resource, state, stack, rows, metrics
-            )
+            code = _scope_metrics(buffer, start, i, seed, resource, state, stack, rows, metrics)
             if code != DONE:
                 return code
         is_late = True
@@ -128,7 +125,7 @@ def _resource_metrics(buffer, i, end, seed, longest, state, stack, rows, metrics
 
 
 @kernel
-def _scope_metrics(buffer, i, end, seed, longest, resource, state, stack, rows, metrics):
+def _scope_metrics(buffer, i, end, seed, resource, state, stack, rows, metrics):
     while i < end:
         tag, i = read_tag(buffer, i, end)
         if i < 0:
@@ -137,11 +134,9 @@ def _scope_metrics(buffer, i, end, seed, longest, resource, state, stack, rows, 
             start, i = read_size(buffer, i, end)
             if i < 0:
                 return MALFORMED
-            data, data_end, fault, left, code = _metric(
-                buffer, start, i, seed, longest, resource, state, metrics
-            )
+            data, data_end, fault, code = _metric(buffer, start, i, seed, resource, state, metrics)
             if code == DONE:
-                code = _points(buffer, data, data_end, seed, left, fault, state, stack, rows)
+                code = _points(buffer, data, data_end, seed, fault, state, stack, rows)
             if code != DONE:
                 return code
         else:
@@ -152,15 +147,15 @@ def _scope_metrics(buffer, i, end, seed, longest, resource, state, stack, rows, 
 
 
 @kernel
-def _metric(buffer, i, end, seed, longest, resource, state, metrics):
-    """Read all of a metric but its points: (its data, their end, fault, bytes left, code)."""
+def _metric(buffer, i, end, seed, resource, state, metrics):
+    """Read all of a metric but its points: (its data, their end, fault, code)."""
     name = name_end = unit = unit_end = i
     data = data_end = i
     data_tag = 0
     while i < end:
         tag, i = read_tag(buffer, i, end)
         if i < 0:
-            return 0, 0, 0, 0, MALFORMED
+            return 0, 0, 0, MALFORMED
         if tag == 0x0A:
             name, name_end = read_size(buffer, i, end)
             i = name_end
@@ -169,16 +164,16 @@ def _metric(buffer, i, end, seed, longest, resource, state, metrics):
             i = unit_end
         elif tag == 0x2A or tag == 0x3A or tag == 0x4A or tag == 0x52 or tag == 0x5A:
             if data_tag != 0:
-                return 0, 0, 0, 0, UNUSUAL
+                return 0, 0, 0, UNUSUAL
             data_tag = tag
             data, data_end = read_size(buffer, i, end)
             i = data_end
         else:
             i = skip_field(buffer, i, end, tag, MAX_DEPTH - 3)
         if i < 0:
-            return 0, 0, 0, 0, MALFORMED
+            return 0, 0, 0, MALFORMED
     if data_tag == 0:
-        return 0, 0, 0, 0, DONE
+        return 0, 0, 0, DONE
 
     what = GAUGE
     fault = DONE
@@ -187,7 +182,7 @@ def _metric(buffer, i, end, seed, longest, resource, state, metrics):
     elif data_tag != 0x2A:
         temporality, is_monotonic, code = _settings(buffer, data, data_end, data_tag == 0x3A)
         if code != DONE:
-            return 0, 0, 0, 0, code
+            return 0, 0, 0, code
         if data_tag == 0x3A:
             what = COUNTER if is_monotonic else UP_DOWN
         else:
@@ -202,7 +197,7 @@ def _metric(buffer, i, end, seed, longest, resource, state, metrics):
 
     number = load_i64(state, N_METRICS)
     if number >= metrics[1]:
-        return 0, 0, 0, 0, FULL
+        return 0, 0, 0, FULL
     store_i64(state, N_METRICS, number + 1)
     to = metrics[0] + 8 * METRIC_COLUMNS * number
     store_i64(to, 0, resource_start)
@@ -218,8 +213,7 @@ def _metric(buffer, i, end, seed, longest, resource, state, metrics):
     named_0, named_1 = join_keys(name_0, name_1, unit_0, unit_1)
     resource_key = (load_i64(state, RESOURCE_KEY), load_i64(state, RESOURCE_KEY + 1))
     _set_key(state, METRIC_KEY, join_keys(resource_key[0], resource_key[1], named_0, named_1))
-    used = resource_end - resource_start + name_end - name + unit_end - unit
-    return data, data_end, fault, longest - used, DONE
+    return data, data_end, fault, DONE
 
 
 @kernel
@@ -245,7 +239,7 @@ def _settings(buffer, i, end, is_sum):
 
 
 @kernel
-def _points(buffer, i, end, seed, longest, fault_of_metric, state, stack, rows):
+def _points(buffer, i, end, seed, fault_of_metric, state, stack, rows):
     """All points of a metric; they are checked even if none of them is to be taken."""
     while i < end:
         tag, i = read_tag(buffer, i, end)
@@ -264,7 +258,7 @@ def _points(buffer, i, end, seed, longest, fault_of_metric, state, stack, rows):
             return code
         fault = fault_of_metric
         if fault == DONE:
-            fault = fault_of_point(state, longest)
+            fault = fault_of_point(state)
         if fault != DONE:
             store_i64(state, fault, load_i64(state, fault) + 1)
             continue

@@ -71,13 +71,12 @@ N_NO_NAME = 2
 N_NOT_UTF8 = 3
 N_DELTA = 4
 N_NO_TEMPORALITY = 5
-N_TOO_LONG = 6
-N_NO_TIME = 7
-N_OUT_OF_RANGE = 8
-N_NO_VALUE = 9
-N_BAD_BUCKETS = 10
-N_EXPONENTIAL = 11
-N_COUNTS = 12
+N_NO_TIME = 6
+N_OUT_OF_RANGE = 7
+N_NO_VALUE = 8
+N_BAD_BUCKETS = 9
+N_EXPONENTIAL = 10
+N_COUNTS = 11
 # ... then the metric at hand, ...
 WHAT = 12
 METRIC_KEY = 13  # and 14
@@ -223,14 +222,12 @@ def _quantile(buffer, i, end):
 
 
 @kernel
-def fault_of_point(state, longest):
+def fault_of_point(state):
     """Why the point at hand is not to be taken, as a position in the counts; or DONE."""
     what = load_i64(state, WHAT)
     time = np.uint64(load_i64(state, _TIME))
     if load_i64(state, _IS_NOT_UTF8):
         return N_NOT_UTF8
-    if load_i64(state, _ATTRIBUTES_END) - load_i64(state, _ATTRIBUTES_AT) > longest:
-        return N_TOO_LONG
     if time == np.uint64(0):
         return N_NO_TIME
     if time > _MAX_NS:

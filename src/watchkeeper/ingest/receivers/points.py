@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -25,22 +25,14 @@ class Points:
         self._rejects = {one.reason: (one.count, one.detail) for one in rejects}
 
     def add(
-        self, labels: Iterable[tuple[str, str]], *, kind: Kind, time_ns: int, value: float
+        self, labels: Iterable[tuple[bytes, bytes]], *, kind: Kind, time_ns: int, value: float
     ) -> None:
-        try:
-            run = label_run((name.encode(), text.encode()) for name, text in labels)
-        except UnicodeEncodeError:
-            self.reject("invalid_utf8", "label names and values must be UTF-8")
-            return
-        if len(run) > self._limits.label_bytes:
-            self.reject("labels_too_long", self._limits.labels_too_long())
-            return
         if not -(2**63) <= time_ns < 2**63:
             self.reject("timestamp_range", "outside the years 1678 to 2262")
             return
         if len(self._runs) >= self._limits.samples:
             raise self._limits.too_many_samples()
-        self._runs.append(run)
+        self._runs.append(label_run(labels))
         self._kind.append(kind)
         self._time_ns.append(time_ns)
         self._value.append(value)
@@ -74,6 +66,10 @@ def label_block(runs: Sequence[bytes]) -> LabelBlock:
     # Of a bytearray, so that it is writable: kernels are compiled for one sort of array.
     buffer = np.frombuffer(bytearray().join([*runs, bytes(READ_SLACK)]), np.uint8)
     return LabelBlock(buffer, ends[:-1], ends[1:])
+
+
+def encoded(labels: Mapping[str, str]) -> Iterator[tuple[bytes, bytes]]:
+    return ((name.encode(), value.encode()) for name, value in labels.items())
 
 
 def label_run(labels: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -12,14 +12,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
 from google.protobuf.message import DecodeError
 
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import otlp_naming as naming
 from watchkeeper.ingest.receivers import otlp_point_kernel as kernel
 from watchkeeper.ingest.receivers import schema
-from watchkeeper.ingest.receivers.points import label_run
-from watchkeeper.model.series import METRIC_NAME, Kind
+from watchkeeper.ingest.receivers.points import encoded
+from watchkeeper.model.series import Kind, LabelBlock
 from watchkeeper.model.signal import WireSamples
 
 MAX_NS: Final = 2**63 - 1
@@ -36,7 +37,7 @@ _NUMBERS: Final = (kernel.GAUGE, kernel.COUNTER, kernel.UP_DOWN)
 class Sample:
     """One sample with its labels as the sender ordered them."""
 
-    labels: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[bytes, bytes], ...]
     kind: Kind
     time_ns: int
     value: float
@@ -52,27 +53,26 @@ class Decoded:
 
 def samples_of(wire: WireSamples) -> list[tuple[dict[str, str], int, float]]:
     """(labels, time_ns, value) of every sample, for people and tests."""
-    rows = wire.row.astype("int64")
-    block = wire.describe(rows)
-    runs = [
-        block.buffer[start:end].tobytes()
-        for start, end in zip(block.start.tolist(), block.end.tolist(), strict=True)
-    ]
+    block = wire.describe(wire.row.astype(np.int64))
+    times, values = wire.time_ns.tolist(), wire.value.tolist()
     return [
-        (dict(labels_of(run)), time_ns, value)
-        for run, time_ns, value in zip(
-            runs, wire.time_ns.tolist(), wire.value.tolist(), strict=True
+        (
+            {name.decode(): text.decode() for name, text in labels_of(block, row)},
+            times[row],
+            values[row],
         )
+        for row in range(len(wire))
     ]
 
 
-def labels_of(run: bytes) -> tuple[tuple[str, str], ...]:
-    """The labels of one row of a LabelBlock."""
+def labels_of(block: LabelBlock, row: int) -> tuple[tuple[bytes, bytes], ...]:
+    """The labels of one row."""
+    run = block.buffer[block.start[row] : block.end[row]].tobytes()
     series = schema.remote_write()["TimeSeries"].FromString(run)
-    return tuple((label.name.decode(), label.value.decode()) for label in series.labels)
+    return tuple((label.name, label.value) for label in series.labels)
 
 
-def remote_write(raw: bytes, *, label_bytes: int) -> Decoded:
+def remote_write(raw: bytes) -> Decoded:
     """A decompressed remote write 1.0 body."""
     try:
         request = schema.remote_write()["WriteRequest"].FromString(raw)
@@ -81,29 +81,15 @@ def remote_write(raw: bytes, *, label_bytes: int) -> Decoded:
     decoded = Decoded()
     for series in request.timeseries:
         decoded.rejects["unsupported_histogram"] += len(series.histograms)
-        in_range = [one for one in series.samples if -_MAX_MS <= one.timestamp <= _MAX_MS]
-        decoded.rejects["timestamp_range"] += len(series.samples) - len(in_range)
-        pairs = [(label.name, label.value) for label in series.labels]
-        fault = _fault_of_labels(pairs, label_bytes)
-        if fault:
-            decoded.rejects[fault] += len(in_range)
-            continue
-        labels = tuple((name.decode(), value.decode()) for name, value in pairs)
-        decoded.samples += [
-            Sample(labels, Kind.BY_NAME, one.timestamp * NS_PER_MS, one.value) for one in in_range
-        ]
+        labels = tuple((label.name, label.value) for label in series.labels)
+        for one in series.samples:
+            if -_MAX_MS <= one.timestamp <= _MAX_MS:
+                time_ns = one.timestamp * NS_PER_MS
+                decoded.samples.append(Sample(labels, Kind.BY_NAME, time_ns, one.value))
+            else:
+                decoded.rejects["timestamp_range"] += 1
     decoded.rejects = +decoded.rejects
     return decoded
-
-
-def _fault_of_labels(pairs: list[tuple[bytes, bytes]], label_bytes: int) -> str:
-    if len(label_run(pairs)) > label_bytes:
-        return "labels_too_long"
-    if not all(name for name, _ in pairs):
-        return "no_name"
-    if not any(name == METRIC_NAME.encode() and value for name, value in pairs):
-        return "no_name"
-    return "" if all(_is_utf8(text) for pair in pairs for text in pair) else "invalid_utf8"
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -114,7 +100,7 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def otlp_metrics(raw: bytes, *, label_bytes: int) -> Decoded:
+def otlp_metrics(raw: bytes) -> Decoded:
     """A decompressed OTLP metrics request in protobuf."""
     try:
         request = schema.otlp()["ExportMetricsServiceRequest"].FromString(raw)
@@ -124,15 +110,10 @@ def otlp_metrics(raw: bytes, *, label_bytes: int) -> Decoded:
     for resource_metrics in request.resource_metrics:
         attributes = resource_metrics.resource.attributes
         is_text = _are_text(attributes)
-        resource = _Resource(
-            naming.resource_labels(attributes) if is_text else {},
-            is_text,
-            label_bytes - resource_metrics.resource.ByteSize(),
-        )
+        resource = _Resource(naming.resource_labels(attributes) if is_text else {}, is_text)
         for scope_metrics in resource_metrics.scope_metrics:
             for metric in scope_metrics.metrics:
-                if metric.WhichOneof("value"):
-                    _read_metric(metric, resource, decoded)
+                _read_metric(metric, resource, decoded)
     decoded.rejects = +decoded.rejects
     return decoded
 
@@ -141,17 +122,17 @@ def otlp_metrics(raw: bytes, *, label_bytes: int) -> Decoded:
 class _Resource:
     labels: dict[str, str]
     is_text: bool
-    left_bytes: int
-    """How long a metric's name and unit and a point's attributes may be together."""
 
 
 def _read_metric(metric: Any, resource: _Resource, decoded: Decoded) -> None:
-    data = getattr(metric, metric.WhichOneof("value"))
+    data_name = metric.WhichOneof("value")
+    if data_name is None:
+        return
+    data = getattr(metric, data_name)
     what = _sort_of(metric)
     fault_of_metric = _fault_of_metric(metric, data, resource)
-    left_bytes = resource.left_bytes - len(metric.name) - len(metric.unit)
     for point in data.data_points:
-        fault = fault_of_metric or _fault_of_point(point, what, left_bytes)
+        fault = fault_of_metric or _fault_of_point(point, what)
         if fault:
             decoded.rejects[fault] += 1
             continue
@@ -162,7 +143,7 @@ def _read_metric(metric: Any, resource: _Resource, decoded: Decoded) -> None:
             labels = naming.series_labels(own, name, part, bound)
             decoded.samples.append(
                 Sample(
-                    tuple(labels.items()),
+                    tuple(encoded(labels)),
                     kind,
                     point.time_unix_nano,
                     value if has_value else STALE,
@@ -195,12 +176,9 @@ def _fault_of_metric(metric: Any, data: Any, resource: _Resource) -> str:
     return "delta_temporality" if temporality == _DELTA else "unspecified_temporality"
 
 
-def _fault_of_point(point: Any, what: int, left_bytes: int) -> str:
+def _fault_of_point(point: Any, what: int) -> str:
     if not _are_text(point.attributes):
         return "invalid_utf8"
-    # As long as these attributes are in the point: a tag and a size before each.
-    if schema.otlp()["Resource"](attributes=point.attributes).ByteSize() > left_bytes:
-        return "labels_too_long"
     if point.time_unix_nano == 0:
         return "no_time"
     if point.time_unix_nano > MAX_NS:

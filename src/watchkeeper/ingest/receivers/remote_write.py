@@ -38,8 +38,7 @@ class RemoteWrite:
 
     def __init__(self, config: Limits | None = None, *, seed: int | None = None) -> None:
         self._limits = config or Limits()
-        key_seed = secrets.randbits(64) if seed is None else seed
-        self._kernel_limits = (np.uint64(key_seed), self._limits.label_bytes)
+        self._seed = np.uint64(secrets.randbits(64) if seed is None else seed)
         self._memory = bytearray(_KEPT_BYTES >> 2)
         self._lent: weakref.ref[U8] | None = None
         self._columns = _Columns(_MIN_ROWS)
@@ -52,7 +51,7 @@ class RemoteWrite:
         columns = self._columns
         while True:
             code = kernel.decode(
-                buffer, size, self._kernel_limits, columns.rows, columns.samples, self._counts
+                buffer, size, self._seed, columns.rows, columns.samples, self._counts
             )
             if code == kernel.DONE:
                 break
@@ -67,7 +66,7 @@ class RemoteWrite:
         counts = self._counts.tolist()
         if counts[kernel.N_SAMPLES] > self._limits.samples:
             raise self._limits.too_many_samples()
-        return columns.take(buffer, counts, _rejects(counts, self._limits))
+        return columns.take(buffer, counts, _rejects(counts))
 
     def _decompressed_size(self, body: bytes) -> int:
         """What snappy's header says, before any memory is spent on it."""
@@ -172,7 +171,7 @@ def _not_snappy(reason: object) -> BadInput:
     return BadInput(f"the body is not sound snappy (block format, not framed): {reason}")
 
 
-def _rejects(counts: list[int], limits: Limits) -> tuple[Reject, ...]:
+def _rejects(counts: list[int]) -> tuple[Reject, ...]:
     if not any(counts[kernel.N_HISTOGRAMS :]):
         return ()
     words = (
@@ -186,8 +185,5 @@ def _rejects(counts: list[int], limits: Limits) -> tuple[Reject, ...]:
             "timestamp_range",
             "outside the years 1678 to 2262; timestamps are milliseconds since 1970",
         ),
-        (kernel.N_UNNAMED, "no_name", "a series needs a __name__, and each label a name"),
-        (kernel.N_NOT_UTF8, "invalid_utf8", "label names and values must be UTF-8"),
-        (kernel.N_TOO_LONG, "labels_too_long", limits.labels_too_long()),
     )
     return tuple(Reject(reason, counts[at], detail) for at, reason, detail in words if counts[at])

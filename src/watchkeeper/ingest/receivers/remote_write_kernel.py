@@ -2,7 +2,8 @@
 
 A series' labels are nearly always one run of bytes in their shortest form, in front of its samples,
 and then that run is the series' name as it stands. Where a sender does otherwise, which protobuf
-allows, the labels are written anew in that form behind the body, in the same buffer.
+allows, the labels are written anew in that form behind the body, in the same buffer. Whether labels
+make sense (a name, UTF-8, not too long) is for the catalog to judge, once for each series.
 """
 
 import numpy as np
@@ -20,8 +21,6 @@ from watchkeeper.compiled.jit import kernel
 from watchkeeper.compiled.memory import READ_SLACK, load_f64, load_u64
 from watchkeeper.compiled.wire_kernel import (
     MAX_DEPTH,
-    is_ascii,
-    is_utf8,
     read_size,
     read_tag,
     read_varint,
@@ -41,17 +40,13 @@ N_ROWS = 0
 N_SAMPLES = 1
 N_HISTOGRAMS = 2
 N_OUT_OF_RANGE = 3
-N_UNNAMED = 4
-N_NOT_UTF8 = 5
-N_TOO_LONG = 6
-N_COUNTS = 7
+N_COUNTS = 4
 
 ROOM_BEHIND = 3
 """A label written anew takes at most this many times the bytes that it came in."""
 
 NS_PER_MS = 1_000_000
 MAX_MS = (2**63 - 1) // NS_PER_MS
-_METRIC_NAME = np.uint64(0x5F5F656D616E5F5F)  # "__name__", little endian
 # `0A size 0A size` with both sizes below 128, and the tag of a value.
 _LABEL_HEAD = np.uint64(0x000A000A)
 _LABEL_HEAD_MASK = np.uint64(0x80FF80FF)
@@ -63,12 +58,11 @@ _SIX_BYTES_MASK = np.uint64(0x0000808080808080)
 
 
 @kernel
-def decode(array, size, limits, rows, samples, counts):
-    """Decode array[:size]; `limits` is (seed, longest label run), the rest is written.
+def decode(array, size, seed, rows, samples, counts):
+    """Decode array[:size] into the rest; keys are hashed under `seed`.
 
     `rows` is (key, start, end) of each series, `samples` (row, time_ns, value). Returns a code.
     """
-    seed, longest = limits
     keys, starts, ends = rows
     counts[:] = 0
     buffer = address_of(array)
@@ -102,7 +96,7 @@ def decode(array, size, limits, rows, samples, counts):
         n_histograms = counts[N_HISTOGRAMS]
         n_out_of_range = counts[N_OUT_OF_RANGE]
         run_start = start
-        run_end, is_named = _short_labels(buffer, start, stop)
+        run_end = _short_labels(buffer, start, stop)
         code = _LATE_LABEL
         if run_end >= 0:
             code = _fields(buffer, run_end, stop, row, out, counted, False)
@@ -110,7 +104,7 @@ def decode(array, size, limits, rows, samples, counts):
             if behind + ROOM_BEHIND * (stop - start) + READ_SLACK > len(array):
                 return NO_ROOM_BEHIND
             run_start = behind
-            run_end, is_named = _rewrite_labels(buffer, start, stop, behind)
+            run_end = _rewrite_labels(buffer, start, stop, behind)
             if run_end < 0:
                 return MALFORMED
             behind = run_end
@@ -120,13 +114,7 @@ def decode(array, size, limits, rows, samples, counts):
         if code != DONE:
             return code
 
-        n_samples = counts[N_SAMPLES] - first
-        if n_samples == 0:
-            continue
-        fault = _fault_of_labels(buffer, run_start, run_end, longest, is_named)
-        if fault != DONE:
-            counts[N_SAMPLES] = first
-            counts[fault] += n_samples
+        if counts[N_SAMPLES] == first:
             continue
         low, high = fast_hash128(buffer, run_start, run_end, seed)
         keys[row, 0] = low
@@ -138,47 +126,23 @@ def decode(array, size, limits, rows, samples, counts):
 
 
 @kernel
-def _fault_of_labels(buffer, start, end, longest, is_named):
-    """Why a series is not to be taken, as a position in the counts; or DONE."""
-    if end - start > longest:
-        return N_TOO_LONG
-    if not is_named:
-        return N_UNNAMED
-    if is_ascii(buffer, start, end) or _is_utf8(buffer, start, end):
-        return DONE
-    return N_NOT_UTF8
-
-
-@kernel
 def _short_labels(buffer, start, stop):
-    """Where the labels at the front of a series end, and whether it has a name.
-
-    The end is -1 if one of them is not in its shortest form, or malformed, or has no name.
-    """
+    """Where the labels at the front of a series end; -1 if one is not in its shortest form."""
     i = start
-    is_named = False
     while i < stop and load_u8(buffer, i) == 0x0A:
         head = load_u64(buffer, i)
         end = i + 2 + np.int64(head >> np.uint64(8) & _BYTE)
-        name = i + 4
-        name_end = name + np.int64(head >> np.uint64(24) & _BYTE)
+        name_end = i + 4 + np.int64(head >> np.uint64(24) & _BYTE)
         if head & _LABEL_HEAD_MASK == _LABEL_HEAD and end <= stop and name_end + 2 <= end:
             middle = load_u64(buffer, name_end)
-            value = name_end + 2
-            if (
-                middle & _BYTE == _VALUE_TAG
-                and value + np.int64(middle >> np.uint64(8) & _BYTE) == end
-                and name < name_end
-            ):
-                if name_end - name == 8 and load_u64(buffer, name) == _METRIC_NAME:
-                    is_named = is_named or value < end
+            n_value = np.int64(middle >> np.uint64(8) & _BYTE)
+            if middle & _BYTE == _VALUE_TAG and name_end + 2 + n_value == end:
                 i = end
                 continue
-        i, is_name = _long_label(buffer, i, stop)
+        i = _long_label(buffer, i, stop)
         if i < 0:
-            return -1, False
-        is_named = is_named or is_name
-    return i, is_named
+            return -1
+    return i
 
 
 @kernel
@@ -186,20 +150,19 @@ def _long_label(buffer, i, stop):
     """As `_short_labels`, of one label whose sizes may take several bytes."""
     name_tag, end = read_size(buffer, i + 1, stop)
     if end < 0 or name_tag >= end or load_u8(buffer, name_tag) != 0x0A:
-        return -1, False
+        return -1
     name, name_end = read_size(buffer, name_tag + 1, end)
-    if name_end <= name or name_end >= end or load_u8(buffer, name_end) != 0x12:
-        return -1, False
+    if name_end < 0 or name_end >= end or load_u8(buffer, name_end) != 0x12:
+        return -1
     value, value_end = read_size(buffer, name_end + 1, end)
-    if value_end != end:
-        return -1, False
     if (
-        _is_padded(buffer, i + 1, name_tag)
+        value_end != end
+        or _is_padded(buffer, i + 1, name_tag)
         or _is_padded(buffer, name_tag + 1, name)
         or _is_padded(buffer, name_end + 1, value)
     ):
-        return -1, False
-    return end, _is_metric_name(buffer, name, name_end) and value < value_end
+        return -1
+    return end
 
 
 @kernel
@@ -209,33 +172,26 @@ def _is_padded(buffer, start, end):
 
 
 @kernel
-def _is_metric_name(buffer, start, end):
-    return end - start == 8 and load_u64(buffer, start) == _METRIC_NAME
-
-
-@kernel
 def _rewrite_labels(buffer, start, stop, at):
     """Write all labels of a series at `at`, in their shortest form; as `_short_labels`."""
     i = start
-    is_named = False
-    is_sound = True
     while i < stop:
         tag, i = read_tag(buffer, i, stop)
         if i < 0:
-            return -1, False
+            return -1
         if tag != 0x0A:
             i = skip_field(buffer, i, stop, tag, MAX_DEPTH - 1)
             if i < 0:
-                return -1, False
+                return -1
             continue
         i, end = read_size(buffer, i, stop)
         if end < 0:
-            return -1, False
+            return -1
         name = name_end = value = value_end = i
         while i < end:
             tag, i = read_tag(buffer, i, end)
             if i < 0:
-                return -1, False
+                return -1
             if tag == 0x0A:
                 name, name_end = read_size(buffer, i, end)
                 i = name_end
@@ -245,12 +201,9 @@ def _rewrite_labels(buffer, start, stop, at):
             else:
                 i = skip_field(buffer, i, end, tag, MAX_DEPTH - 2)
             if i < 0:
-                return -1, False
+                return -1
         at = _write_label(buffer, at, name, name_end, value, value_end)
-        is_sound = is_sound and name < name_end
-        if _is_metric_name(buffer, name, name_end) and value < value_end:
-            is_named = True
-    return at, is_named and is_sound
+    return at
 
 
 @kernel
@@ -279,20 +232,6 @@ def _n_varint(number):
         number >>= 7
         n_bytes += 1
     return n_bytes
-
-
-@kernel
-def _is_utf8(buffer, start, end):
-    """Whether all names and values of a run of labels are UTF-8."""
-    i = start
-    while i < end:
-        name_tag, label_end = read_size(buffer, i + 1, end)
-        name, name_end = read_size(buffer, name_tag + 1, label_end)
-        value, value_end = read_size(buffer, name_end + 1, label_end)
-        if not is_utf8(buffer, name, name_end) or not is_utf8(buffer, value, value_end):
-            return False
-        i = label_end
-    return True
 
 
 @kernel
