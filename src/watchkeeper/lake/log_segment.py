@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -67,20 +68,8 @@ class LogSegment:
 
     def frames(self, wanted: int, stop: int, on_damage: OnDamage) -> Iterator[Frame]:
         """The frames of positions wanted <= position <= stop; damage is told and stepped over."""
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            position, offset = self._mark_before(wanted)
-            while position <= stop:
-                for frame in self._run(fd, offset, position):
-                    position, offset = frame.position + 1, frame.end
-                    if wanted <= frame.position <= stop:
-                        yield frame
-                if position <= stop:
-                    position, offset = self._step_over(
-                        fd, offset, range(position, stop + 1), on_damage
-                    )
-        finally:
-            os.close(fd)
+        with _opened(self.path) as fd:
+            yield from self._frames(fd, wanted, stop, on_damage)
 
     def end(self, on_damage: OnDamage) -> tuple[int, int, bool]:
         """(position, offset, is_clean): its last whole group, and whether nothing lies behind it.
@@ -89,26 +78,37 @@ class LogSegment:
         group behind it had been synced, and is damage; else it is the torn tail of a group that
         nobody was told of.
         """
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            position, offset = self.first, 0
-            last, end = self.first - 1, 0
-            while True:
-                for frame in self._run(fd, offset, position):
-                    position, offset = frame.position + 1, frame.end
-                    if not frame.left:
-                        last, end = frame.position, frame.end
-                if not self._was_synced(fd, offset, position):
-                    return last, end, _is_blank(fd, end)
-                position, offset = self._step_over(
-                    fd, offset, range(position, ANY_POSITION), on_damage
-                )
-        finally:
-            os.close(fd)
+        with _opened(self.path) as fd:
+            last, end = self._find_end(fd, on_damage)
+            return last, end, _is_blank(fd, end)
 
     def mark(self, position: int, offset: int) -> None:
         """Remember where a record is, if none close by is remembered yet."""
         self._marks.setdefault(offset // MARK_BYTES, (position, offset))
+
+    def _frames(self, fd: int, wanted: int, stop: int, on_damage: OnDamage) -> Iterator[Frame]:
+        position, offset = self._mark_before(wanted)
+        while position <= stop:
+            for frame in self._run(fd, offset, position):
+                position, offset = frame.position + 1, frame.end
+                if wanted <= frame.position <= stop:
+                    yield frame
+            if position <= stop:
+                missing = range(position, stop + 1)
+                position, offset = self._step_over(fd, offset, missing, on_damage)
+
+    def _find_end(self, fd: int, on_damage: OnDamage) -> tuple[int, int]:
+        position, offset = self.first, 0
+        last, end = self.first - 1, 0
+        while True:
+            for frame in self._run(fd, offset, position):
+                position, offset = frame.position + 1, frame.end
+                if not frame.left:
+                    last, end = frame.position, frame.end
+            if not self._was_synced(fd, offset, position):
+                return last, end
+            behind = range(position, ANY_POSITION)
+            position, offset = self._step_over(fd, offset, behind, on_damage)
 
     def _mark_before(self, wanted: int) -> tuple[int, int]:
         """(position, offset) of a frame at or before `wanted`."""
@@ -139,6 +139,15 @@ class LogSegment:
         damage = Damage(self.path.name, offset, resume - offset, positions.start, n_lost)
         on_damage(self, damage, content[offset:resume])
         return position, resume
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _source(fd: int) -> Source:
