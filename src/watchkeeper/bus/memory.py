@@ -53,7 +53,7 @@ class MemoryBusConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     tail_bytes: Annotated[
         int,
         Meta(ge=0, description="Newest samples kept decoded; who lags further reads the log."),
-    ] = 64 << 20
+    ] = 32 << 20
     take_bytes: Annotated[
         int, Meta(ge=1, description="Samples handed to a reader at once, about.")
     ] = 4 << 20
