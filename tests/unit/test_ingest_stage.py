@@ -91,11 +91,21 @@ class Recorder:
     groups: list[Sequence[Any]] = field(default_factory=list)
     full: bool = False
     held: threading.Event = field(default_factory=threading.Event)
+    reached: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.held.set()
 
+    def hold(self) -> None:
+        self.held.clear()
+        self.reached.clear()
+
+    async def is_reached(self) -> None:
+        """A group waits for the log."""
+        assert await asyncio.to_thread(self.reached.wait, 10)
+
     def append(self, records: Sequence[Any]) -> int:
+        self.reached.set()
         assert self.held.wait(10)
         if self.full:
             raise Retryable("log: no space left on the device")
@@ -155,9 +165,9 @@ async def test_new_series_are_logged_before_their_first_sample() -> None:
 
 async def test_nobody_is_answered_before_the_log_is() -> None:
     async with open_door() as door:
-        door.bus.held.clear()
+        door.bus.hold()
         sending = asyncio.create_task(door.send(b"0=1"))
-        await asyncio.sleep(0.05)
+        await door.bus.is_reached()
 
         assert not sending.done()
 
@@ -169,11 +179,11 @@ async def test_those_who_wait_share_one_group() -> None:
     async with open_door() as door:
         await door.send(b"0=0")
         door.clock.advance(0.5)
-        door.bus.held.clear()
+        door.bus.hold()
         first = asyncio.create_task(door.send(b"0=1"))
-        await asyncio.sleep(0.05)
+        await door.bus.is_reached()
         others = [asyncio.create_task(door.send(f"{row}=7".encode())) for row in range(1, 6)]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         n_groups = len(door.bus.groups)
         door.bus.held.set()
         await asyncio.gather(first, *others)
@@ -239,11 +249,11 @@ async def test_a_repeated_body_is_a_no_op() -> None:
 
 async def test_too_much_waiting_is_told_to_retry() -> None:
     async with open_door(IngestConfig(queue_bytes=8)) as door:
-        door.bus.held.clear()
+        door.bus.hold()
         first = asyncio.create_task(door.send(b"0=1"))
-        await asyncio.sleep(0.05)
+        await door.bus.is_reached()
         second = asyncio.create_task(door.send(b"1=2 2=3"))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
 
         with pytest.raises(Retryable, match="queue_bytes"):
             await door.send(b"3=4")
