@@ -17,8 +17,8 @@ import pytest
 from bench import client, peers
 from bench.peers import Server
 from watchkeeper.cli.server import Server as OwnServer
-from watchkeeper.errors import Permanent
-from watchkeeper.sdk import Client, TimeSeries
+from watchkeeper.errors import Permanent, Retryable
+from watchkeeper.sdk import Client, Retry, TimeSeries
 
 STEP_MS = 15_000
 
@@ -135,6 +135,21 @@ def test_ctrl_c_ends_a_command_with_130_and_without_a_traceback(
     assert following.wait(30) == 130
     assert following.stderr.read() == ""
     following.stderr.close()
+
+
+def test_a_demo_that_is_terminated_takes_its_server_along(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "watchkeeper", "demo", "--data-dir", str(tmp_path / "kept")]
+    demo = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert demo.stderr is not None
+    address = demo.stderr.readline().split()[-1]
+    assert demo.stderr.readline().startswith("importing")
+
+    demo.terminate()
+
+    assert demo.wait(60) == 128 + signal.SIGTERM
+    demo.stderr.close()
+    with pytest.raises(Retryable), Client(address, retry=Retry(attempts=1)) as there:
+        there.health()
 
 
 def test_a_server_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path) -> None:

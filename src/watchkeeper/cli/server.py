@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Final, Self
 
 from watchkeeper.errors import Permanent, Retryable
@@ -64,6 +65,8 @@ class Server:
             self._process.wait()
 
     def __enter__(self) -> Self:
+        # To be terminated is to leave the `with`, else the child would outlive us.
+        self._former = signal.signal(signal.SIGTERM, _leave)
         return self
 
     def __exit__(
@@ -73,10 +76,15 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+        signal.signal(signal.SIGTERM, self._former)
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-_LOG_LINES:])
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 def _free_port() -> int:
