@@ -50,7 +50,7 @@ def run_sql(
         connection.execute("SET lock_configuration = true")
         with _within(connection, timeout_s):
             relation = connection.sql(statement)
-            answer = None if relation is None else relation.to_arrow_table()
+            answer: pa.Table | None = relation.to_arrow_table() if relation else None
     except duckdb.InterruptException as error:
         raise BadInput(
             f"sql: took longer than {timeout_s} s; narrow the range or the selector"
