@@ -16,6 +16,7 @@ from watchkeeper import plugins
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
 from watchkeeper.model.series import DEFAULT_TENANT, Entity, TenantId
+from watchkeeper.store import records
 from watchkeeper.store.base import Filter, Store
 
 DURABLE = sorted(set(plugins.BUILTIN["store"]) - {"memory"})
@@ -149,6 +150,19 @@ async def test_beyond_its_limit_a_store_forgets_the_oldest_that_has_ended(bounde
     kept = [record.started_ns for record in (await bounded.list(Anomaly, ALL)).items]
 
     assert kept == [8, 7, 6, 5, 0]
+
+
+async def test_what_is_saved_and_what_is_forgotten_is_counted(bounded: Store) -> None:
+    def counted() -> tuple[float, float, float]:
+        forgotten = records.FORGOTTEN
+        return records.SAVED.value(), forgotten.value("events"), forgotten.value("records")
+
+    before = counted()
+
+    for start in range(12):
+        await bounded.save([closed(episode(started_ns=start), ended_ns=start + 1, position=1)])
+
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [12, 8, 7]
 
 
 async def test_one_tenant_sees_nothing_of_another(store: Store) -> None:

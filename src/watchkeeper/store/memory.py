@@ -51,7 +51,10 @@ class MemoryStore:
         rows = [records.row(record) for record in batch]
         for row in records.changes(rows, self._known(rows)):
             self._last += 1
+            if len(self._outbox) == self._config.outbox_limit:
+                records.FORGOTTEN.add(1, "events")
             self._outbox.append((self._last, row))
+            records.SAVED.add()
             group = self._rows.setdefault((row.kind, row.tenant), {})
             group[row.key] = row
             if len(group) > self._config.record_limit:
@@ -108,6 +111,7 @@ class MemoryStore:
         ended = [row for row in group.values() if row.ended_ns != records.STILL_OPEN]
         if ended:
             del group[min(ended, key=_order).key]
+            records.FORGOTTEN.add(1, "records")
 
     def _check_open(self) -> None:
         if self._closed:

@@ -14,11 +14,21 @@ from typing import Any, Final
 
 import msgspec
 
+from watchkeeper import telemetry
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
 
 STILL_OPEN: Final = 2**63 - 1
 """The end of what has not ended, so that one comparison serves both."""
+
+SAVED: Final = telemetry.counter(
+    "watchkeeper_store_saved_records_total", "Records that were saved and had changed."
+)
+FORGOTTEN: Final = telemetry.counter(
+    "watchkeeper_store_forgotten_rows_total",
+    "Rows deleted because of a limit: ended records, and events that readers may have missed.",
+    ("what",),
+)
 
 MAX_PAGE: Final = 10_000
 

@@ -144,6 +144,9 @@ class SqliteStore:
                 if self._connection.in_transaction:
                     execute("ROLLBACK")
                 raise
+        # Before the first event of all, "the oldest that is left" is 0.
+        records.FORGOTTEN.add(max(0, first - max(self._first, 1)), "events")
+        records.SAVED.add(last - self._last)
         self._count, self._first, self._last = count, first, last
         return self._last
 
@@ -177,7 +180,9 @@ class SqliteStore:
             return 0
         kind, tenant = group
         values = {"kind": kind, "tenant": tenant, "count": count - limit}
-        return self._connection.execute(queries()["prune_records"], values).rowcount
+        n_gone = self._connection.execute(queries()["prune_records"], values).rowcount
+        records.FORGOTTEN.add(n_gone, "records")
+        return n_gone
 
     def _prune_outbox(self, last: int) -> int:
         """The oldest event that is left."""
