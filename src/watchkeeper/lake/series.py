@@ -18,6 +18,7 @@ from typing import Final
 
 import numpy as np
 
+from watchkeeper import telemetry
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.lake import series_role_kernel as role_kernel
 from watchkeeper.lake.files import Files
@@ -46,6 +47,22 @@ from watchkeeper.model.signal import NewSeries, Reject, WireSamples
 
 __all__ = ["Catalog", "CatalogConfig", "Resolved"]
 
+_ACTIVE: Final = telemetry.gauge(
+    "watchkeeper_lake_series_active", "Series in memory, idle donors left out."
+)
+_DONORS: Final = telemetry.gauge(
+    "watchkeeper_lake_series_donors",
+    "Idle series that stay to lend what was learned of their role.",
+)
+_LABEL_BYTES: Final = telemetry.gauge(
+    "watchkeeper_lake_series_label_bytes", "Memory that distinct label names and values ever took."
+)
+_REGISTERED: Final = telemetry.counter(
+    "watchkeeper_lake_series_registered_total", "Series seen for the first time, or again."
+)
+_LEFT: Final = telemetry.counter(
+    "watchkeeper_lake_series_left_total", "Series that left memory because they were idle."
+)
 _RETIRED_AT_ONCE: Final = 20_000
 """Series that leave per call of `recycle`, which then takes some 50 ms."""
 
@@ -93,6 +110,8 @@ class Catalog:
         with self._changing:
             found = self._rules.canonicalise(scope, labels, wire.kind[missed])
             here, new = self._registrar.register(scope, found, now_ns)
+        if new is not None:
+            _REGISTERED.add(len(new))
         slots[missed] = here
         self._aliases.put(scope, wire.key, missed, here)
         rejects: tuple[Reject, ...] = ()
@@ -143,6 +162,10 @@ class Catalog:
             registrar.resting = left
             if len(left):
                 self._sweep()
+        _LEFT.add(len(left))
+        _ACTIVE.set(self.n_active)
+        _DONORS.set(registrar.n_donors)
+        _LABEL_BYTES.set(self._index.text_bytes)
         return left
 
     def _sweep(self) -> None:

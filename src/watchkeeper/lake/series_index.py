@@ -112,6 +112,11 @@ class SeriesIndex:
         """While this stands still, the numbers of pairs mean what they meant."""
         return self.count(layout.N_RELEASED)
 
+    @property
+    def text_bytes(self) -> int:
+        """Memory that distinct names and values ever took; what became free is used again."""
+        return self.count(layout.TEXT_END)
+
     def count(self, counter: int) -> int:
         """One of the counters of `series_layout_kernel`."""
         return int(self.columns.counters[counter])

@@ -95,9 +95,8 @@ def refusals(
 
 
 def _shown(labels: LabelBlock, row: int) -> str:
-    """A row for people, whatever state it is in: its printable part, shortened."""
-    run = labels.buffer[labels.start[row] : labels.end[row]][: 2 * _SHOWN].tobytes()
-    text = run.decode(errors="replace")
-    words = "".join(c if c.isprintable() and c != "\ufffd" else " " for c in text).split()
-    shown = " ".join(words)
+    """A row for people, whatever state it is in: the printable part of its beginning."""
+    run = labels.buffer[labels.start[row] : labels.end[row]][: 4 * _SHOWN].tobytes()
+    text = "".join(c if c.isprintable() else " " for c in run.decode(errors="ignore"))
+    shown = " ".join(text.split())
     return f"series '{shown[:_SHOWN]}...'" if len(shown) > _SHOWN else f"series '{shown}'"
