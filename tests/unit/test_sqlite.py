@@ -94,12 +94,22 @@ async def test_another_writer_in_the_way_gives_a_retryable_answer(tmp_path: Path
     await ours.close()
 
 
+async def test_a_file_in_use_is_checked_as_it_is_now(tmp_path: Path) -> None:
+    built = SqliteStore(SqliteConfig(), data_dir=tmp_path)
+    await built.save([make.anomaly()])
+
+    assert connection.damage(tmp_path / FILE_NAME) == []
+
+    await built.close()
+
+
 async def test_the_doctor_finds_a_sound_file_sound_and_a_torn_one_damaged(tmp_path: Path) -> None:
     built = SqliteStore(SqliteConfig(), data_dir=tmp_path)
     await built.save([make.anomaly(id=f"{start:032x}") for start in range(300)])
     await built.close()
     path = tmp_path / FILE_NAME
     assert connection.damage(path) == []
+    assert list(tmp_path.iterdir()) == [path], "nothing may be left that another user cannot open"
 
     body = bytearray(path.read_bytes())
     body[8192 : 8192 + 4096] = bytes(4096)

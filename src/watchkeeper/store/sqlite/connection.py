@@ -37,11 +37,18 @@ def open_writer(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
         return connection
 
 
-def open_reader(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
-    """A connection that cannot write, whatever it is asked."""
+def open_reader(
+    path: Path, busy_timeout_s: float, *, untouched: bool = False
+) -> sqlite3.Connection:
+    """A connection that cannot write, whatever it is asked.
+
+    `untouched`: nobody has the file open, so it is read without the files that SQLite puts beside
+    it to speak with others.
+    """
+    how = "mode=ro&immutable=1" if untouched else "mode=ro"
     with translated(path):
         return sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro",
+            f"{path.resolve().as_uri()}?{how}",
             uri=True,
             timeout=busy_timeout_s,
             isolation_level=None,
@@ -51,7 +58,8 @@ def open_reader(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
 
 def damage(path: Path) -> list[str]:
     """What is wrong with a state file, in SQLite's words; empty if nothing is."""
-    connection = open_reader(path, busy_timeout_s=5.0)
+    is_open = path.with_name(f"{path.name}-wal").exists()
+    connection = open_reader(path, busy_timeout_s=5.0, untouched=not is_open)
     try:
         with translated(path):
             found = [str(row[0]) for row in connection.execute(queries()["quick_check"])]
