@@ -199,9 +199,9 @@ def test_a_stranger_at_our_port_is_bad(tmp_path: Path) -> None:
 
 
 def write_log(folder: Path) -> list[Path]:
-    log = WriteAheadLog(folder, WalConfig(segment_bytes=4096))
-    for n in range(40):
-        log.append([bytes([n]) * 500])
+    log = WriteAheadLog(folder, WalConfig(segment_bytes=1 << 16))
+    for n in range(60):
+        log.append([bytes([n]) * 4000])
     log.close()
     return sorted(folder.glob("*.log"))
 
@@ -214,13 +214,14 @@ def test_a_log_is_read_whole_and_a_hole_in_it_found(tmp_path: Path) -> None:
     assert shares[-1] == 1.0
 
     content = bytearray(segments[0].read_bytes())
-    content[1200:1300] = bytes(100)
+    fifth = content.index(bytes([5]) * 4000)
+    content[fifth + 100 : fifth + 200] = bytes(100)
     segments[0].write_bytes(content)
 
     found = only(checks.log(config(tmp_path), silent))
     assert found.state is State.BAD
     assert str(segments[0]) in found.detail
-    assert "from position 3 on" in found.detail
+    assert "from position 6 on" in found.detail
     assert sorted((tmp_path / "log").glob("*.log")) == segments
     assert not (tmp_path / "log" / "damaged").exists()
 

@@ -107,9 +107,9 @@ def test_a_manifest_that_cannot_be_read_is_the_damage(lake: Path) -> None:
 
 
 def test_a_log_whose_segment_went_away_meanwhile_is_sound(tmp_path: Path) -> None:
-    log = WriteAheadLog(tmp_path, WalConfig(segment_bytes=4096))
+    log = WriteAheadLog(tmp_path, WalConfig(segment_bytes=1 << 14))
     for n in range(30):
-        log.append([bytes([n]) * 500])
+        log.append([bytes([n]) * 3000])
     log.close()
     paths = sorted(tmp_path.glob("*.log"))
 
