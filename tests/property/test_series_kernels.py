@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import make
+from watchkeeper.compiled.columns import layout_of
 from watchkeeper.lake import series_alias_kernel as aliases
 from watchkeeper.lake import series_read_kernel as reading
 from watchkeeper.lake import series_role_kernel as rings
 from watchkeeper.lake import series_table_kernel as tables
-from watchkeeper.lake.series_index import IndexLimits, SeriesIndex, grown, is_crowded, layout_of
+from watchkeeper.lake.series_index import IndexLimits, SeriesIndex, grown, is_crowded
 from watchkeeper.model.series import I32, LabelBlock
 
 SALT = np.array([3, 5], np.uint64)

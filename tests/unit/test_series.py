@@ -248,6 +248,10 @@ def test_labels_that_are_not_utf8_are_refused(value: bytes) -> None:
         b"\x0a\x04\x0a\x09ab",
         b"\x0a\x02\x0f\x00",
         b"\xff" * 12,
+        b"\x0a\x07\x12\x01a\x0a\x02up",  # value before name
+        b"\x0a\x88\x00\x0a\x03pod\x12\x01a",  # a longer size than need be
+        b"\x0a\x0a\x0a\x03pod\x12\x01a\x18\x07",  # something behind the value
+        b"\x0a\x05\x0a\x03pod",  # no value
     ],
 )
 def test_labels_that_cannot_be_read_are_refused(run: bytes) -> None:
@@ -257,20 +261,6 @@ def test_labels_that_cannot_be_read_are_refused(run: bytes) -> None:
 
     assert [reject.reason for reject in resolved.rejects] == ["malformed_labels"]
     assert resolved.slots.tolist() == [-1]
-
-
-def test_labels_in_an_unusual_protobuf_form_are_the_same_labels() -> None:
-    known = catalog()
-    plain = send(known, make.labels("up", pod="a"))
-    # Value before name, sizes in more bytes than needed, an unknown field.
-    pod = b"\x12\x01a" + b"\x0a\x03pod"
-    name = b"\x0a\x08__name__" + b"\x12\x82\x00up" + b"\x18\x07" + b"\x22\x00"
-    run = bytes((0x0A, 0x80 | len(pod), 0)) + pod + bytes((0x0A, len(name))) + name
-
-    resolved = known.resolve(DEFAULT_TENANT, raw_wire(run), START_NS)
-
-    assert resolved.rejects == ()
-    assert resolved.slots.tolist() == plain.slots.tolist()
 
 
 def raw_wire(run: bytes) -> WireSamples:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 
+from watchkeeper.compiled.columns import layout_of
 from watchkeeper.compiled.memory import READ_SLACK, padded, reserve
 from watchkeeper.lake import series_index_kernel as kernel
 from watchkeeper.lake import series_layout_kernel as layout
@@ -296,13 +297,6 @@ def split(text: U8, ends: I64) -> list[str]:
 def parts(n: int, size: int) -> list[slice]:
     """0 to n in slices of a size."""
     return [slice(first, min(n, first + size)) for first in range(0, n, size)]
-
-
-def layout_of(columns: tuple[np.ndarray[Any, Any], ...]) -> I64:
-    """What a kernel takes: the addresses of some columns, then their lengths."""
-    return np.array(
-        [column.ctypes.data for column in columns] + [len(column) for column in columns], np.int64
-    )
 
 
 def is_crowded(table: I32, needed: int) -> bool:

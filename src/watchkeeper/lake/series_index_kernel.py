@@ -10,6 +10,7 @@ The outer kernels take the layout as an array, the inner ones its address.
 import numpy as np
 
 from watchkeeper.compiled.address import address_of, load_i64
+from watchkeeper.compiled.columns import get8, get32, get64, set8, set16, set32, set64
 from watchkeeper.compiled.jit import kernel
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.compiled.wire_kernel import read_size
@@ -52,15 +53,8 @@ from watchkeeper.lake.series_layout_kernel import (
     TEXT_FREE,
     add,
     count,
-    get8,
-    get32,
-    get64,
     length,
     put,
-    set8,
-    set16,
-    set32,
-    set64,
 )
 from watchkeeper.lake.series_read_kernel import find_identity, name_at, pair_at
 from watchkeeper.lake.series_table_kernel import copy_bytes, insert, remove, same_bytes

@@ -1,18 +1,7 @@
-"""Where the columns of an index of labels are, and how kernels read and write them.
+"""Where the columns of an index of labels are in its layout, and its counters."""
 
-A kernel takes one array: the addresses of all columns, then sizes. So a call costs the same however
-many columns there are, and small functions can be many. Nothing here checks a bound.
-"""
-
-from watchkeeper.compiled.address import (
-    load_i32,
-    load_i64,
-    load_u8,
-    load_u16,
-    store_i32,
-    store_i64,
-    store_u8,
-)
+from watchkeeper.compiled.address import load_i64
+from watchkeeper.compiled.columns import get64, set64
 from watchkeeper.compiled.jit import kernel
 
 # The layout: columns in the order of `Columns`, ...
@@ -64,65 +53,25 @@ N_COUNTERS = 16
 
 @kernel
 def length(index, column):
+    """Of a column, in elements."""
     return load_i64(index, N_COLUMNS + column)
 
 
 @kernel
-def get8(index, column, i):
-    return load_u8(load_i64(index, column), i)
-
-
-@kernel
-def get16(index, column, i):
-    return load_u16(load_i64(index, column), i)
-
-
-@kernel
-def get32(index, column, i):
-    return load_i32(load_i64(index, column), i)
-
-
-@kernel
-def get64(index, column, i):
-    return load_i64(load_i64(index, column), i)
-
-
-@kernel
-def set8(index, column, i, value):
-    store_u8(load_i64(index, column), i, value)
-
-
-@kernel
-def set16(index, column, i, value):
-    at = load_i64(index, column) + 2 * i
-    store_u8(at, 0, value)
-    store_u8(at, 1, value >> 8)
-
-
-@kernel
-def set32(index, column, i, value):
-    store_i32(load_i64(index, column), i, value)
-
-
-@kernel
-def set64(index, column, i, value):
-    store_i64(load_i64(index, column), i, value)
-
-
-@kernel
 def count(index, counter):
-    return load_i64(load_i64(index, COUNTERS), counter)
+    """What a counter stands at."""
+    return get64(index, COUNTERS, counter)
 
 
 @kernel
 def add(index, counter, change):
     """Change a counter; what it was."""
-    counters = load_i64(index, COUNTERS)
-    former = load_i64(counters, counter)
-    store_i64(counters, counter, former + change)
+    former = get64(index, COUNTERS, counter)
+    set64(index, COUNTERS, counter, former + change)
     return former
 
 
 @kernel
 def put(index, counter, value):
-    store_i64(load_i64(index, COUNTERS), counter, value)
+    """Set a counter."""
+    set64(index, COUNTERS, counter, value)

@@ -6,6 +6,7 @@ The outer kernels take the layout as an array, the inner ones its address.
 import numpy as np
 
 from watchkeeper.compiled.address import address_of, load_i32, load_i64, load_u8, store_u8
+from watchkeeper.compiled.columns import get8, get16, get32, get64
 from watchkeeper.compiled.hashing import fast_hash128
 from watchkeeper.compiled.jit import kernel
 from watchkeeper.compiled.memory import READ_SLACK
@@ -34,10 +35,6 @@ from watchkeeper.lake.series_layout_kernel import (
     TENANT,
     TEXT,
     count,
-    get8,
-    get16,
-    get32,
-    get64,
     length,
 )
 from watchkeeper.lake.series_table_kernel import copy_bytes, home, same_bytes

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from watchkeeper.compiled.columns import layout_of
 from watchkeeper.compiled.memory import reserve
 from watchkeeper.lake import series_role_kernel as role_kernel
 from watchkeeper.lake.series_block import Gone
@@ -19,7 +20,6 @@ from watchkeeper.lake.series_index import (
     SeriesIndex,
     grown,
     is_crowded,
-    layout_of,
     parts,
 )
 from watchkeeper.lake.series_rules import Scope, Tenants

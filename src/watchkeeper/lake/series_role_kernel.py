@@ -10,8 +10,8 @@ The outer kernels take an array with the addresses of the columns, and behind th
 import numpy as np
 
 from watchkeeper.compiled.address import address_of, load_i64
+from watchkeeper.compiled.columns import get8, get32, get64, set8, set32
 from watchkeeper.compiled.jit import kernel
-from watchkeeper.lake.series_layout_kernel import get8, get32, get64, set8, set32
 from watchkeeper.lake.series_table_kernel import home, insert, remove
 
 ROLE = 0

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from watchkeeper.compiled.columns import layout_of
 from watchkeeper.compiled.hashing import siphash128
 from watchkeeper.compiled.memory import READ_SLACK, padded
 from watchkeeper.errors import BadInput
@@ -66,8 +67,9 @@ class Rules:
             config.max_value_bytes,
             config.max_series_bytes,
         )
+        self._spans = [np.empty(config.max_labels, np.int64) for _ in range(kernel.N_SPANS)]
         self._scratch = (
-            np.empty((config.max_labels, kernel.N_SPANS), np.int64),
+            layout_of(self._spans),
             np.empty(config.max_series_bytes + READ_SLACK, np.uint8),
         )
 

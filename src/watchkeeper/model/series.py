@@ -52,8 +52,9 @@ class Entity:
 class LabelBlock:
     """The labels of many series as runs of bytes, in the protobuf form of `prometheus.Label`.
 
-    Row i is buffer[start[i]:end[i]], a run of `0A len (0A len name 12 len value)`. READ_SLACK bytes
-    follow the last row. Order, duplicates and empty values are as the sender left them.
+    Row i is buffer[start[i]:end[i]], a run of `0A len (0A len name 12 len value)`, lengths in their
+    shortest form. READ_SLACK bytes follow the last row. Order, duplicates and empty values are as
+    the sender left them.
     """
 
     buffer: U8
