@@ -55,6 +55,7 @@ class App:
 
     services: Services
     loops: Mapping[str, Loop]
+    catalog: Catalog
 
 
 @asynccontextmanager
@@ -123,7 +124,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             looping = [tasks.create_task(loop.run()) for loop in loops.values()]
             beside = [tasks.create_task(upkeep.run(clock)), tasks.create_task(relay.run())]
             try:
-                yield App(services, loops)
+                yield App(services, loops, catalog)
             finally:  # in the order in which records flow, so that nothing is left on the way
                 ingest.close()
                 await asyncio.wait([accepting])

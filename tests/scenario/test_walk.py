@@ -28,6 +28,11 @@ async def live(shop: Shop, first: int, last: int, *, factor: float = 1.0) -> Non
         assert answer.status_code == 204, answer.text
 
 
+def same_identities(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "installation.key").write_bytes(b"0123456789abcdef")
+
+
 def minute_of(iso: str) -> float:
     return (parse_time(iso, "t") / 1e9 - BEGIN_S) / STEP_S
 
@@ -122,8 +127,7 @@ async def test_scores_are_those_of_an_undisturbed_run(tmp_path: Path) -> None:
     """Restarts in the middle, graceful ones here; the anomalies are equal in every digit."""
 
     async def run(folder: Path, stops: list[int]) -> list[dict[str, Any]]:
-        folder.mkdir()
-        (folder / "installation.key").write_bytes(b"0123456789abcdef")  # the same identities
+        same_identities(folder)
         end = DAYS_2 + 40
         edges = [0, *stops, end]
         for first, last in pairwise(edges):
