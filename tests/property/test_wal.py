@@ -14,11 +14,11 @@ from tests.disks import Crash, FaultyFiles
 from watchkeeper.errors import Retryable
 from watchkeeper.lake.wal import WalConfig, WriteAheadLog
 
-CONFIG = WalConfig(segment_bytes=2048, limit_bytes=1 << 20)
+CONFIG = WalConfig(segment_bytes=8192, limit_bytes=1 << 20)
 CALLS = ["create", "reserve", "write", "sync", "truncate", "remove", "sync_folder"]
 ERRNOS = [errno.ENOSPC, errno.EIO, errno.EDQUOT]
 
-GROUPS = st.lists(st.sampled_from([0, 4, 60, 61, 700]), min_size=1, max_size=5)
+GROUPS = st.lists(st.sampled_from([0, 4, 60, 61, 1500]), min_size=1, max_size=5)
 """Few sizes, so that the remains of one group often fit behind another one."""
 
 STEPS = st.one_of(

@@ -15,12 +15,11 @@ import pytest
 from tests.disks import FaultyFiles
 from watchkeeper.errors import ConfigError, Retryable
 from watchkeeper.lake.files import Files
-from watchkeeper.lake.frames import HEAD, frame_group, frame_size
+from watchkeeper.lake.frames import HEAD, PAGE_BYTES, frame_group, frame_size
 from watchkeeper.lake.wal import KEPT_DAMAGE, WalConfig, WriteAheadLog
 
-SMALL = WalConfig(segment_bytes=4096, limit_bytes=1 << 20)
-FRAME = frame_size(1000)
-"""Three of these fill a small segment."""
+SMALL = WalConfig(segment_bytes=3 * PAGE_BYTES, limit_bytes=1 << 20)
+"""Each group has a page of its own, so three fill a segment."""
 
 
 @pytest.fixture
@@ -228,7 +227,9 @@ def test_a_segment_that_cannot_be_deleted_is_found_again_at_the_next_start(tmp_p
 def test_a_log_at_its_limit_refuses_names_the_setting_and_takes_more_once_released(
     tmp_path: Path,
 ) -> None:
-    log = WriteAheadLog(tmp_path, WalConfig(segment_bytes=4096, limit_bytes=9000))
+    log = WriteAheadLog(
+        tmp_path, WalConfig(segment_bytes=3 * PAGE_BYTES, limit_bytes=7 * PAGE_BYTES)
+    )
     for n in range(1, 7):
         log.append([payload(n)])
 
@@ -236,7 +237,7 @@ def test_a_log_at_its_limit_refuses_names_the_setting_and_takes_more_once_releas
         log.append([payload(7)])
 
     assert not log.is_broken
-    assert log.size_bytes <= 9000
+    assert log.size_bytes <= 7 * PAGE_BYTES
     log.release(3)
     assert log.append([payload(7)]) == 7
     assert list(records(log)) == [4, 5, 6, 7]
@@ -339,7 +340,7 @@ def test_a_full_disk_can_still_be_opened_and_read(tmp_path: Path) -> None:
 def test_a_torn_tail_is_cut_and_its_remains_never_come_back(log: WriteAheadLog) -> None:
     log.append([b"kept"])
     log.append([payload(n, 16) for n in range(3)])
-    spoil(files(log)[0], frame_size(4) + HEAD.size)  # the first of three frames of one group
+    spoil(files(log)[0], PAGE_BYTES + HEAD.size)  # the first of three frames of one group
 
     again = reopened(log)
     again.append([payload(9, 16)])  # as long as the first, so that the others would fit behind it
@@ -353,17 +354,17 @@ def test_a_torn_tail_is_cut_and_its_remains_never_come_back(log: WriteAheadLog) 
 def test_a_group_that_lacks_its_end_is_cut_whole(log: WriteAheadLog) -> None:
     log.append([b"kept"])
     log.append([b"one", b"two"])
-    spoil(files(log)[0], frame_size(4) + frame_size(3) + HEAD.size)
+    spoil(files(log)[0], PAGE_BYTES + frame_size(3) + HEAD.size)
 
     assert records(reopened(log)) == {1: b"kept"}
 
 
-@pytest.mark.parametrize("n_bytes", [0, 7, HEAD.size, FRAME - 1])
+@pytest.mark.parametrize("n_bytes", [0, 7, HEAD.size, frame_size(1000) - 1])
 def test_a_file_that_ends_early_is_read_up_to_there(log: WriteAheadLog, n_bytes: int) -> None:
     log.append([payload(1)])
     log.append([payload(2)])
     path = files(log)[0]
-    path.write_bytes(path.read_bytes()[: FRAME + n_bytes])
+    path.write_bytes(path.read_bytes()[: PAGE_BYTES + n_bytes])
 
     again = reopened(log)
 
@@ -390,15 +391,15 @@ def test_a_segment_created_just_before_a_crash_is_empty(log: WriteAheadLog) -> N
 def test_damage_in_an_old_segment_is_told_kept_and_stepped_over(log: WriteAheadLog) -> None:
     for n in range(1, 8):
         log.append([payload(n)])
-    spoil(files(log)[0], FRAME + HEAD.size + 5)
+    spoil(files(log)[0], PAGE_BYTES + HEAD.size + 5)
 
     assert list(records(log)) == [1, 3, 4, 5, 6, 7]
 
     damage = log.damage[0]
-    assert (damage.segment, damage.offset) == (files(log)[0].name, FRAME)
-    assert (damage.size_bytes, damage.first_position, damage.n_positions) == (FRAME, 2, 1)
+    assert (damage.segment, damage.offset) == (files(log)[0].name, PAGE_BYTES)
+    assert (damage.size_bytes, damage.first_position, damage.n_positions) == (PAGE_BYTES, 2, 1)
     kept = next((log.folder / "damaged").iterdir())
-    assert kept.read_bytes() == files(log)[0].read_bytes()[FRAME : 2 * FRAME]
+    assert kept.read_bytes() == files(log)[0].read_bytes()[PAGE_BYTES : 2 * PAGE_BYTES]
 
 
 def test_damage_is_told_once_however_often_it_is_read(log: WriteAheadLog) -> None:
@@ -416,7 +417,7 @@ def test_damage_in_front_of_an_acknowledged_group_is_no_torn_tail(log: WriteAhea
     log.append([b"a"])
     log.append([b"b", b"c"])
     log.append([b"d"])
-    spoil(files(log)[0], frame_size(1) + HEAD.size)
+    spoil(files(log)[0], PAGE_BYTES + HEAD.size)
 
     again = reopened(log)
 
@@ -449,7 +450,7 @@ def test_damage_to_a_length_reads_nothing_beyond_the_file(log: WriteAheadLog) ->
 
 def test_a_payload_that_looks_like_a_frame_is_none(log: WriteAheadLog) -> None:
     """A sender chooses values and labels, never what the log takes for its own."""
-    forged = b"".join(frame_group([b"forged"], 2, offset=FRAME, salt=0))
+    forged = b"".join(frame_group([b"forged"], 2, offset=PAGE_BYTES, salt=0))
     log.append([forged])
     log.append([b"b"])
     for n in range(3, 8):
@@ -464,7 +465,7 @@ def test_kept_damage_is_bounded(log: WriteAheadLog) -> None:
         log.append([payload(n)])
     for path in files(log)[:-1]:
         spoil(path, HEAD.size)
-        spoil(path, 2 * FRAME + HEAD.size)
+        spoil(path, 2 * PAGE_BYTES + HEAD.size)
 
     records(log)
 

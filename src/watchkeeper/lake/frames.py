@@ -4,6 +4,9 @@ A frame is checksum, position, length, where its group began, how many frames of
 then the payload, padded to eight bytes. The checksum is seeded with the segment's salt, so bytes
 that a sender chose can never pass for a frame. Where the group began tells damage from a torn tail:
 a group is written only when all before it is synced.
+
+Groups may begin on pages of their own. Then no write touches a page that holds what was
+acknowledged, and syncing costs a third less than where the last page is written twice.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import xxhash
 from watchkeeper.lake.files import Buffer
 
 ALIGNMENT: Final = 8
+PAGE_BYTES: Final = 4096
 HEAD: Final = struct.Struct("<QQIII4x")  # checksum position length group left
 READ_BYTES: Final = 1 << 20
 """Read at once, at least; a longer frame is read as a whole."""
@@ -37,11 +41,15 @@ class Frame:
     payload: memoryview
     offset: int
     end: int
-    """Offset behind it, padding included."""
+    """Offset of whatever comes behind it."""
     group: int
     """Offset at which its group began."""
     left: int
     """Frames of its group that follow."""
+
+
+def whole_pages(size_bytes: int) -> int:
+    return -(-size_bytes // PAGE_BYTES) * PAGE_BYTES
 
 
 def frame_size(payload_bytes: int) -> int:
@@ -65,8 +73,11 @@ def frame_group(
     return parts
 
 
-def walk(source: Source, *, salt: int, offset: int, position: int) -> Iterator[Frame]:
-    """Frames from `offset` on, the first at `position`, until one is not as it should be.
+def walk(
+    source: Source, *, salt: int, offset: int, position: int, group_bytes: int = ALIGNMENT
+) -> Iterator[Frame]:
+    """Frames from `offset` on, the first at `position`, until one is not as it should be. Groups
+    begin at multiples of `group_bytes`.
 
     Memory is bounded by READ_BYTES or the longest frame; payloads stay valid as long as they are
     held, and are writable.
@@ -78,7 +89,7 @@ def walk(source: Source, *, salt: int, offset: int, position: int) -> Iterator[F
         size = _announced(view, at, position)
         if size > len(view) - at:
             view, at = memoryview(source(offset, max(size, READ_BYTES))), 0
-        frame = _parse(view, at, offset, salt)
+        frame = _parse(view, at, offset, salt, group_bytes)
         if frame is None or frame.position != position:
             return
         yield frame
@@ -96,7 +107,7 @@ def search(segment: Buffer, *, salt: int, offset: int, positions: range) -> Iter
     is_near = (found >= positions.start) & (found < positions.stop)
     for word in np.flatnonzero(is_near):
         at = offset + int(word) * 8
-        frame = _parse(view, at, at, salt)
+        frame = _parse(view, at, at, salt, PAGE_BYTES)
         if frame is not None:
             yield frame
 
@@ -109,7 +120,7 @@ def _announced(view: memoryview, at: int, position: int) -> int:
     return frame_size(size) if announced == position else 0
 
 
-def _parse(view: memoryview, at: int, offset: int, salt: int) -> Frame | None:
+def _parse(view: memoryview, at: int, offset: int, salt: int, group_bytes: int) -> Frame | None:
     """The frame at `at` in `view`, which is `offset` in the segment; None if it is not whole."""
     if len(view) - at < HEAD.size:
         return None
@@ -119,6 +130,8 @@ def _parse(view: memoryview, at: int, offset: int, salt: int) -> Frame | None:
     if len(payload) < size or checksum != _checksum(view[at:begin], payload, salt):
         return None
     end = offset + frame_size(size)
+    if not left:
+        end = -(-end // group_bytes) * group_bytes
     return Frame(position, payload, offset, end, group * ALIGNMENT, left)
 
 

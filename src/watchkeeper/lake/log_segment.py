@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from watchkeeper.lake.frames import Frame, Source, search, walk
+from watchkeeper.lake.frames import PAGE_BYTES, Frame, Source, search, walk
 
 MARK_BYTES: Final = 1 << 20
 """A reader that wants a position finds a mark at most this far in front of it, if the segment was
@@ -116,7 +116,14 @@ class LogSegment:
         return max(near, default=(self.first, 0))
 
     def _run(self, fd: int, offset: int, position: int) -> Iterator[Frame]:
-        for frame in walk(_source(fd), salt=self.salt, offset=offset, position=position):
+        frames = walk(
+            _source(fd),
+            salt=self.salt,
+            offset=offset,
+            position=position,
+            group_bytes=PAGE_BYTES,
+        )
+        for frame in frames:
             self.mark(frame.position, frame.offset)
             yield frame
 

@@ -25,7 +25,7 @@ from msgspec import Meta
 from watchkeeper import telemetry
 from watchkeeper.errors import ConfigError, Retryable
 from watchkeeper.lake.files import Buffer, Files
-from watchkeeper.lake.frames import frame_group, frame_size
+from watchkeeper.lake.frames import frame_group, frame_size, whole_pages
 from watchkeeper.lake.log_segment import Damage, LogSegment
 
 _log: Final = telemetry.Log(__name__)
@@ -138,7 +138,7 @@ class WriteAheadLog:
             _SYNC_S.observe(time.perf_counter() - began)
             with self._state:
                 self._active.mark(self._last + 1, self._end)
-                self._end += size
+                self._end = whole_pages(self._end + size)
                 self._last += len(payloads)
             return self._last
 
@@ -228,7 +228,7 @@ class WriteAheadLog:
 
     def _roll(self, size: int) -> None:
         """Go on in a new segment that has room for `size`."""
-        room = max(self._config.segment_bytes, size)
+        room = whole_pages(max(self._config.segment_bytes, size))
         total = self.size_bytes - self._active.size_bytes + self._end + room
         if total > self._config.limit_bytes:
             raise Retryable(
