@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from tests.architecture.source import ROOT, modules
@@ -12,16 +13,22 @@ MOCKS_PER_TEST = 0.1
 PLACEHOLDERS = {"Mock", "MagicMock", "AsyncMock", "patch", "monkeypatch.setattr", "mocker"}
 
 
-def files() -> list[Path]:
-    return sorted((ROOT / "tests").rglob("*.py"))
+@cache
+def texts() -> dict[Path, str]:
+    return {path: path.read_text("utf-8") for path in sorted((ROOT / "tests").rglob("*.py"))}
+
+
+@cache
+def nodes() -> dict[Path, list[ast.AST]]:
+    return {path: list(ast.walk(ast.parse(text))) for path, text in texts().items()}
 
 
 def all_tests() -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [
         node
-        for path in files()
+        for path, found in nodes().items()
         if path.name.startswith("test_")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in found
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.name.startswith("test_")
     ]
@@ -29,18 +36,19 @@ def all_tests() -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 def test_there_are_more_lines_of_tests_than_of_source() -> None:
     n_source = sum(module.text.count("\n") for module in modules())
-    n_tests = sum(path.read_text(encoding="utf-8").count("\n") for path in files())
+    n_tests = sum(text.count("\n") for text in texts().values())
 
     assert n_tests >= TEST_LINES_PER_SOURCE_LINE * n_source
 
 
 def test_tests_use_the_real_thing() -> None:
-    n_mocks = 0
-    for path in files():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call):
-                called = ast.unparse(node.func)
-                n_mocks += called in PLACEHOLDERS or called.split(".")[-1] in PLACEHOLDERS
+    called = [
+        ast.unparse(node.func)
+        for found in nodes().values()
+        for node in found
+        if isinstance(node, ast.Call)
+    ]
+    n_mocks = sum(c in PLACEHOLDERS or c.split(".")[-1] in PLACEHOLDERS for c in called)
 
     assert n_mocks <= MOCKS_PER_TEST * len(all_tests())
 
@@ -54,14 +62,14 @@ def test_test_names_are_sentences() -> None:
 def test_no_test_sleeps() -> None:
     """Time is FakeClock's; only whole apps and real servers are waited for."""
     real = {"integration", "scenario", "soak", "e2e"}
-    found = [
+    sleeps = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path in files()
+        for path, found in nodes().items()
         if not real & set(path.parts)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in found
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) in {"time.sleep", "asyncio.sleep"}
         and ast.unparse(node.args[0]) != "0"
     ]
 
-    assert found == []
+    assert sleeps == []
