@@ -35,6 +35,8 @@ _BEFORE_S: Final = 300
 """How long before now it goes wrong."""
 _AFTER_S: Final = 600
 """How long it stays wrong while live data flow on, so that one sees it end."""
+_CELL_S: Final = 60
+"""What the grid finds is dated to the minute in which it began."""
 _LIVE_S: Final = 86_400
 _PATIENCE_S: Final = 60.0
 _LOOK_S: Final = 0.25
@@ -133,7 +135,7 @@ def judge(found: Sequence[Anomaly], planted: Planted) -> Verdict:
     if not evidence:
         return Verdict(None, is_planted=False)
     first = min(evidence, key=lambda one: (one.p_value, not planted.is_in(dict(one.labels))))
-    in_time = first.peak_at.timestamp() >= planted.start_s
+    in_time = first.peak_at.timestamp() > planted.start_s - _CELL_S
     return Verdict(first, is_planted=planted.is_in(dict(first.labels)) and in_time)
 
 
