@@ -130,7 +130,7 @@ def test_a_damaged_page_is_called_broken_and_never_read_beyond(page: bytes, n: i
     padded = np.frombuffer(page + bytes(16), np.uint8)
     out, room = np.full(n + 1, 7), np.empty(64 + 16, np.uint8)
 
-    assert page_kernel.unpack_deltas(padded, 0, len(page), out, 0, n) <= len(page)
+    assert page_kernel.unpack_deltas(padded, 0, len(page), out, 0, n, n) <= len(page)
     assert page_kernel.unpack_lz4(padded, 0, len(page), room, 64) <= 64
     assert page_kernel.page_header(padded, 0, len(page))[0] <= len(page)
     assert out[n] == 7

@@ -36,6 +36,14 @@ class Column:
     """Compressed with LZ4 after delta encoding; worth it where values repeat a pattern."""
 
 
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Row groups to be read, ascending, and how many of each one's rows are enough."""
+
+    number: I64
+    enough: I64
+
+
 class ColumnWriter:
     """Fill `buffers` from `n` on, say `advance`, and again; then `finish`, or `abort`.
 
@@ -125,8 +133,9 @@ class ColumnReader:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._fd)
 
-    def read(self, group: I64, group_rows: int, columns: Sequence[int]) -> list[I64]:
-        """These columns of these groups (ascending), one group behind the other."""
+    def read(self, groups: Groups, group_rows: int, columns: Sequence[int]) -> list[I64]:
+        """These columns of these groups, one group behind the other."""
+        group = groups.number
         if not len(group):
             return [np.empty(0, np.int64) for _ in columns]
         rows = np.minimum(self._n_rows - group * group_rows, group_rows)
@@ -138,7 +147,7 @@ class ColumnReader:
             begin = self._chunk[group, c] + moved
             end = self._chunk[group, c + 1] + moved
             done = page_kernel.read_column(
-                buffer, begin, end, rows, self._packed[c], scratch, column
+                buffer, begin, end, rows, groups.enough, self._packed[c], scratch, column
             )
             if done != len(column):
                 raise Permanent(

@@ -43,54 +43,53 @@ def fill_cells(offset, time, value, grain, cut, cell_offset, numbers, values):
     Totals are compensated (Neumaier, 1974), so that they hardly depend on how samples were grouped.
     """
     for s in range(len(offset) - 1):
-        until = np.iinfo(np.int64).min
         c = cell_offset[s] - 1
-        carry = 0.0
+        until = np.iinfo(np.int64).min
+        count = 0
+        total = carry = lost = least = most = last = 0.0
         for i in range(offset[s], offset[s + 1]):
             x = value[i]
             if x != x:
                 continue
             t = time[i]
             if t >= until:
-                if c >= cell_offset[s]:
-                    _close(values, c, carry)
+                if count > 0:
+                    _close(numbers, values, c, count, (total, carry, least, most, last, lost))
                 c += 1
                 start = t // grain * grain
                 until = start + grain
                 if t < cut:
                     until = min(until, cut)
                 numbers[0, c] = start
-                numbers[1, c] = 0
                 numbers[2, c] = t
-                values[0, c] = 0.0
-                values[1, c] = x
-                values[2, c] = x
                 values[3, c] = x
-                values[4, c] = x
-                values[5, c] = 0.0
-                carry = 0.0
-            total = values[0, c] + x
-            if abs(values[0, c]) >= abs(x):
-                carry += (values[0, c] - total) + x
-            else:
-                carry += (x - total) + values[0, c]
-            values[0, c] = total
-            values[1, c] = min(values[1, c], x)
-            values[2, c] = max(values[2, c], x)
-            if x < values[4, c]:
-                values[5, c] += values[4, c]
-            values[4, c] = x
-            numbers[1, c] += 1
+                least = most = last = x
+                total = carry = lost = 0.0
+                count = 0
+            summed = total + x
+            carry += (total - summed) + x if abs(total) >= abs(x) else (x - summed) + total
+            total = summed
+            least = min(least, x)
+            most = max(most, x)
+            if x < last:
+                lost += last
+            last = x
+            count += 1
             numbers[3, c] = t
-        if c >= cell_offset[s]:
-            _close(values, c, carry)
+        if count > 0:
+            _close(numbers, values, c, count, (total, carry, least, most, last, lost))
 
 
 @kernel
-def _close(values, c, carry):
+def _close(numbers, values, c, count, folded):
     """Infinite totals have no carry that means anything."""
-    if np.isfinite(carry):
-        values[0, c] += carry
+    total, carry, least, most, last, lost = folded
+    numbers[1, c] = count
+    values[0, c] = total + carry if np.isfinite(carry) else total
+    values[1, c] = least
+    values[2, c] = most
+    values[4, c] = last
+    values[5, c] = lost
 
 
 @kernel

@@ -1,4 +1,10 @@
-"""Compiled work on the head: append, follow one series' rows, put all rows in order."""
+"""Compiled work on the head: append, follow series' rows, put all rows in order.
+
+A row is three words: its slot and, above it, 1 + the row before it of the same slot; its time; the
+bits of its value. One row is one cache line, mostly, so that following a chain waits once per row.
+An owner is three words, too: the identity's halves, and 1 + its newest row with, above it, the
+number of its rows.
+"""
 
 from __future__ import annotations
 
@@ -8,61 +14,68 @@ from watchkeeper.compiled.jit import kernel
 from watchkeeper.compiled.memory import prefetch
 
 _AHEAD = 16
-"""Rows between asking for a slot's cache line and using it."""
+"""Rows between asking for a cache line and using it."""
+_SIDE_BY_SIDE = 64
+"""Chains that are followed together."""
+_LOW = 0xFFFFFFFF
+_HIGH = 32
 
 
 @kernel
-def append_rows(slot, time, value, begin, identity, owner, columns, n):
-    """Take rows of a batch from `begin` on; where it stopped, rows held, least and greatest time.
+def append_rows(slot, time, bits, begin, identity, owner, rows, tally):
+    """Take rows of a batch from `begin` on; where it stopped.
 
-    It stops at the batch's end, when the columns are full, at a slot beyond the room for owners,
-    and at a slot that has changed hands since this head saw it. owner[s] is (identity low, high,
-    1 + the newest row of s); column `previous` leads from a row to the one before it of its slot.
+    It stops at the batch's end, when the head is full, at a slot beyond the room for owners, and at
+    a slot that has changed hands since this head saw it. `tally` is (rows, series, 1 + greatest
+    slot, least time, greatest time) so far.
     """
-    slots, times, values, previous = columns
-    room = len(slots)
-    least = np.iinfo(np.int64).max
-    greatest = np.iinfo(np.int64).min
+    n = tally[0]
     i = begin
-    end = len(slot)
-    while i < end and n < room:
-        if i + _AHEAD < end:
+    while i < len(slot) and n < len(rows):
+        if i + _AHEAD < len(slot):
             prefetch(owner, np.int64(slot[i + _AHEAD]) * 3)
             prefetch(identity, np.int64(slot[i + _AHEAD]) * 2)
-        s = slot[i]
+        s = np.int64(slot[i])
         if s >= len(owner):
             break
-        newest = owner[s, 2]
+        newest = np.int64(owner[s, 2])
         if newest == 0:
             owner[s, 0] = identity[s, 0]
             owner[s, 1] = identity[s, 1]
+            tally[1] += 1
+            tally[2] = max(tally[2], s + 1)
         elif owner[s, 0] != identity[s, 0]:
             break
         t = time[i]
-        least = min(least, t)
-        greatest = max(greatest, t)
-        slots[n] = s
-        times[n] = t
-        values[n] = value[i]
-        previous[n] = np.int32(newest) - 1
+        tally[3] = min(tally[3], t)
+        tally[4] = max(tally[4], t)
+        rows[n, 0] = s | ((newest & _LOW) << _HIGH)
+        rows[n, 1] = t
+        rows[n, 2] = bits[i]
         n += 1
-        owner[s, 2] = n
+        owner[s, 2] = n | (((newest >> _HIGH) + 1) << _HIGH)
         i += 1
-    return i, n, least, greatest
+    tally[0] = n
+    return i
 
 
 @kernel
-def newest_rows(owner, slot, identity, columns, n, newest):
-    """Each wanted slot's newest of the first `n` rows, or -1 where it belongs to someone else."""
-    previous = columns[3]
+def newest_rows(owner, slot, identity, rows, n, newest, count):
+    """Each wanted slot's newest of the first `n` rows and how many it has at most.
+
+    -1 and 0 where this head does not hold the series.
+    """
     for w in range(len(slot)):
         s = slot[w]
         newest[w] = -1
+        count[w] = 0
         if s >= 0 and s < len(owner) and owner[s, 2] > 0:
             if owner[s, 0] == identity[w, 0] and owner[s, 1] == identity[w, 1]:
-                newest[w] = np.int64(owner[s, 2]) - 1
-        while newest[w] >= n:
-            newest[w] = previous[newest[w]]
+                newest[w] = (np.int64(owner[s, 2]) & _LOW) - 1
+                while newest[w] >= n:
+                    newest[w] = (rows[newest[w], 0] >> _HIGH) - 1
+                if newest[w] >= 0:
+                    count[w] = np.int64(owner[s, 2]) >> _HIGH
 
 
 @kernel
@@ -87,86 +100,53 @@ def find_owners(owner, identity, slot):
 
 
 @kernel
-def count_chains(newest, columns, start, end, count):
-    """Rows in start <= time < end of each wanted series, by following its chain."""
-    _, times, _, previous = columns
-    for w in range(len(newest)):
-        row = newest[w]
-        found = 0
-        while row >= 0:
-            found += start <= times[row] < end
-            row = previous[row]
-        count[w] = found
+def copy_chains(newest, rows, start, end, place, out_time, out_bits):
+    """The rows in start <= time < end of each wanted series, by following its chain.
 
-
-@kernel
-def copy_chains(newest, columns, start, end, offset, out_time, out_value):
-    """The rows that were counted, oldest arrival first."""
-    _, times, values, previous = columns
-    for w in range(len(newest)):
-        row = newest[w]
-        at = offset[w + 1]
-        while row >= 0:
-            if start <= times[row] < end:
-                at -= 1
-                out_time[at] = times[row]
-                out_value[at] = values[row]
-            row = previous[row]
-
-
-@kernel
-def scan_rows(wanted_of_slot, columns, n, start, end, count):
-    """The rows of all wanted series in one pass over the head, and how many each has.
-
-    For many series a pass is quicker than following chains, whose every step waits for memory.
+    They go before place[w], newest first, and `place` becomes the first of them. Every step waits
+    for memory, so many chains are followed side by side.
     """
-    slots, times, _, _ = columns
-    found = np.empty(1 << 16, np.int32)
-    n_found = 0
+    at = newest.copy()
+    for first in range(0, len(at), _SIDE_BY_SIDE):
+        last = min(first + _SIDE_BY_SIDE, len(at))
+        goes_on = True
+        while goes_on:
+            goes_on = False
+            for w in range(first, last):
+                row = at[w]
+                if row >= 0:
+                    goes_on = True
+                    before = (rows[row, 0] >> _HIGH) - 1
+                    if before >= 0:
+                        prefetch(rows, before * 3)
+                    at[w] = before
+                    if start <= rows[row, 1] < end:
+                        place[w] -= 1
+                        out_time[place[w]] = rows[row, 1]
+                        out_bits[place[w]] = rows[row, 2]
+
+
+@kernel
+def copy_rows(wanted_of_slot, rows, n, start, end, place, out_time, out_bits):
+    """The same in one pass over the head; rows go from place[w] on, in the order of arrival."""
     for row in range(n):
-        w = wanted_of_slot[slots[row]]
-        if w >= 0 and start <= times[row] < end:
-            if n_found == len(found):
-                larger = np.empty(2 * n_found, np.int32)
-                larger[:n_found] = found
-                found = larger
-            found[n_found] = row
-            n_found += 1
-            count[w] += 1
-    return found[:n_found]
+        w = wanted_of_slot[rows[row, 0] & _LOW]
+        if w >= 0 and start <= rows[row, 1] < end:
+            out_time[place[w]] = rows[row, 1]
+            out_bits[place[w]] = rows[row, 2]
+            place[w] += 1
 
 
 @kernel
-def copy_rows(found, wanted_of_slot, columns, offset, out_time, out_value):
-    """Rows that a scan found, series by series, in the order of arrival."""
-    slots, times, values, _ = columns
-    at = offset[:-1].copy()
-    for i in range(len(found)):
-        row = found[i]
-        w = wanted_of_slot[slots[row]]
-        out_time[at[w]] = times[row]
-        out_value[at[w]] = values[row]
-        at[w] += 1
-
-
-@kernel
-def rank_counts(rank_of_slot, columns, n, count):
-    slots = columns[0]
-    for row in range(n):
-        count[rank_of_slot[slots[row]]] += 1
-
-
-@kernel
-def sort_rows(rank_of_slot, columns, n, at, out_time, out_value):
+def sort_rows(rank_of_slot, rows, n, at, out_time, out_bits):
     """A stable counting sort by rank; `at` are the first places and becomes the last."""
-    slots, times, values, _ = columns
     for row in range(n):
         if row + _AHEAD < n:
-            soon = at[rank_of_slot[slots[row + _AHEAD]]]
+            soon = at[rank_of_slot[rows[row + _AHEAD, 0] & _LOW]]
             prefetch(out_time, soon)
-            prefetch(out_value, soon)
-        rank = rank_of_slot[slots[row]]
+            prefetch(out_bits, soon)
+        rank = rank_of_slot[rows[row, 0] & _LOW]
         place = at[rank]
-        out_time[place] = times[row]
-        out_value[place] = values[row]
+        out_time[place] = rows[row, 1]
+        out_bits[place] = rows[row, 2]
         at[rank] = place + 1

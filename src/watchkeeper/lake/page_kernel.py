@@ -121,10 +121,10 @@ def unpack_lz4(source, at, end, target, room):
 
 
 @kernel
-def unpack_deltas(buffer, at, end, out, first, n):
-    """`n` numbers of a DELTA_BINARY_PACKED run into out[first:]; where it ended, or BROKEN.
+def unpack_deltas(buffer, at, end, out, first, n, enough):
+    """The first `enough` of `n` numbers that are DELTA_BINARY_PACKED, into out[first:].
 
-    READ_SLACK bytes must follow `end`.
+    Where it ended, or BROKEN. READ_SLACK bytes must follow `end`.
     """
     block_size, at = _varint(buffer, at, end)
     if at < 0:
@@ -141,10 +141,10 @@ def unpack_deltas(buffer, at, end, out, first, n):
     per_mini = np.int64(block_size // n_minis)
     value = np.uint64(_zigzag(raw))
     done = 0
-    if n > 0:
+    if enough > 0:
         out[first] = np.int64(value)
         done = 1
-    while done < n:
+    while done < enough:
         raw, at = _varint(buffer, at, end)
         if at < 0 or at + np.int64(n_minis) > end:
             return BROKEN
@@ -152,10 +152,10 @@ def unpack_deltas(buffer, at, end, out, first, n):
         widths = at
         at += np.int64(n_minis)
         for mini in range(np.int64(n_minis)):
-            if done >= n:
+            if done >= enough:
                 break
             width = np.int64(buffer[widths + mini])
-            count = min(per_mini, n - done)
+            count = min(per_mini, enough - done)
             # The last miniblock may be cut short; its full size is read only where it exists.
             if width > 64 or at + (count * width + 7) // 8 > end:
                 return BROKEN
@@ -188,11 +188,12 @@ def unpack_deltas(buffer, at, end, out, first, n):
 
 
 @kernel
-def read_column(buffer, begin, end, rows, packed, scratch, out):
+def read_column(buffer, begin, end, rows, enough, packed, scratch, out):
     """One column of some row groups, one behind the other in `out`; how many rows, or BROKEN.
 
-    Group g's chunk is buffer[begin[g]:end[g]]; READ_SLACK bytes follow `buffer`. `scratch` has room
-    for an unpacked page and READ_SLACK.
+    Of group g's rows only the first enough[g] are read, the others' places stay as they are. Its
+    chunk is buffer[begin[g]:end[g]]; READ_SLACK bytes follow `buffer`. `scratch` has room for an
+    unpacked page and READ_SLACK.
     """
     done = 0
     for g in range(len(rows)):
@@ -204,9 +205,12 @@ def read_column(buffer, begin, end, rows, packed, scratch, out):
                 return BROKEN
             if unpack_lz4(buffer, at, at + size, scratch, raw_size) != raw_size:
                 return BROKEN
-            if unpack_deltas(scratch, 0, raw_size, out, done, rows[g]) < 0:
+            if unpack_deltas(scratch, 0, raw_size, out, done, rows[g], enough[g]) < 0:
                 return BROKEN
-        elif size != raw_size or unpack_deltas(buffer, at, at + size, out, done, rows[g]) < 0:
-            return BROKEN
+        else:
+            if size != raw_size:
+                return BROKEN
+            if unpack_deltas(buffer, at, at + size, out, done, rows[g], enough[g]) < 0:
+                return BROKEN
         done += rows[g]
     return done

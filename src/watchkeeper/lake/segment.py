@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from watchkeeper.lake import segment_kernel
-from watchkeeper.lake.columns import Column, ColumnReader, ColumnWriter
+from watchkeeper.lake.columns import Column, ColumnReader, ColumnWriter, Groups
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.manifest import SegmentInfo
 from watchkeeper.lake.runs import Runs, offsets
@@ -197,11 +197,13 @@ def group_bounds(begin: I64, stop: I64, group_rows: int) -> tuple[I64, I64]:
     return first, np.where(stop > begin, -(-stop // group_rows), first)
 
 
-def groups_of(begin: I64, stop: I64, group_rows: int, n_rows: int) -> tuple[I64, I64, I64]:
+def groups_of(begin: I64, stop: I64, group_rows: int, n_rows: int) -> tuple[Groups, I64, I64]:
     """The row groups that hold these rows, and where the rows are when only those are read."""
-    wanted = np.zeros(-(-n_rows // group_rows), np.bool_)
-    segment_kernel.mark_groups(begin, stop, group_rows, wanted)
+    enough = np.zeros(-(-n_rows // group_rows), np.int64)
+    segment_kernel.mark_groups(begin, stop, group_rows, enough)
+    wanted = enough > 0
     left_out = (np.arange(1, len(wanted) + 1) - np.cumsum(wanted)) * group_rows
     held = stop > begin
     shift = np.where(held, left_out[np.minimum(begin // group_rows, len(wanted) - 1)], 0)
-    return np.flatnonzero(wanted), np.where(held, begin - shift, 0), np.where(held, stop - shift, 0)
+    groups = Groups(np.flatnonzero(wanted), enough[wanted])
+    return groups, np.where(held, begin - shift, 0), np.where(held, stop - shift, 0)

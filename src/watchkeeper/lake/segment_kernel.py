@@ -292,8 +292,11 @@ def find_series(low, high, identity, place):
 
 
 @kernel
-def mark_groups(begin, stop, group_rows, wanted):
+def mark_groups(begin, stop, group_rows, enough):
+    """How many rows, from its first one, must be read of each group to have all of these rows."""
     for s in range(len(begin)):
         if stop[s] > begin[s]:
-            for g in range(begin[s] // group_rows, (stop[s] - 1) // group_rows + 1):
-                wanted[g] = True
+            last = (stop[s] - 1) // group_rows
+            for g in range(begin[s] // group_rows, last):
+                enough[g] = group_rows
+            enough[last] = max(enough[last], stop[s] - last * group_rows)
