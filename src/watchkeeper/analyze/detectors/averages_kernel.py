@@ -41,7 +41,8 @@ come whose step is not to be trusted."""
 
 @kernel
 def weight(elapsed_s, memory_s, age_s):
-    return elapsed_s / (min(memory_s, age_s) + elapsed_s)
+    """How far a point moves an average: not at all if no time is known to have passed."""
+    return elapsed_s / (min(memory_s, age_s) + elapsed_s) if elapsed_s > 0.0 else 0.0
 
 
 @kernel

@@ -14,7 +14,7 @@ claims no more than INFO; the grid tier knows the day and claims more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -24,7 +24,7 @@ from watchkeeper.analyze.detectors.base import Dump, Findings, Points
 from watchkeeper.analyze.detectors.basic_kernel import sweep
 from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
 from watchkeeper.clock import NS_PER_S
-from watchkeeper.model.series import F64, I32, U8
+from watchkeeper.model.series import F64, I32, I64, U8
 
 ROW = np.dtype(
     [
@@ -60,12 +60,19 @@ ROW = np.dtype(
 )
 FINDING = episodes.finding_dtype(2)
 CELL = np.dtype(
-    [("slot", "i4"), ("n", "i4"), ("time_ns", "i8"), ("mean", "f8"), ("maximum", "f8")]
+    [
+        ("slot", "i4"),
+        ("n", "i4"),
+        ("time_ns", "i8"),
+        ("mean", "f8"),
+        ("maximum", "f8"),
+    ]
 )
 PERSONAL = (
-    "last_ns last_raw cell_sum cell_max cell_strangest cell_n above run run_s since_ns peak calm "
-    "phase marks"
-).split()
+    *("last_ns", "last_raw", "marks", "run", "run_s", "above"),
+    *("cell_sum", "cell_max", "cell_n", "cell_strangest"),
+    *episodes.PERSONAL,
+)
 """What a newcomer does not take over from a donor: its last sample, open cell and episode."""
 
 
@@ -82,7 +89,7 @@ class Cells:
     """Closed cells of the grid: what arrived of one series in one stretch of time, as judged."""
 
     slot: I32
-    time_ns: Any
+    time_ns: I64
     """Where the cell begins."""
     mean: F64
     maximum: F64
@@ -138,8 +145,8 @@ class Basic:
     def sweep(self, points: Points, kind: U8) -> Swept:
         """One pass: findings, and the cells that these samples closed.
 
-        A cell closes when the first judged-or-not sample of a later cell of its series arrives, so
-        cells depend on samples alone.
+        A cell closes when the first finite sample of a later cell of its series arrives, so cells
+        depend on samples alone.
         """
         self._rows.hold(points.slot)
         found = np.empty(len(points), FINDING)
@@ -155,7 +162,7 @@ class Basic:
         cells = closed[:n_closed]
         return Swept(
             episodes.findings(found[:n_found]),
-            Cells(**{name: np.ascontiguousarray(cells[name]) for name in CELL.fields or ()}),
+            Cells(**{name: np.ascontiguousarray(cells[name]) for name in CELL.names or ()}),
         )
 
     def step(self, points: Points, kind: U8) -> Findings:

@@ -37,13 +37,15 @@ YOUNG = 5.0
 MEMORY = 20_160.0
 """Cells (two weeks of minutes) over which the quantile forgets."""
 PRIOR_EXCESS = 0.8
-PRIOR_EXCESSES = 5.0
+PRIOR_EXCESSES = 10.0
 """Mean excess expected before any was seen, and how many that opinion weighs."""
 MAX_EXCESSES = 400
 """Excesses over which their mean forgets."""
 LEAST_EXCESS = 0.4
 LARGEST_EXCESS = 15.0
 """Bounds of a mean excess and of one excess, in log(strange)."""
+FOLLOWER = 0.15
+"""What a cell above `bulk` weighs that follows another: a run of them is one event, not many."""
 FLOOR_CELLS = 1000
 """Below so many cells no p-value under 1 / (cells + 1) is claimed."""
 
@@ -73,7 +75,7 @@ def sweep(points, kinds, rows, settings, found, closed):
         if row.marks & HAS_LAST:
             if time_ns <= row.last_ns:
                 continue
-            elapsed_s = (time_ns - row.last_ns) * 1e-9
+            elapsed_s = (time_ns - row.last_ns) / 1e9
             begin_ns = row.last_ns - row.last_ns % settings.grid_ns
             if time_ns - begin_ns >= settings.grid_ns:
                 if row.cell_n > 0:
@@ -147,7 +149,7 @@ def _judge(row, x, time_ns, settings, finding):
     level_scale = row.level_dev + least
     step_scale = row.step_dev + least if row.marks < STEPLESS else math.inf
     strange = (1.0 + abs(off) / level_scale) * (1.0 + abs(step) / step_scale)
-    row.cell_strangest = max(row.cell_strangest, strange)
+    row.cell_strangest = max(row.cell_strangest, min(strange, LARGEST))
     if row.phase == episode.QUIET and (row.alarm_at == 0.0 or strange <= row.alarm_at):
         return False
     log_p = _log_p(row, strange)
@@ -269,7 +271,8 @@ def _calibrate(row, settings):
         row.excess += (excess - row.excess) / (PRIOR_EXCESSES + row.n_excess)
         row.excess = max(row.excess, LEAST_EXCESS)
     if over:
-        row.bulk *= math.exp(rise * (1.0 - share) / share)
+        step = rise * (1.0 - share) / share * (1.0 if first else FOLLOWER)
+        row.bulk = min(row.bulk * math.exp(step), LARGEST)
     else:
         row.bulk = max(row.bulk * (1.0 - rise), 1.0)
     if share > TAIL:
@@ -278,6 +281,6 @@ def _calibrate(row, settings):
     if over or share > TAIL:
         known = PRIOR_EXCESSES + row.n_excess
         rarer = math.log(share / _limit(row, settings)) / known
-        row.alarm_at = row.bulk * math.exp(known * row.excess * math.expm1(rarer))
+        row.alarm_at = min(row.bulk * math.exp(known * row.excess * math.expm1(rarer)), LARGEST)
     else:
         row.alarm_at *= 1.0 - rise  # the same to first order, without the logarithms

@@ -9,7 +9,7 @@ import math
 from watchkeeper.compiled.jit import kernel
 
 QUIET, MUTED, NOISY, SHOWN = 0, 1, 2, 3
-"""Phases: no episode; one that is not told; one told of a series that speaks too often; one told."""
+"""No episode; one that is not told; one of a series that speaks too often; one that is told."""
 NOTHING, OPENED, WORSENED, CLOSED = 0, 1, 2, 3
 
 LOWEST = -30.0

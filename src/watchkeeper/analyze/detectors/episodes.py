@@ -8,6 +8,10 @@ import numpy as np
 
 from watchkeeper.analyze.detectors.base import Findings
 
+PERSONAL = ("since_ns", "peak", "calm", "phase")
+"""What a newcomer does not take over from a donor; what is known and no news, it does."""
+
+
 def fields(n_remembered: int) -> list[Any]:
     """What `episode_kernel` needs of a row; the memory says what is news, and for how long."""
     return [
@@ -40,5 +44,5 @@ def finding_dtype(n_streams: int) -> np.dtype[Any]:
 
 def findings(rows: np.ndarray[Any, Any]) -> Findings:
     """The port's columns from a kernel's rows."""
-    assert rows.dtype.names is not None
-    return Findings(**{name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names})
+    names = rows.dtype.names or ()
+    return Findings(**{name: np.ascontiguousarray(rows[name]) for name in names})

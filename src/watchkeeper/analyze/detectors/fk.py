@@ -3,11 +3,11 @@
 Four streams, each in units of its own usual deviation: distance from the level of the last hour,
 from the point before, from the day's profile (288 buckets, shifted by the level's own drift), and
 from a level that takes a night to move. The mean of their log1p is judged by the series' own
-history: a histogram of all its scores, exact up to its 99 % bin, with an exponential tail above.
-Averages are winsorised, and strange scores enter the histogram at a quarter of their weight, so
-that an incident does not become normal at once, and a recurring job does in the end.
+history: a histogram of all its scores, with an exponential tail above its 99 % bin. A run of high
+scores is one event and counts little more than once, so that an incident does not become normal,
+and a recurring job does.
 
-Method: four robust residuals and a peaks-over-threshold tail, in the line of Siffer et al., "Anomaly
+Method: robust residuals, and peaks over a threshold in the line of Siffer et al., "Anomaly
 Detection in Streams with Extreme Value Theory" (KDD 2017), without its fits.
 
 Blind to: the first 1,000 points, whose history supports no small probability; weekly seasons (a
@@ -57,7 +57,7 @@ ROW = np.dtype(
     ]
 )
 FINDING = episodes.finding_dtype(4)
-PERSONAL = "last_ns above run run_s since_ns peak calm phase marks".split()
+PERSONAL = ("last_ns", "marks", "run", "run_s", "above", *episodes.PERSONAL)
 """What a newcomer does not take over from a donor: its last point and its episode."""
 
 

@@ -35,7 +35,7 @@ PROFILE_S = 940.0
 """Memory of a bucket, in time spent inside it: a weight of .06 a minute, .27 a day."""
 UNSEEN = 0.0
 NEARLY_ZERO = 1e-30
-"""A bucket never seen is 0, so that fresh memory need not be written; a true 0 is stored as this."""
+"""A bucket never seen is 0, so that fresh memory need not be written; a true 0 is this."""
 
 N_BINS = 160
 BINS_PER_UNIT = 16.0
@@ -51,8 +51,9 @@ FADE_S = 6_000_000.0
 At one point a minute 1e-5 a point, a half-life of seven weeks."""
 MAX_CREDIT = 1e6
 PRIOR_EXCESS, PRIOR_SCORES = 4.0, 5.0
-"""Mean excess (a quarter of a unit) expected before any was seen, and how many scores that weighs."""
+"""Mean excess in bins expected before any was seen, and how many scores that weighs."""
 LEAST_EXCESS = 2.25
+"""Of counts and other coarse values the mean excess may be that of one value: too small."""
 FOLLOWER = 0.15
 """What a score above `bulk` weighs that follows another: a run of them is one event, not many."""
 FLOOR_POINTS = 1000
@@ -118,7 +119,7 @@ def _bucket(time_ns):
 @kernel
 def _arrive(row, time_ns, x, seen):
     """Note the point's time; how long a time it speaks for."""
-    elapsed_s = (time_ns - row.last_ns) * 1e-9
+    elapsed_s = (time_ns - row.last_ns) / 1e9
     row.last_ns = time_ns
     if math.isnan(row.last):  # a newcomer with a donor's statistics: levels are personal
         _relevel(row, x, seen)
@@ -239,11 +240,11 @@ def _remember(row, histogram, bins, elapsed_s):
     """Take the score into the series' history, and from time to time look where its tail is."""
     if row.credit == 0.0:
         row.credit = 1.0
-    bin = min(int(bins), N_BINS - 1)
-    above = bin > row.bulk
+    place = min(int(bins), N_BINS - 1)
+    above = place > row.bulk
     credit = FOLLOWER * row.credit if above and row.above else row.credit
     row.above = above
-    histogram[bin] += credit
+    histogram[place] += credit
     row.mass += credit
     row.credit *= 1.0 + elapsed_s / FADE_S
     if row.credit > MAX_CREDIT:

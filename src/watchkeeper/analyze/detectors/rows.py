@@ -35,7 +35,7 @@ class Rows:
 
     @property
     def bytes_per_row(self) -> int:
-        return self._kind.itemsize * self._width
+        return int(self._kind.itemsize) * self._width
 
     def hold(self, slot: I32) -> None:
         """Make sure that these slots have rows."""
