@@ -78,7 +78,7 @@ class Keeper:
 
     def _changes(self, entered: list[I32], left: list[I32]) -> Iterator[Entry]:
         if left:
-            yield np.concatenate(left)
+            yield np.unique(np.concatenate(left))  # a slot may have been left by several
         if entered:
             # A slot may have been given twice meanwhile; its place is that of its last owner.
             slots, last = np.unique(np.concatenate(entered)[::-1], return_index=True)
