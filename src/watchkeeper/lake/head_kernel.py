@@ -29,7 +29,7 @@ def append_rows(slot, time, bits, begin, identity, owner, rows, tally):
     a slot that has changed hands since this head saw it. `tally` is (rows, series, 1 + greatest
     slot, least time, greatest time) so far.
     """
-    n = tally[0]
+    n, n_series, top, least, greatest = tally[0], tally[1], tally[2], tally[3], tally[4]
     i = begin
     while i < len(slot) and n < len(rows):
         if i + _AHEAD < len(slot):
@@ -42,20 +42,20 @@ def append_rows(slot, time, bits, begin, identity, owner, rows, tally):
         if newest == 0:
             owner[s, 0] = identity[s, 0]
             owner[s, 1] = identity[s, 1]
-            tally[1] += 1
-            tally[2] = max(tally[2], s + 1)
+            n_series += 1
+            top = max(top, s + 1)
         elif owner[s, 0] != identity[s, 0]:
             break
         t = time[i]
-        tally[3] = min(tally[3], t)
-        tally[4] = max(tally[4], t)
+        least = min(least, t)
+        greatest = max(greatest, t)
         rows[n, 0] = s | ((newest & _LOW) << _HIGH)
         rows[n, 1] = t
         rows[n, 2] = bits[i]
         n += 1
         owner[s, 2] = n | (((newest >> _HIGH) + 1) << _HIGH)
         i += 1
-    tally[0] = n
+    tally[0], tally[1], tally[2], tally[3], tally[4] = n, n_series, top, least, greatest
     return i
 
 
