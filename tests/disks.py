@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from watchkeeper.lake.files import Buffer, Files
 
@@ -27,6 +29,15 @@ class UnsyncedFiles(Files):
         pass
 
 
+class Inline(Executor):
+    """Does at once what is to be done in the background, so that a test knows when."""
+
+    def submit(self, job: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(job(*arguments, **named))
+        return done
+
+
 class Crash(BaseException):
     """The process ends here: nothing of ours catches it."""
 
@@ -44,7 +55,8 @@ class _File:
 class FaultyFiles(Files):
     """Really writes into a folder, and knows what of it a loss of power would leave.
 
-    Calls are named as the methods are: create, reserve, write, sync, truncate, remove, sync_folder.
+    Calls are named as the methods are: create, reserve, write, sync, truncate, remove, rename,
+    sync_folder.
     """
 
     def __init__(self, chance: random.Random | None = None) -> None:
@@ -62,6 +74,7 @@ class FaultyFiles(Files):
 
     def mend(self) -> None:
         self._faults.clear()
+        self._crash_at = None
 
     def crash_at(self, call: str) -> None:
         """End the process in the next call of this name, somewhere in the middle of it."""
@@ -141,6 +154,16 @@ class FaultyFiles(Files):
             self._durable_names[path] = _File(path, bytearray(path.read_bytes()))
         super().remove(path)
         self._files.pop(path, None)
+
+    def rename(self, path: Path, name: Path) -> None:
+        self._enter("rename")
+        super().rename(path, name)
+        file = self._files.pop(path)
+        file.path = name
+        self._files[name] = file
+
+    def bypass_cache(self, fd: int) -> None:
+        """What is lost with the power is what was in the cache."""
 
     def sync_folder(self, folder: Path) -> None:
         self._enter("sync_folder")

@@ -10,12 +10,12 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.disks import Crash, FaultyFiles
+from tests.disks import Crash, FaultyFiles, Inline
 from watchkeeper.errors import Retryable
 from watchkeeper.lake.wal import WalConfig, WriteAheadLog
 
 CONFIG = WalConfig(segment_bytes=8192, limit_bytes=1 << 20)
-CALLS = ["create", "reserve", "write", "sync", "truncate", "remove", "sync_folder"]
+CALLS = ["create", "reserve", "write", "sync", "truncate", "remove", "rename", "sync_folder"]
 ERRNOS = [errno.ENOSPC, errno.EIO, errno.EDQUOT]
 
 GROUPS = st.lists(st.sampled_from([0, 4, 60, 61, 1500]), min_size=1, max_size=5)
@@ -40,6 +40,7 @@ class Life:
 
     def __init__(self, folder: Path, chance: random.Random) -> None:
         self._folder = folder
+        self._executor = Inline()
         self._chance = chance
         self._n_made = 0
         self._owed: dict[int, bytes] = {}
@@ -51,7 +52,7 @@ class Life:
 
     def _open(self) -> None:
         self._files = FaultyFiles(self._chance)
-        self._log = WriteAheadLog(self._folder, CONFIG, files=self._files)
+        self._log = WriteAheadLog(self._folder, CONFIG, files=self._files, executor=self._executor)
 
     def append(self, sizes: list[int]) -> None:
         group = [self._payload(size) for size in sizes]

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.disks import FaultyFiles
+from tests.disks import FaultyFiles, Inline
 from watchkeeper.errors import ConfigError, Retryable
-from watchkeeper.lake.files import Files
-from watchkeeper.lake.frames import HEAD, PAGE_BYTES, frame_group, frame_size
+from watchkeeper.lake.files import PAGE_BYTES, Files, PageBuffer
+from watchkeeper.lake.frames import HEAD, frame_group, frame_size
+from watchkeeper.lake.log_spare import Spare
 from watchkeeper.lake.wal import KEPT_DAMAGE, WalConfig, WriteAheadLog
 
 SMALL = WalConfig(segment_bytes=3 * PAGE_BYTES, limit_bytes=1 << 20)
@@ -209,7 +210,7 @@ def test_a_reader_whose_segment_is_released_goes_on_with_the_next(log: WriteAhea
 
 def test_a_segment_that_cannot_be_deleted_is_found_again_at_the_next_start(tmp_path: Path) -> None:
     disk = FaultyFiles()
-    log = WriteAheadLog(tmp_path, SMALL, files=disk)
+    log = WriteAheadLog(tmp_path, SMALL, files=disk, executor=Inline())
     for n in range(1, 11):
         log.append([payload(n)])
     disk.fail("remove", errno.EACCES)
@@ -253,7 +254,7 @@ def test_a_refused_group_is_never_read_and_the_next_is_kept(
     tmp_path: Path, call: str, number: int
 ) -> None:
     disk = FaultyFiles()
-    log = WriteAheadLog(tmp_path, SMALL, files=disk)
+    log = WriteAheadLog(tmp_path, SMALL, files=disk, executor=Inline())
     log.append([b"a"])
     disk.fail(call, number)
 
@@ -268,7 +269,7 @@ def test_a_refused_group_is_never_read_and_the_next_is_kept(
 
 def test_a_full_disk_is_told_with_the_remedy_until_there_is_room_again(tmp_path: Path) -> None:
     disk = FaultyFiles()
-    log = WriteAheadLog(tmp_path, SMALL, files=disk)
+    log = WriteAheadLog(tmp_path, SMALL, files=disk, executor=Inline())
     log.append([b"a"])
     disk.fail("write", errno.ENOSPC)
     disk.fail("reserve", errno.ENOSPC, times=3)
@@ -287,10 +288,10 @@ def test_a_full_disk_is_told_with_the_remedy_until_there_is_room_again(tmp_path:
 
 def test_a_full_disk_between_segments_keeps_what_is_there(tmp_path: Path) -> None:
     disk = FaultyFiles()
-    log = WriteAheadLog(tmp_path, SMALL, files=disk)
+    log = WriteAheadLog(tmp_path, SMALL, files=disk, executor=Inline())
+    disk.fail("reserve", errno.ENOSPC, times=2)  # of the spare, and of what is made in its place
     for n in range(1, 4):
         log.append([payload(n)])
-    disk.fail("reserve", errno.ENOSPC)
 
     with pytest.raises(Retryable):
         log.append([payload(4)])
@@ -303,7 +304,7 @@ def test_a_full_disk_between_segments_keeps_what_is_there(tmp_path: Path) -> Non
 
 def test_a_folder_that_cannot_be_synced_gets_no_records(tmp_path: Path) -> None:
     disk = FaultyFiles()
-    log = WriteAheadLog(tmp_path, SMALL, files=disk)
+    log = WriteAheadLog(tmp_path, SMALL, files=disk, executor=Inline())
     for n in range(1, 4):
         log.append([payload(n)])
     disk.fail("sync_folder", errno.EIO)
@@ -325,7 +326,7 @@ def test_a_full_disk_can_still_be_opened_and_read(tmp_path: Path) -> None:
     disk = FaultyFiles()
     disk.fail("reserve", errno.ENOSPC, times=2)
 
-    full = WriteAheadLog(tmp_path, SMALL, files=disk)
+    full = WriteAheadLog(tmp_path, SMALL, files=disk, executor=Inline())
 
     assert records(full) == {1: b"a"}
     with pytest.raises(Retryable):
@@ -473,6 +474,93 @@ def test_kept_damage_is_bounded(log: WriteAheadLog) -> None:
     assert len(list((log.folder / "damaged").iterdir())) == KEPT_DAMAGE
 
 
+# The segment made ready in advance
+
+
+def spare(log: WriteAheadLog) -> Path:
+    return log.folder / "next.spare"
+
+
+def test_a_half_full_segment_has_the_next_made_ready(tmp_path: Path) -> None:
+    disk = FaultyFiles()
+    log = WriteAheadLog(tmp_path, SMALL, files=disk, executor=Inline())
+    log.append([payload(1)])
+    assert not spare(log).exists()
+    log.append([payload(2)])
+    assert spare(log).read_bytes() == bytes(3 * PAGE_BYTES)
+    log.append([payload(3)])
+    disk.calls.clear()
+
+    log.append([payload(4)])
+
+    assert disk.calls == ["rename", "sync_folder", "truncate", "sync", "write", "sync"]
+    assert list(records(log)) == [1, 2, 3, 4]
+    assert not spare(log).exists()
+    assert list(records(reopened(log))) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("call", ["create", "reserve", "write", "sync", "rename"])
+def test_a_spare_that_fails_is_done_without_and_leaves_nothing(tmp_path: Path, call: str) -> None:
+    disk = FaultyFiles()
+    spare = Spare(tmp_path, 2 * PAGE_BYTES, files=disk, executor=Inline())
+    disk.fail(call, errno.EIO)
+
+    spare.prepare()
+
+    assert spare.take(tmp_path / "first", 2 * PAGE_BYTES) is None
+    assert list(tmp_path.iterdir()) == []
+    spare.prepare()
+    fd = spare.take(tmp_path / "second", 2 * PAGE_BYTES)
+    assert fd is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["second"]
+    disk.close(fd)
+    spare.close()
+
+
+def test_a_spare_counts_towards_the_limit(tmp_path: Path) -> None:
+    limits = WalConfig(segment_bytes=3 * PAGE_BYTES, limit_bytes=5 * PAGE_BYTES)
+    log = WriteAheadLog(tmp_path, limits, executor=Inline())
+
+    for n in range(1, 4):
+        log.append([payload(n)])
+
+    assert not spare(log).exists()
+    log.close()
+
+
+def test_a_group_larger_than_the_spare_leaves_it_for_the_next(tmp_path: Path) -> None:
+    log = WriteAheadLog(tmp_path, SMALL, executor=Inline())
+    for n in range(1, 3):
+        log.append([payload(n)])
+
+    log.append([payload(3, 5 * PAGE_BYTES)])
+
+    assert spare(log).exists()
+    log.append([payload(4)])
+    assert list(records(log)) == [1, 2, 3, 4]
+    log.close()
+
+
+def test_the_spare_of_a_former_life_is_thrown_away_and_a_close_leaves_none(tmp_path: Path) -> None:
+    (tmp_path / "next.spare").write_bytes(b"half made")
+
+    log = WriteAheadLog(tmp_path, SMALL, executor=Inline())
+    assert not spare(log).exists()
+    for n in range(1, 3):
+        log.append([payload(n)])
+    assert spare(log).exists()
+    log.close()
+
+    assert not spare(log).exists()
+
+
+def test_the_log_makes_its_spare_on_a_thread_of_its_own(log: WriteAheadLog) -> None:
+    for n in range(1, 200):
+        log.append([payload(n)])
+
+    assert list(records(log)) == list(range(1, 200))
+
+
 # Opening and closing
 
 
@@ -498,7 +586,7 @@ def test_a_disk_without_room_for_the_first_segment_is_a_fault_of_configuration(
     disk.fail("reserve", errno.ENOSPC)
 
     with pytest.raises(ConfigError, match="No space left"):
-        WriteAheadLog(tmp_path, SMALL, files=disk)
+        WriteAheadLog(tmp_path, SMALL, files=disk, executor=Inline())
 
     WriteAheadLog(tmp_path, SMALL).close()
 
@@ -518,6 +606,43 @@ def test_foreign_files_in_the_folder_are_left_alone(log: WriteAheadLog) -> None:
 
 
 # The disk seam
+
+
+def test_pages_are_filled_up_with_zeroes_whatever_they_held_before() -> None:
+    pages = PageBuffer()
+
+    pages.fill([b"x" * 300_000])
+    content = pages.fill([b"abc", b"", b"de"])
+
+    assert bytes(content) == b"abcde" + bytes(PAGE_BYTES - 5)
+    assert len(pages.fill([])) == 0
+
+
+def test_writes_past_the_cache_are_read_back(tmp_path: Path) -> None:
+    disk, pages = Files(), PageBuffer()
+    fd = disk.create(tmp_path / "f", 4 * PAGE_BYTES)
+    disk.bypass_cache(fd)
+
+    disk.write(fd, [pages.fill([b"a" * 5000])], PAGE_BYTES)
+    disk.sync(fd)
+
+    assert (tmp_path / "f").read_bytes()[PAGE_BYTES : PAGE_BYTES + 5001] == b"a" * 5000 + b"\0"
+    disk.close(fd)
+
+
+def test_a_file_system_that_wants_another_alignment_is_written_through_the_cache(
+    tmp_path: Path,
+) -> None:
+    """It takes the flag and refuses the write: here because of the offset."""
+    disk, pages = Files(), PageBuffer()
+    fd = disk.create(tmp_path / "f", 2 * PAGE_BYTES)
+    disk.bypass_cache(fd)
+
+    for offset in (1, 5):
+        disk.write(fd, [pages.fill([b"abc"])], offset)
+
+    assert (tmp_path / "f").read_bytes()[:8] == b"\0abc\0abc"
+    disk.close(fd)
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:

@@ -19,10 +19,9 @@ from typing import Final
 import numpy as np
 import xxhash
 
-from watchkeeper.lake.files import Buffer
+from watchkeeper.lake.files import PAGE_BYTES, Buffer
 
 ALIGNMENT: Final = 8
-PAGE_BYTES: Final = 4096
 HEAD: Final = struct.Struct("<QQIII4x")  # checksum position length group left
 READ_BYTES: Final = 1 << 20
 """Read at once, at least; a longer frame is read as a whole."""
@@ -46,10 +45,6 @@ class Frame:
     """Offset at which its group began."""
     left: int
     """Frames of its group that follow."""
-
-
-def whole_pages(size_bytes: int) -> int:
-    return -(-size_bytes // PAGE_BYTES) * PAGE_BYTES
 
 
 def frame_size(payload_bytes: int) -> int:

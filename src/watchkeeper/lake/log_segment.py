@@ -12,7 +12,8 @@ from typing import Final, Self
 
 import numpy as np
 
-from watchkeeper.lake.frames import PAGE_BYTES, Frame, Source, search, walk
+from watchkeeper.lake.files import PAGE_BYTES
+from watchkeeper.lake.frames import Frame, Source, search, walk
 
 MARK_BYTES: Final = 1 << 20
 """A reader that wants a position finds a mark at most this far in front of it, if the segment was

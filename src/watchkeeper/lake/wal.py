@@ -14,6 +14,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -24,9 +25,10 @@ from msgspec import Meta
 
 from watchkeeper import telemetry
 from watchkeeper.errors import ConfigError, Retryable
-from watchkeeper.lake.files import Buffer, Files
-from watchkeeper.lake.frames import frame_group, frame_size, whole_pages
+from watchkeeper.lake.files import Buffer, Files, PageBuffer, whole_pages
+from watchkeeper.lake.frames import frame_group, frame_size
 from watchkeeper.lake.log_segment import Damage, LogSegment
+from watchkeeper.lake.log_spare import Spare
 
 _log: Final = telemetry.Log(__name__)
 _BYTES: Final = telemetry.gauge(
@@ -72,11 +74,19 @@ class WriteAheadLog:
     Config = WalConfig
 
     def __init__(
-        self, folder: Path, config: WalConfig | None = None, *, files: Files | None = None
+        self,
+        folder: Path,
+        config: WalConfig | None = None,
+        *,
+        files: Files | None = None,
+        executor: Executor | None = None,
     ) -> None:
+        """`executor` makes the next segment ready; by default a thread of the log's own."""
         self.folder = folder
         self._config = config or WalConfig()
         self._files = files or Files()
+        self._pages = PageBuffer()
+        self._executor = executor or ThreadPoolExecutor(1, "log-spare")
         self._state = Lock()
         self._writing = Lock()
         self._damage: dict[tuple[str, int], Damage] = {}
@@ -86,6 +96,12 @@ class WriteAheadLog:
         self._end = 0
         self._is_broken = False
         self._owner_fd = _own(folder)
+        self._spare = Spare(
+            folder,
+            whole_pages(self._config.segment_bytes),
+            files=self._files,
+            executor=self._executor,
+        )
         try:
             self._open()
         except OSError as error:
@@ -130,7 +146,7 @@ class WriteAheadLog:
             parts = frame_group(payloads, self._last + 1, offset=self._end, salt=self._active.salt)
             began = time.perf_counter()
             try:
-                self._files.write(self._fd, parts, self._end)
+                self._files.write(self._fd, [self._pages.fill(parts)], self._end)
                 self._files.sync(self._fd)
             except OSError as error:
                 self._abandon()
@@ -140,6 +156,7 @@ class WriteAheadLog:
                 self._active.mark(self._last + 1, self._end)
                 self._end = whole_pages(self._end + size)
                 self._last += len(payloads)
+            self._look_ahead()
             return self._last
 
     def read(self, after: int) -> Iterator[tuple[int, memoryview]]:
@@ -186,6 +203,7 @@ class WriteAheadLog:
         with self._writing:
             if self._owner_fd < 0:
                 return
+            self._spare.close()
             self._files.close(self._fd)
             os.close(self._owner_fd)
             self._owner_fd = -1
@@ -202,6 +220,7 @@ class WriteAheadLog:
             self._serial = self._active.serial
             self._fd = self._files.open(self._active.path)
             self._find_end()
+            self._files.bypass_cache(self._fd)
         else:
             self._active, self._fd = self._create(self._config.segment_bytes)
             self._segments = [self._active]
@@ -252,7 +271,10 @@ class WriteAheadLog:
         """A new segment, durable by name and size before anything is written into it."""
         self._serial += 1
         fresh = LogSegment.named(self.folder, self._serial, self._last + 1, secrets.randbits(64))
-        fd = self._files.create(fresh.path, room)
+        fd = self._spare.take(fresh.path, room)
+        if fd is None:
+            fd = self._files.create(fresh.path, room)
+            self._files.bypass_cache(fd)
         try:
             self._files.sync_folder(self.folder)
         except OSError:
@@ -262,6 +284,15 @@ class WriteAheadLog:
             raise
         fresh.size_bytes = room
         return fresh, fd
+
+    def _look_ahead(self) -> None:
+        """Have the next segment made ready, in time and within the limit."""
+        is_half_full = 2 * self._end > self._active.size_bytes
+        if (
+            is_half_full
+            and self.size_bytes + self._config.segment_bytes <= self._config.limit_bytes
+        ):
+            self._spare.prepare()
 
     def _abandon(self) -> None:
         """After a fault nothing that this file's pages hold can be trusted: leave it, at once if
