@@ -215,6 +215,29 @@ def test_a_damaged_segment_is_named_and_gives_no_wrong_values(tmp_path: Path, at
     lake.close()
 
 
+def test_a_damaged_segment_is_left_unmerged_and_upkeep_goes_on(tmp_path: Path) -> None:
+    catalog = lakes.fleet(2)
+    lake = lakes.build("disk", tmp_path, catalog, compact_fan_in=2)
+    batches = list(lakes.scrapes(2, 60))
+    for position, batch in enumerate(batches, 1):
+        lake.append(batch, position)
+        if position == 20:
+            lake.maintain(NOON, everything=True)
+            (path,) = (tmp_path / "segments").glob("*.parquet")
+            path.write_bytes(path.read_bytes()[:30])
+        if position in (40, 60):
+            lake.maintain(NOON, everything=True)
+
+    assert lake.stored() == 60
+    assert path.exists()
+    assert {name for name in named_files(tmp_path) if name.endswith(".parquet")} == {
+        path.name for path in (tmp_path / "segments").glob("*.parquet")
+    }
+    lake.maintain(NOON + 100 * DAY)
+    assert list((tmp_path / "segments").iterdir()) == []
+    lake.close()
+
+
 def test_a_segment_cut_short_is_named(tmp_path: Path) -> None:
     lake = lakes.build("disk", tmp_path, lakes.fleet(1))
     lake.append(make.samples((0, NOON, 1.0)), 1)

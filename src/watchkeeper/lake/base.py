@@ -12,7 +12,7 @@ from watchkeeper.model.signal import SampleBatch
 
 
 class Fold(StrEnum):
-    """How many values become one: over a step of time, or across series."""
+    """How many values become one: over a step of time, or across series. NaN is no value."""
 
     AVG = "avg"
     MIN = "min"
@@ -22,7 +22,11 @@ class Fold(StrEnum):
     LAST = "last"
     """Over time only."""
     RATE = "rate"
-    """Over time only: per-second increase of a counter, with the reset rule."""
+    """Over time only: per-second growth of a counter.
+
+    Growth of each sample of the step over its predecessor, by the time in which it came about. A
+    fall is a restart from zero; a predecessor more than five minutes (or a step) before is none.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class SampleQuery:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An answer: columns, sorted by series and time."""
+    """An answer: columns, sorted by series (in the order of their labels) and time."""
 
     labels: tuple[Mapping[str, str], ...]
     row: I32

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from watchkeeper.errors import Permanent
 from watchkeeper.lake import segment_kernel
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.head import sort_identities
@@ -30,13 +31,19 @@ def choose(
     """
     for window, group in groupby(segments, lambda segment: segment.window):
         present = [segment for segment in group if segment.has_raw]
-        for part, full in _parts_of_one_tier(present, max_rows):
-            if len(part) >= fan_in or (full and len(part) > 1):
-                return part
+        candidates = [
+            part
+            for part, full in _parts_of_one_tier(present, max_rows)
+            if len(part) >= fan_in or (full and len(part) > 1)
+        ]
         if window in quiet:
-            for part, _ in _parts(present, max_rows):
-                if len(part) > 1 or not part[0].considered:
-                    return part
+            candidates += [
+                part
+                for part, _ in _parts(present, max_rows)
+                if len(part) > 1 or not part[0].considered
+            ]
+        if candidates:
+            return candidates[0]
     return ()
 
 
@@ -100,13 +107,18 @@ class Compaction:
         except OSError:
             self._writer.abort()
             raise
+        self._is_halfway = False
         self.n_read = 0
         self.n_duplicates = 0
 
     def step(self) -> bool:
         """Merge one block; False when there is none left."""
+        if self._is_halfway:
+            raise Permanent("lake: a merge cannot go on behind a step that failed")
+        self._is_halfway = True
         edge = next(self._blocks, None)
         if edge is None:
+            self._is_halfway = False
             return False
         blocks = [
             segment.read_block(int(place[edge[0]]), int(place[edge[1]]))
@@ -120,6 +132,7 @@ class Compaction:
             self.n_duplicates += n_rows - len(merged.time_ns)
             self._writer.add(merged)
             self._rollup.add(merged)
+        self._is_halfway = False
         return True
 
     def finish(self) -> SegmentInfo:

@@ -41,6 +41,7 @@ _BYTES = telemetry.gauge("watchkeeper_lake_segment_bytes", "Of all segments on d
 _SEGMENTS = telemetry.gauge("watchkeeper_lake_segments", "Segments on disk.")
 _HEAD_ROWS = telemetry.gauge("watchkeeper_lake_head_rows", "Samples that are in memory only.")
 
+_log: Final = telemetry.Log(__name__)
 _BLOCK_ROWS: Final = 1 << 19
 """Of a compaction: what is in memory at a time, give or take one series."""
 
@@ -104,6 +105,8 @@ class DiskLake:
         self._started_ns: int | None = None
         self._compaction: Compaction | None = None
         self._pending: _Change | None = None
+        self._aside: set[int] = set()
+        """Segments that could not be merged."""
 
     def room(self) -> int:
         """Samples that `append` surely takes now."""
@@ -233,16 +236,28 @@ class DiskLake:
             if job is None:
                 return
             before = job.n_read
-            if not job.step():
+            try:
+                goes_on = job.step()
+            except Permanent as error:
+                self._set_aside(job, error)
+                return
+            if not goes_on:
                 self._finish_compaction(job)
             left -= max(job.n_read - before, 1)
 
     def _begin_compaction(self, now_ns: int) -> Compaction | None:
+        full = self._config.compact_into_rows
         chosen = choose(
-            self._state.manifest.segments,
+            [
+                # Neighbours must not be merged around it, so it stays in the row, too large to fit.
+                msgspec.structs.replace(info, n_rows=full + 1, considered=True)
+                if info.id in self._aside
+                else info
+                for info in self._state.manifest.segments
+            ],
             self._quiet(now_ns),
             fan_in=self._config.compact_fan_in,
-            max_rows=self._config.compact_into_rows,
+            max_rows=full,
         )
         if chosen:
             self._compaction = Compaction(
@@ -264,6 +279,13 @@ class DiskLake:
             if (info.window + 1) * window_ns + quiet_ns <= now_ns
             and self._touched_ns.get(info.window, self._started_ns or 0) + quiet_ns <= now_ns
         )
+
+    def _set_aside(self, job: Compaction, why: Permanent) -> None:
+        """Segments that cannot be merged are left as they are, until the next start."""
+        self._drop_compaction()
+        self._aside |= {info.id for info in job.inputs}
+        names = ", ".join(info.raw_name for info in job.inputs)
+        _log.error("segments not merged", segments=names, why=str(why))
 
     def _finish_compaction(self, job: Compaction) -> None:
         info = job.finish()
