@@ -33,12 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("suite", choices=SUITES, metavar="suite")
     parser.add_argument("--quick", action="store_true", help="small: does it run at all?")
-    parser.add_argument("--long", action="store_true", help="also what takes many minutes")
+    parser.add_argument("--keep", action="store_true", help="leave data and logs of all servers")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args(arguments)
     if asked.quick:
         progress("a quick run: small, so its figures are no evidence")
-    result = measure(asked.suite, Options(quick=asked.quick, long=asked.long, seed=asked.seed))
+    result = measure(asked.suite, Options(asked.quick, asked.keep, asked.seed))
     print_result(result)
     return 0 if result.met else 1
 

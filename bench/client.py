@@ -105,7 +105,10 @@ def post_all(door: Door, steps: Iterable[Sequence[bytes]]) -> Sent:
     for bodies in steps:
         for queue, shard in zip(queues, shards(bodies), strict=True):
             queue.extend(shard)
-    return asyncio.run(_post_queues(door, queues))
+    try:
+        return asyncio.run(_post_queues(door, queues))
+    except ExceptionGroup as group:  # one of them says it
+        raise group.exceptions[0] from group
 
 
 async def _post_queues(door: Door, queues: Sequence[Sequence[bytes]]) -> Sent:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from bench import bodies, client, fleet
 from bench.client import Door
-from bench.peers import Recipe, Server
+from bench.ledger import Ledger
+from bench.peers import Server
 
 TIMERS_S = 6.0
 """VictoriaMetrics writes its newest samples out after 5 s at the latest."""
@@ -46,6 +47,8 @@ class Contestant:
     server: Server
     core: set[int]
     door: Door
+    """Where its turns go in."""
+    ledger: Ledger
     labels: Callable[[int], Mapping[str, str]] = fleet.labels
     """By which labels the server knows series `number` of the fleet."""
     turns: list[Turn] = field(default_factory=list)
@@ -131,16 +134,6 @@ HEAD = (
 )
 
 
-def enter(
-    label: str, recipe: Recipe, folder: Path, core: set[int], *, otlp: bool = False
-) -> Contestant:
-    """Start a server on its core. The caller owns `contestant.server`."""
-    path = bodies.OTLP_PATH if otlp else bodies.REMOTE_WRITE_PATH
-    headers = bodies.OTLP_GZIP_HEADERS if otlp else bodies.REMOTE_WRITE_HEADERS
-    server = Server(recipe, folder, core=core)
-    return Contestant(label, server, core, server.door(path, headers))
-
-
 def let_finish(contestants: Sequence[Contestant]) -> None:
     """After the last turn: time for what waits for a timer, counted with the end."""
     before = [contestant.server.cpu_s() for contestant in contestants]
@@ -159,7 +152,7 @@ def send_side_by_side(doors: Sequence[Door], steps: Sequence[Sequence[bytes]]) -
     def send(door: Door) -> None:
         try:
             client.post_all(door, steps)
-        except (OSError, client.Refused, ExceptionGroup) as fault:
+        except (OSError, client.Refused) as fault:
             faults.append(fault)
 
     threads = [threading.Thread(target=send, args=(door,)) for door in doors]

@@ -142,14 +142,15 @@ class Campaign:
 
 
 def run(options: Options) -> Measured:
-    return rehearse(options.seed, n_kills=5 if options.quick else 110)
+    return rehearse(options, n_kills=5 if options.quick else 110)
 
 
-def rehearse(seed: int, *, n_kills: int) -> Measured:
+def rehearse(options: Options, *, n_kills: int) -> Measured:
     """The whole: fight, peace, and the comparison."""
-    start_ms = (int(time.time()) - 30 * 86_400) * 1000
+    seed = options.seed
+    start_ms = (int(time.time()) - 8 * 86_400) * 1000
     shards = [Troubled(number, seed=seed, start_ms=start_ms) for number in range(N_SHARDS)]
-    with scratch("durability") as folder:
+    with scratch("durability", options) as folder:
         recipe = peers.watchkeeper(folder / "killed", ours.T1_AND_FK)
         campaign = Campaign(folder / "killed", recipe, random.Random(seed), n_kills)
         progress(f"{n_kills} kills while {N_SHARDS} shards send")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from bench import bodies, contest, fleet
-from bench.client import Door
+from bench.contest import Contestant
 from bench.fleet import F64, I64
 from bench.report import progress
 
@@ -14,7 +14,6 @@ STEP_MS: Final = 60_000
 """So that the detector whose grid is a minute has as many points as samples."""
 CHUNK: Final = 50
 """Samples of one series in one body: 50 minutes, so that no server calls any of them late."""
-Noted = Callable[[I64, F64], None]
 
 
 class Past:
@@ -31,12 +30,14 @@ class Past:
 
 
 def write(
-    walk: fleet.Walk, n_samples: int, senders: Sequence[tuple[Past, Sequence[Door]]], note: Noted
+    walk: fleet.Walk, n_samples: int, takers: Sequence[tuple[Past, Sequence[Contestant]]]
 ) -> None:
-    """`n_samples` of every series, to all doors of each past side by side."""
+    """`n_samples` of every series, to all who know them by the same names side by side."""
     for done in range(0, n_samples, CHUNK):
         progress(f"history: {done} of {n_samples} samples of each series")
         times, values = walk.take(CHUNK, step_ms=STEP_MS)
-        note(times, values)
-        for past, doors in senders:
+        for past, contestants in takers:
+            doors = [contestant.remote_write for contestant in contestants]
             contest.send_side_by_side(doors, [past.encode(times, values)])
+            for contestant in contestants:
+                contestant.ledger.note(times, values)

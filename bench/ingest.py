@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +19,10 @@ import numpy as np
 
 from bench import bodies, client, contest, fleet, history, ours, peers, readback
 from bench.contest import Contestant
-from bench.fleet import F64, I64, STEP_MS
+from bench.fleet import I64, STEP_MS
 from bench.history import Past
+from bench.ledger import Ledger
+from bench.peers import Server
 from bench.report import Target, print_table, progress
 from bench.suite import Measured, Options, client_core, scratch
 
@@ -39,7 +41,7 @@ N_READ_BACK: Final = 40
 LONG_SETTLE_S: Final = 120.0
 """For what has to be merged and compacted after the history."""
 PLAIN, T1, FK, OTLP = "ours, no detection", "ours, T1", "ours, T1 + FK", "ours, T1, OTLP"
-VICTORIA, PROMETHEUS = "victoria-metrics", "prometheus"
+PEERS = VICTORIA, PROMETHEUS = "victoria-metrics", "prometheus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Plan:
 
     n_series: int
     history: int
+    peer_history: int
+    """Peers get the newest part only: they store and learn nothing, and would take minutes more."""
     rounds: int
     steps_per_round: int
     n_new: int
@@ -59,44 +63,19 @@ class Plan:
     @property
     def length_ms(self) -> int:
         """From the first sample to the last of the timed rounds."""
-        timed = (self.rounds * self.steps_per_round + 1) * STEP_MS
+        timed = ((1 + self.rounds) * self.steps_per_round + 1) * STEP_MS
         return self.history * history.STEP_MS + timed
-
-
-@dataclass(slots=True)
-class Ledger:
-    """All that was sent of a few series, and how many samples there were in all."""
-
-    watched: I64
-    times: list[I64] = field(default_factory=list)
-    values: list[F64] = field(default_factory=list)
-    n_samples: int = 0
-    start_ms: int = 1 << 62
-    end_ms: int = 0
-
-    def note(self, times: I64, values: F64) -> None:
-        self.start_ms = min(self.start_ms, int(times.min()))
-        self.end_ms = max(self.end_ms, int(times.max()))
-        self.times.append(times[self.watched])
-        self.values.append(values[self.watched])
-        self.n_samples += times.size
-
-    def series(self, row: int) -> readback.Points:
-        return (
-            np.concatenate([times[row] for times in self.times]),
-            np.concatenate([values[row] for values in self.values]),
-        )
 
 
 def run(options: Options) -> Measured:
     plan = make_plan(options)
-    with scratch("ingest") as folder, client_core() as core, ExitStack() as stack:
-        entered = start_all(folder, core, stack)
-        ledger = play(plan, entered)
+    with scratch("ingest", options) as folder, client_core() as core, ExitStack() as stack:
+        entered = start_all(plan, folder, core, stack)
+        play(plan, entered)
         contest.let_finish(list(entered.values()))
         show_new_series(plan, entered)
         for contestant in entered.values():
-            check(contestant, ledger)
+            check(contestant)
             contestant.end()
     print_table(contest.HEAD, [contestant.row() for contestant in entered.values()])
     return figures(entered), notes(plan, entered)
@@ -105,15 +84,16 @@ def run(options: Options) -> Measured:
 def make_plan(options: Options) -> Plan:
     """How much, and from when on: the last sample is a little younger than now."""
     plan = (
-        Plan(n_series=10_000, history=200, rounds=3, steps_per_round=4, n_new=2_000)
+        Plan(10_000, 200, 100, rounds=3, steps_per_round=4, n_new=2_000)
         if options.quick
-        else Plan(n_series=100_000, history=1500, rounds=8, steps_per_round=5, n_new=20_000)
+        else Plan(100_000, 1500, 300, rounds=8, steps_per_round=5, n_new=20_000)
     )
     now_ms = int(time.time()) * 1000
     return replace(plan, seed=options.seed, start_ms=now_ms - plan.length_ms - 2 * STEP_MS)
 
 
-def start_all(folder: Path, core: set[int], stack: ExitStack) -> dict[str, Contestant]:
+def start_all(plan: Plan, folder: Path, core: set[int], stack: ExitStack) -> dict[str, Contestant]:
+    watched = np.linspace(0, plan.n_series - 1, N_READ_BACK).astype(np.int64)
     recipes = {
         PLAIN: peers.watchkeeper(folder / "plain", ours.NO_DETECTION),
         T1: peers.watchkeeper(folder / "t1", ours.T1),
@@ -125,33 +105,37 @@ def start_all(folder: Path, core: set[int], stack: ExitStack) -> dict[str, Conte
     entered: dict[str, Contestant] = {}
     for label, recipe in recipes.items():
         logs = folder / f"log-{len(entered)}"
-        entered[label] = contest.enter(label, recipe, logs, core, otlp=label == OTLP)
-        stack.enter_context(entered[label].server)
+        server = stack.enter_context(Server(recipe, logs, core=core))
+        path, headers = bodies.REMOTE_WRITE_PATH, bodies.REMOTE_WRITE_HEADERS
+        if label == OTLP:
+            path, headers = bodies.OTLP_PATH, bodies.OTLP_GZIP_HEADERS
+        door = server.door(path, headers)
+        entered[label] = Contestant(label, server, core, door, Ledger(watched))
     for contestant in entered.values():
         contestant.server.wait_ready()
     return entered
 
 
-def play(plan: Plan, entered: dict[str, Contestant]) -> Ledger:
+def play(plan: Plan, entered: dict[str, Contestant]) -> None:
     """The history for all, then the timed rounds; the order of turns rotates."""
-    ledger = Ledger(np.linspace(0, plan.n_series - 1, N_READ_BACK).astype(np.int64))
     walk = fleet.Walk(plan.n_series, seed=plan.seed, start_ms=plan.start_ms)
     runs = bodies.label_runs(range(plan.n_series))
-    write_history(plan, entered, runs, walk, ledger)
+    write_history(plan, entered, runs, walk)
     remote_write = bodies.RemoteWrite(runs, series_per_body=SERIES_PER_BODY)
     otlp = bodies.Otlp(plan.n_series, series_per_body=SERIES_PER_BODY)
     turns = list(entered.values())
-    for number in range(plan.rounds):
-        progress(f"round {number + 1} of {plan.rounds}")
+    for number in range(-1, plan.rounds):
+        progress(f"round {number + 1} of {plan.rounds}" + " (not counted)" * (number < 0))
         steps = [walk.take(1) for _ in range(plan.steps_per_round)]
-        for times, values in steps:
-            ledger.note(times, values)
         as_remote_write = [remote_write.encode(*step) for step in steps]
         as_otlp = [otlp.encode(*step, gzip=True) for step in steps]
         for contestant in turns[number % len(turns) :] + turns[: number % len(turns)]:
             sent = as_otlp if contestant.label == OTLP else as_remote_write
-            contestant.turns.append(contestant.take_turn(sent, plan.n_series * len(steps)))
-    return ledger
+            turn = contestant.take_turn(sent, plan.n_series * len(steps))
+            for times, values in steps:
+                contestant.ledger.note(times, values)
+            if number >= 0:
+                contestant.turns.append(turn)
 
 
 def write_history(
@@ -159,22 +143,29 @@ def write_history(
     entered: dict[str, Contestant],
     runs: Sequence[bytes],
     walk: fleet.Walk,
-    ledger: Ledger,
 ) -> None:
     """Every series' past, to all servers side by side and unpinned."""
     everyone = list(entered.values())
     numbers, mapped_runs = introduce_otlp(plan, entered[OTLP])
-    senders = [
-        (Past(runs), [one.remote_write for one in everyone if one.label != OTLP]),
-        (Past(mapped_runs, numbers), [entered[OTLP].remote_write]),
-    ]
+    otlp, others = [entered[OTLP]], [one for one in everyone if one.label != OTLP]
+    ours_alone = [one for one in others if one.label not in PEERS]
+    past, mapped = Past(runs), Past(mapped_runs, numbers)
     contest.unpin(everyone)
-    history.write(walk, plan.history, senders, ledger.note)
+    for n_samples, takers in (
+        (plan.history - plan.peer_history, ours_alone),
+        (plan.peer_history, others),
+    ):
+        history.write(walk, n_samples, [(past, takers), (mapped, otlp)])
     client.get(entered[VICTORIA].server.port, "/internal/force_merge")
     for contestant in everyone:
         contestant.server.settle(LONG_SETTLE_S)
     contest.pin(everyone)
     for contestant in everyone:
+        if contestant.label not in PEERS:
+            # So that no history waits in memory to be written out at the timed samples' cost. The
+            # peers have nothing like that: one merges, the other keeps it in its own log.
+            contestant.server.restart()
+            contestant.server.settle()
         contestant.server.pause()
 
 
@@ -219,10 +210,11 @@ def show_new_series(plan: Plan, entered: dict[str, Contestant]) -> None:
             contestant.server.pause()
 
 
-def check(contestant: Contestant, ledger: Ledger) -> None:
+def check(contestant: Contestant) -> None:
     """Everything that was sent is there, and nothing else."""
     progress(f"reading back from {contestant.label}")
     contestant.server.resume()
+    ledger = contestant.ledger
     for row, number in enumerate(ledger.watched.tolist()):
         readback.check_series(contestant.server, contestant.labels(number), ledger.series(row))
     readback.check_count(contestant.server, ledger.start_ms, ledger.end_ms, ledger.n_samples)
@@ -230,7 +222,7 @@ def check(contestant: Contestant, ledger: Ledger) -> None:
 
 def figures(entered: dict[str, Contestant]) -> dict[str, float]:
     cost = {label: contestant.cpu_us for label, contestant in entered.items()}
-    cost |= {label: entered[label].cpu_us_in_its_favour for label in (VICTORIA, PROMETHEUS)}
+    cost |= {label: entered[label].cpu_us_in_its_favour for label in PEERS}
     return {
         "cpu_ratio_victoriametrics": cost[VICTORIA] / cost[T1],
         "cpu_ratio_prometheus": cost[PROMETHEUS] / cost[T1],
@@ -250,7 +242,8 @@ def notes(plan: Plan, entered: dict[str, Contestant]) -> list[str]:
         for theirs, mine in zip(entered[VICTORIA].turns, entered[T1].turns, strict=True)
     ]
     return [
-        f"{plan.n_series} series with {plan.history} samples of history each, "
+        f"{plan.n_series} series with {plan.history} samples of history each ({plan.peer_history} "
+        f"at the peers), "
         f"{plan.rounds} rounds of {plan.steps_per_round} scrapes, {SERIES_PER_BODY} per body.",
         f"VictoriaMetrics / ours with T1, round by round: {min(pairs):.2f} to {max(pairs):.2f}.",
         f"Peers: {peers.version('victoria-metrics')}, {peers.version('prometheus')}; "

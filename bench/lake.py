@@ -137,7 +137,7 @@ def run(options: Options) -> Measured:
         if options.quick
         else Plan(2604, 15_000_000, 100_000_000, 40.0, options.seed)
     )
-    with scratch("lake") as folder:
+    with scratch("lake", options) as folder:
         growth_bytes = stream_through(plan, folder / "streamed")
         stream = prepare(plan, folder / "read")
         singles, aggregates, rate = read_while_writing(plan, stream)

@@ -20,8 +20,10 @@ import numpy as np
 
 from bench import bodies, client, fleet, history, ours, peers
 from bench.client import N_CONNECTIONS, Connection, Door
+from bench.contest import Contestant
 from bench.fleet import STEP_MS
 from bench.history import Past
+from bench.ledger import Ledger
 from bench.peers import Server
 from bench.report import Target, progress
 from bench.suite import Measured, Options, client_core, scratch
@@ -88,7 +90,7 @@ def run(options: Options) -> Measured:
         else Plan(100_000, 1500, 40, options.seed)
     )
     start_ms = int(time.time()) * 1000 - plan.length_ms
-    with scratch("latency") as folder, client_core():
+    with scratch("latency", options) as folder, client_core():
         recipe = peers.watchkeeper(folder, ours.T1_AND_FK)
         # On all cores: here the server shares them with its own reader, as it would at work.
         with Server(recipe, folder, core=None) as server:
@@ -101,7 +103,8 @@ def run(options: Options) -> Measured:
 def prepare(plan: Plan, walk: fleet.Walk, server: Server) -> Load:
     runs = bodies.label_runs(range(plan.n_series))
     door = server.door(bodies.REMOTE_WRITE_PATH, bodies.REMOTE_WRITE_HEADERS)
-    history.write(walk, plan.history, [(Past(runs), [door])], lambda times, values: None)
+    taker = Contestant("ours", server, set(), door, Ledger(np.empty(0, np.int64)))
+    history.write(walk, plan.history, [(Past(runs), [taker])])
     progress("bodies")
     encoder = bodies.RemoteWrite(runs, series_per_body=SERIES_PER_BODY)
     load = Load(per_step=-(-plan.n_series // SERIES_PER_BODY))

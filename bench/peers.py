@@ -122,21 +122,31 @@ class Server:
         self.port = recipe.port
         self.paused = False
         self._recipe = recipe
+        self._core = core
         folder.mkdir(parents=True, exist_ok=True)
         self._log = folder / f"{recipe.name}.log"
-        command = list(recipe.command)
-        if core is not None:
+        self._process = self._spawn()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        command = list(self._recipe.command)
+        if self._core is not None:
             # taskset execs the server: same pid, and every thread of it inherits the core.
-            cpus = ",".join(map(str, sorted(core)))
+            cpus = ",".join(map(str, sorted(self._core)))
             command = [binary("taskset", "util-linux"), "-c", cpus, *command]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **recipe.environment},
+                env={**os.environ, **self._recipe.environment},
             )
+
+    def restart(self) -> None:
+        """Stop gracefully, and go on in the same place."""
+        self.stop()
+        self._process = self._spawn()
+        self.wait_ready()
 
     @property
     def pid(self) -> int:

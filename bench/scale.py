@@ -96,7 +96,7 @@ def run(options: Options) -> Measured:
         if options.quick
         else Plan(1000, 200_000, 1_000_000, 4_000_000, options.seed, start_ms)
     )
-    with scratch("scale") as folder, client_core() as core:
+    with scratch("scale", options) as folder, client_core() as core:
         small_us = cost_of_a_few(plan, folder / "few", core)
         t1_bytes, large_us = slope(plan, folder / "t1", ours.T1, core)
         fk_bytes, _ = slope(plan, folder / "fk", ours.T1_AND_FK, core)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import peers
+from bench.report import progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +20,8 @@ class Options:
 
     quick: bool = False
     """A smoke run: everything small. Figures mean little, targets stay as they are."""
-    long: bool = False
-    """Also what takes too long for every day."""
+    keep: bool = False
+    """Leave the scratch folder, with data and logs of all servers."""
     seed: int = 1
 
 
@@ -28,10 +30,16 @@ Measured = tuple[Mapping[str, float], Sequence[str]]
 
 
 @contextmanager
-def scratch(name: str) -> Iterator[Path]:
+def scratch(name: str, options: Options) -> Iterator[Path]:
     """A folder for servers' data, removed at the end; under TMPDIR, so on a disk of choice."""
-    with tempfile.TemporaryDirectory(prefix=f"watchkeeper-bench-{name}-") as folder:
-        yield Path(folder)
+    folder = Path(tempfile.mkdtemp(prefix=f"watchkeeper-bench-{name}-"))
+    try:
+        yield folder
+    finally:
+        if options.keep:
+            progress(f"left in place: {folder}")
+        else:
+            shutil.rmtree(folder)
 
 
 @contextmanager

@@ -60,6 +60,7 @@ def test_what_a_real_prometheus_scraped_is_read_back_sample_by_sample(
     )
 
     theirs = everything_in(prometheus)
+    said = client.get(prometheus.port, "/metrics").decode()
     prometheus.stop()  # which first sends what is still in its queue
 
     ours = everything_in_ours(server)
@@ -69,19 +70,8 @@ def test_what_a_real_prometheus_scraped_is_read_back_sample_by_sample(
         upto = rows[-1][0]
         assert [row for row in ours[labels] if row[0] <= upto] == rows, labels
 
-
-def test_prometheus_counts_no_failed_and_no_retried_sample(
-    server: Server, prometheus: Server
-) -> None:
-    assert client.wait_until(lambda: scrapes(server) >= 3, timeout_s=60, every_s=0.2)
-
-    said = client.get(prometheus.port, "/metrics").decode()
-
-    sent = counter(said, "prometheus_remote_storage_samples_total")
-    assert sent > 200
-    assert counter(said, "prometheus_remote_storage_samples_failed_total") == 0
-    assert counter(said, "prometheus_remote_storage_samples_retried_total") == 0
-    assert counter(said, "prometheus_remote_storage_metadata_failed_total") == 0
+    for trouble in ("samples_failed", "samples_retried", "samples_dropped", "metadata_failed"):
+        assert counter(said, f"prometheus_remote_storage_{trouble}_total") == 0
 
 
 def scrapes(server: Server) -> int:

@@ -12,15 +12,17 @@ import pytest
 
 from bench import client, peers, readback
 from bench.contest import Contestant, Turn
-from bench.ingest import Ledger, make_plan
+from bench.ingest import make_plan
+from bench.ledger import Ledger
 from bench.peers import Server
 from bench.suite import Options
 
 NOWHERE = client.Door(0, "/", {})
+NOTHING = Ledger(np.empty(0, np.int64))
 
 
 def contestant(*turns: Turn) -> Contestant:
-    return Contestant("x", cast(Server, None), {0}, NOWHERE, turns=list(turns))
+    return Contestant("x", cast(Server, None), {0}, NOWHERE, NOTHING, turns=list(turns))
 
 
 def test_the_cost_per_sample_is_over_all_turns_and_the_end() -> None:
