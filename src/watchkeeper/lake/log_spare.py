@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,11 +16,15 @@ class Spare:
     """At most one file, of one size, full of zeroes. Whatever fails here is no loss: who finds no
     spare creates a file in the usual way, and learns then what is wrong."""
 
-    def __init__(self, folder: Path, size_bytes: int, *, files: Files, executor: Executor) -> None:
+    def __init__(
+        self, folder: Path, size_bytes: int, *, files: Files, executor: Executor | None
+    ) -> None:
         self._path = folder / _NAME
         self._size_bytes = size_bytes
         self._files = files
-        self._executor = executor
+        # A pool starts its thread when it is first given something to do.
+        self._executor = executor or ThreadPoolExecutor(1, "log-spare")
+        self._is_own = executor is None
         self._making: Future[int | None] | None = None
         with suppress(OSError):  # of a former life, and perhaps not full
             files.remove(self._path)
@@ -49,6 +53,8 @@ class Spare:
         making, self._making = self._making, None
         if making is not None and (fd := making.result()) is not None:
             self._discard(fd)
+        if self._is_own:
+            self._executor.shutdown()
 
     def _make(self) -> int | None:
         try:

@@ -14,7 +14,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -86,7 +86,6 @@ class WriteAheadLog:
         self._config = config or WalConfig()
         self._files = files or Files()
         self._pages = PageBuffer()
-        self._executor = executor or ThreadPoolExecutor(1, "log-spare")
         self._state = Lock()
         self._writing = Lock()
         self._damage: dict[tuple[str, int], Damage] = {}
@@ -100,7 +99,7 @@ class WriteAheadLog:
             folder,
             whole_pages(self._config.segment_bytes),
             files=self._files,
-            executor=self._executor,
+            executor=executor,
         )
         try:
             self._open()
