@@ -43,6 +43,8 @@ STEP_MS: Final = 60_000
 STEPS_PER_S: Final = 10.0
 TROUBLE_STEPS: Final = 12
 STRUCK_SHARE: Final = 0.004
+LIFE_S: Final = (0.02, 2.0)
+"""How long a server lives once it is ready."""
 PLAIN, UNSYNCED_LOST, TORN, SCRIBBLED, WHILE_STARTING = WAYS = (
     "killed",
     "killed, unsynced pages lost",
@@ -116,13 +118,13 @@ class Campaign:
     def _live_and_die(self, way: str) -> None:
         if way in (PLAIN, SCRIBBLED):
             server = self._start().wait_ready()
-            time.sleep(self.chance.uniform(0.02, 1.2))
+            time.sleep(self.chance.uniform(*LIFE_S))
         elif way == WHILE_STARTING:
             server = self._start()
             time.sleep(self.chance.uniform(0, 2))
         elif way == UNSYNCED_LOST:
             server = self._start(torn_after=0).wait_ready()
-            time.sleep(self.chance.uniform(0.02, 1.2))
+            time.sleep(self.chance.uniform(*LIFE_S))
         else:
             server = self._start(torn_after=self.chance.randint(2, 60))
             client.wait_until(lambda: not server.running, timeout_s=20, every_s=0.01)
@@ -142,7 +144,7 @@ class Campaign:
 
 
 def run(options: Options) -> Measured:
-    return rehearse(options, n_kills=5 if options.quick else 110)
+    return rehearse(options, n_kills=5 if options.quick else 100)
 
 
 def rehearse(options: Options, *, n_kills: int) -> Measured:

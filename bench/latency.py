@@ -168,21 +168,28 @@ def look(server: Server, watch: Watch) -> None:
         answer = json.loads(client.get(server.port, "/api/v1/anomalies", {"limit": "200"}))
         now = time.perf_counter()
         for item in answer["items"]:
-            key = struck_of(item)
-            if key is not None and key in watch.due:
-                watch.seen.setdefault(key, now)
+            for key in struck_by(item):
+                if key in watch.due:
+                    watch.seen.setdefault(key, now)
         time.sleep(LOOK_EVERY_S)
 
 
-def struck_of(item: Mapping[str, Any]) -> Struck | None:
-    """The sample with which an anomaly of the sample tier began."""
+def struck_by(item: Mapping[str, Any]) -> list[Struck]:
+    """The samples that an anomaly may be about: its first, and the strangest so far.
+
+    They differ where a series had been out of place before it was struck.
+    """
     labels = item["labels"]
     try:
         place = (labels["pod"], labels["container"], labels["__name__"])
     except KeyError:
-        return None
-    started_ms = np.datetime64(item["started_at"].rstrip("Z"), "ms").astype(np.int64)
-    return (*place, int(started_ms))
+        return []
+    moments = {item["started_at"], item["peak_at"]}
+    return [(*place, _milliseconds(moment)) for moment in sorted(moments)]
+
+
+def _milliseconds(moment: str) -> int:
+    return int(np.datetime64(moment.rstrip("Z"), "ms").astype(np.int64))
 
 
 def percentile(values: Sequence[float], q: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from bench import fleet
-from bench.latency import Plan, Watch, figures, percentile, struck_of
+from bench.latency import Plan, Watch, figures, percentile, struck_by
 
 
 def test_a_percentile_is_an_observed_value() -> None:
@@ -31,15 +31,24 @@ def test_an_anomaly_that_never_showed_is_infinitely_late() -> None:
     assert (told["anomalies_found"], told["anomalies_planted"]) == (9, 10)
 
 
-def test_an_anomaly_is_known_by_its_series_and_start() -> None:
+def test_an_anomaly_is_known_by_its_series_start_and_peak() -> None:
     at = fleet.place(4711)
-    item = {"labels": fleet.labels(4711), "started_at": "2026-01-05T10:00:00.123Z"}
+    item = {
+        "labels": fleet.labels(4711),
+        "started_at": "2026-01-05T10:00:00.123Z",
+        "peak_at": "2026-01-05T10:00:15.123Z",
+    }
 
-    assert struck_of(item) == (at.pod, at.container, at.metric, 1_767_607_200_123)
+    known = struck_by(item)
+
+    assert known == [
+        (at.pod, at.container, at.metric, 1_767_607_200_123),
+        (at.pod, at.container, at.metric, 1_767_607_215_123),
+    ]
 
 
 def test_an_anomaly_of_a_stranger_is_passed_over() -> None:
-    assert struck_of({"labels": {"__name__": "up"}, "started_at": "2026-01-05T10:00:00Z"}) is None
+    assert struck_by({"labels": {"__name__": "up"}}) == []
 
 
 def test_a_plan_sends_two_hundred_thousand_samples_a_second() -> None:
