@@ -22,14 +22,15 @@ EVERYTHING = ask(0, 2 * NOON)
 class Installation:
     """A catalog and a lake in one folder, and the log between them in a list."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, max_series: int) -> None:
         self._folder = folder
+        self._max_series = max_series
         self.log: list[NewSeries | SampleBatch] = []
         self.want: dict[str, list[tuple[int, float]]] = {}
         self.open(NOON)
 
     def open(self, now_ns: int) -> None:
-        config = CatalogConfig(max_series=60, max_donors=5)
+        config = CatalogConfig(max_series=self._max_series, max_donors=5)
         self.catalog = Catalog(KEY, config, Enrich())
         self.catalog.open(self._folder / "catalog", now_ns)
         self.lake: Any = lakes.build(
@@ -69,8 +70,8 @@ class Installation:
 
 
 def test_pods_of_every_deployment_are_found_by_their_labels(tmp_path: Path) -> None:
-    """Six deployments of forty pods, one an hour, in a catalog with room for sixty series."""
-    here = Installation(tmp_path)
+    """Six deployments of forty pods, one an hour, in a catalog with room for ninety series."""
+    here = Installation(tmp_path, max_series=90)
     slots = set()
 
     for generation in range(6):
@@ -93,7 +94,7 @@ def test_pods_of_every_deployment_are_found_by_their_labels(tmp_path: Path) -> N
 
 
 def test_a_kill_loses_no_series_and_no_sample(tmp_path: Path) -> None:
-    here = Installation(tmp_path)
+    here = Installation(tmp_path, max_series=130)
     for generation in range(3):
         now_ns = NOON + generation * HOUR // 2
         for i in range(4):

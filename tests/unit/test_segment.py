@@ -173,7 +173,9 @@ def test_a_sidecar_of_another_version_is_refused(tmp_path: Path) -> None:
     assert map_arrays(tmp_path / "a.index")["y"].shape == (0, 3)
     content = (tmp_path / "a.index").read_bytes()
 
-    for wrong in (b"WKarray2" + content[8:], content[:8] + b"\xff" * 8 + content[16:]):
+    flipped = bytearray(content)
+    flipped[-1] ^= 1
+    for wrong in (b"", content[:30], b"WKarray2" + content[8:], bytes(flipped)):
         (tmp_path / "b.index").write_bytes(wrong)
         with pytest.raises(Permanent, match=r"b\.index"):
             map_arrays(tmp_path / "b.index")

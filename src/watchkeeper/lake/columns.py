@@ -17,12 +17,13 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
+from xxhash import xxh3_64_intdigest
 
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import Permanent
 from watchkeeper.lake import page_kernel
 from watchkeeper.lake.files import Files
-from watchkeeper.model.series import I64
+from watchkeeper.model.series import I64, U64
 
 _BUFFERED_ROWS: Final = 1 << 17
 _WRITE_BYTES: Final = 1 << 20
@@ -34,6 +35,16 @@ class Column:
     type: pa.DataType
     packed: bool
     """Compressed with LZ4 after delta encoding; worth it where values repeat a pattern."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where row groups lie in a file."""
+
+    chunk: I64
+    """Row g: where each of group g's chunks begins, and where the last of them ends."""
+    check: U64
+    """A hash of each group's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +100,8 @@ class ColumnWriter:
         if not self.room:
             self._write()
 
-    def finish(self) -> I64:
-        """Sync the file. Row g: where group g's chunks begin, and where the last of them ends."""
+    def finish(self) -> Layout:
+        """Sync the file."""
         self._write()
         self._writer.close()
         self._sink.finish()
@@ -102,7 +113,13 @@ class ColumnWriter:
                 of_column = group.column(c)
                 chunk[g, c] = of_column.data_page_offset
             chunk[g, -1] = of_column.data_page_offset + of_column.total_compressed_size
-        return chunk
+        return Layout(chunk, self._checks(chunk))
+
+    def _checks(self, chunk: I64) -> U64:
+        """Read back: the file is in the page cache still."""
+        content = memoryview(self._path.read_bytes())
+        spans = zip(chunk[:, 0].tolist(), chunk[:, -1].tolist(), strict=True)
+        return np.array([xxh3_64_intdigest(content[a:b]) for a, b in spans], np.uint64)
 
     def abort(self) -> None:
         """Leave nothing behind. Safe at any time."""
@@ -125,10 +142,11 @@ class ColumnWriter:
 class ColumnReader:
     """Reads whole row groups. May be shared by threads; closes itself when nobody holds it."""
 
-    def __init__(self, path: Path, columns: Sequence[Column], chunk: I64, n_rows: int) -> None:
+    def __init__(self, path: Path, columns: Sequence[Column], layout: Layout, n_rows: int) -> None:
         self._path = path
         self._packed = [c.packed for c in columns]
-        self._chunk = chunk
+        self._chunk = layout.chunk
+        self._check = layout.check
         self._n_rows = n_rows
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._fd)
@@ -150,10 +168,7 @@ class ColumnReader:
                 buffer, begin, end, rows, groups.enough, self._packed[c], scratch, column
             )
             if done != len(column):
-                raise Permanent(
-                    f"lake: {self._path} is damaged; restore it from a backup, or remove it and "
-                    "its samples are missing from answers"
-                )
+                raise self._damaged()
             out.append(column)
         return out
 
@@ -169,8 +184,19 @@ class ColumnReader:
         view = buffer.data
         for a, n, at in zip(first[starts].tolist(), size.tolist(), place.tolist(), strict=True):
             if os.preadv(self._fd, [view[at : at + n]], a) != n:
-                raise Permanent(f"lake: {self._path} is shorter than when it was written")
-        return buffer, np.repeat(place - first[starts], stops - starts)
+                raise self._damaged()
+        moved = np.repeat(place - first[starts], stops - starts)
+        spans = zip((first + moved).tolist(), (last + moved).tolist(), strict=True)
+        checks = [xxh3_64_intdigest(view[a:b]) for a, b in spans]
+        if checks != self._check[group].tolist():
+            raise self._damaged()
+        return buffer, moved
+
+    def _damaged(self) -> Permanent:
+        return Permanent(
+            f"lake: {self._path} is not what was written; restore it from a backup (without it, "
+            "queries of its time are refused)"
+        )
 
 
 class _Sink:

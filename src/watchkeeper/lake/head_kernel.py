@@ -36,7 +36,7 @@ def append_rows(slot, time, bits, begin, identity, owner, rows, tally):
             prefetch(owner, np.int64(slot[i + _AHEAD]) * 3)
             prefetch(identity, np.int64(slot[i + _AHEAD]) * 2)
         s = np.int64(slot[i])
-        if s >= len(owner):
+        if s < 0 or s >= len(owner):
             break
         newest = np.int64(owner[s, 2])
         if newest == 0:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.lake import fold_kernel, segment_kernel
 from watchkeeper.lake.base import Fold
-from watchkeeper.lake.columns import Column, ColumnReader, ColumnWriter
+from watchkeeper.lake.columns import Column, ColumnReader, ColumnWriter, Layout
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.fold import Cells, cells_of
 from watchkeeper.lake.manifest import SegmentInfo
@@ -105,7 +105,7 @@ class RollupWriter:
 
     def finish(self) -> int:
         """Synced; the bytes of its two files."""
-        chunk = self._columns.finish()
+        layout = self._columns.finish()
         index_bytes = write_arrays(
             self._files,
             self._folder / self._info.cells_index_name,
@@ -114,7 +114,8 @@ class RollupWriter:
                 "code": np.concatenate(self._code),
                 "total_code": np.concatenate(self._total_code),
                 "lost_code": np.concatenate(self._lost_code),
-                "chunk": chunk,
+                "chunk": layout.chunk,
+                "check": layout.check,
                 "unit_ns": np.array([self._unit_ns]),
             },
         )
@@ -168,7 +169,10 @@ class Rollup:
         self._unit_ns = int(index["unit_ns"][0])
         self._n_cells = int(self._start[-1])
         self._reader = ColumnReader(
-            folder / info.cells_name, _COLUMNS, index["chunk"], self._n_cells
+            folder / info.cells_name,
+            _COLUMNS,
+            Layout(index["chunk"], index["check"]),
+            self._n_cells,
         )
 
     def groups(self, place: I64) -> tuple[I64, I64]:

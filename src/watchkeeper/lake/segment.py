@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from watchkeeper.lake import segment_kernel
-from watchkeeper.lake.columns import Column, ColumnReader, ColumnWriter, Groups
+from watchkeeper.lake.columns import Column, ColumnReader, ColumnWriter, Groups, Layout
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.manifest import SegmentInfo
 from watchkeeper.lake.runs import Runs, offsets
@@ -94,7 +94,7 @@ class SegmentWriter:
 
     def finish(self) -> SegmentInfo:
         """Synced; what the manifest is to say of it."""
-        chunk = self._columns.finish()
+        layout = self._columns.finish()
         identity = np.concatenate(self._identity)
         index_bytes = write_arrays(
             self._files,
@@ -104,7 +104,8 @@ class SegmentWriter:
                 "high": identity[:, 1],
                 "start": offsets(np.concatenate(self._count)),
                 "code": np.concatenate(self._code),
-                "chunk": chunk,
+                "chunk": layout.chunk,
+                "check": layout.check,
                 "unit_ns": np.array([self._unit_ns]),
             },
         )
@@ -136,7 +137,10 @@ class Segment:
         self._reader: ColumnReader | None = None
         if info.has_raw:
             self._reader = ColumnReader(
-                folder / info.raw_name, _columns(self.unit_ns), index["chunk"], info.n_rows
+                folder / info.raw_name,
+                _columns(self.unit_ns),
+                Layout(index["chunk"], index["check"]),
+                info.n_rows,
             )
 
     def find(self, identity: U64) -> I64:
