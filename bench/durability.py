@@ -12,7 +12,7 @@ import asyncio
 import random
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -101,18 +101,18 @@ class Campaign:
     folder: Path
     recipe: Recipe
     chance: random.Random
-    n_kills: int
+    ways: Sequence[str]
+    """To die, one after the other."""
     deaths: dict[str, int] = field(default_factory=dict)
     over: bool = False
 
     def kill_again_and_again(self) -> Server:
         """Life after life; then the server that lives. To be called beside the event loop."""
-        for number in range(self.n_kills):
-            way = self.chance.choices(WAYS, (30, 20, 20, 15, 15))[0]
+        for number, way in enumerate(self.ways):
             self._live_and_die(way)
             self.deaths[way] = self.deaths.get(way, 0) + 1
             if number % 10 == 9:
-                progress(f"{number + 1} of {self.n_kills} kills")
+                progress(f"{number + 1} of {len(self.ways)} kills")
         return self._start().wait_ready()
 
     def _live_and_die(self, way: str) -> None:
@@ -154,7 +154,9 @@ def rehearse(options: Options, *, n_kills: int) -> Measured:
     shards = [Troubled(number, seed=seed, start_ms=start_ms) for number in range(N_SHARDS)]
     with scratch("durability", options) as folder:
         recipe = peers.watchkeeper(folder / "killed", ours.T1_AND_FK)
-        campaign = Campaign(folder / "killed", recipe, random.Random(seed), n_kills)
+        chance = random.Random(seed)
+        ways = chance.choices(WAYS, (30, 20, 20, 15, 15), k=n_kills)
+        campaign = Campaign(folder / "killed", recipe, chance, ways)
         progress(f"{n_kills} kills while {N_SHARDS} shards send")
         delivered = asyncio.run(fight(campaign, shards))
         killed = Aftermath.of(campaign.recipe, folder / "killed", shards, delivered)
