@@ -1,4 +1,4 @@
-"""A few kills under load, one in each way that the bench knows; `bench durability` does a hundred."""
+"""A kill under load in each way that the bench knows; `bench durability` does a hundred."""
 
 from __future__ import annotations
 
