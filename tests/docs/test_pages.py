@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.__main__ import SUITES
+from bench import __main__ as speed
 from docs import generate
+from quality import __main__ as scores
 from tests.architecture.source import ROOT
 from watchkeeper.config import load
 
@@ -113,12 +114,15 @@ def test_every_record_is_a_word_of_the_glossary() -> None:
     assert [word for word in words if f"**{word.lower()}**" not in glossary] == []
 
 
-@pytest.mark.parametrize("suite", SUITES)
-def test_every_figure_of_a_bench_is_explained_with_its_target(suite: str) -> None:
+@pytest.mark.parametrize(
+    ("tool", "suite"),
+    [("bench", name) for name in speed.SUITES] + [("quality", name) for name in scores.SUITES],
+)
+def test_every_figure_is_explained_with_its_command_and_target(tool: str, suite: str) -> None:
     page = (DOCS / "explain" / "performance.md").read_text(encoding="utf-8")
-    targets = importlib.import_module(f"bench.{suite}").TARGETS
+    targets = importlib.import_module(f"{tool}.{suite}").TARGETS
 
-    assert f"`make bench SUITE={suite}`" in page
+    assert f"`make {tool} SUITE={suite}" in page
     assert [name for name in targets if f"| `{name}` |" not in page] == []
 
 
