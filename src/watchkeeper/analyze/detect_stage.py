@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from functools import partial
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -84,18 +83,27 @@ class DetectStage:
         self._catalog = catalog
         self._store = store
         self._executor = executor
-        self._covered = np.zeros(N_PARTITIONS, np.int64)
+        self._covered = np.zeros(256, np.int64)
+        """By partition, and for the slots of series that have left: those are always skipped."""
+        self._covered[N_PARTITIONS:] = np.iinfo(np.int64).max
         self._newest_checkpoint = 0
         self._open: dict[AnomalyId, Anomaly] = {}
+        self._unsaved: list[tuple[str, Findings, int]] | None = None
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
-        """Judge these records and save what they changed."""
+        """Judge these records and save what they changed.
+
+        Judging learns, so where only saving failed, only saving is tried again.
+        """
         if self._basic is None:
             return
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._executor, self._judge_all, deliveries)
-        if found:
-            await self._save(found)
+        if self._unsaved is None:
+            self._unsaved = await asyncio.get_running_loop().run_in_executor(
+                self._executor, self._judge_all, deliveries
+            )
+        if self._unsaved:
+            await self._save(self._unsaved)
+        self._unsaved = None
 
     async def dump(self, partition: int) -> bytes:
         """The detectors' state of a partition's series, by identity, for another process too."""
@@ -108,8 +116,9 @@ class DetectStage:
 
         With nothing to go on from, the partition is forgotten.
         """
-        work = partial(self._load, state) if state else partial(self._forget, partition)
-        await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        await asyncio.get_running_loop().run_in_executor(
+            self._executor, self._load, partition, state
+        )
         self._covered[partition] = position
         self._newest_checkpoint = max(self._newest_checkpoint, position)
 
@@ -129,7 +138,10 @@ class DetectStage:
         for one in self._detectors:
             one.admit(slots, np.full(len(slots), -1, np.int32))
 
-    def _load(self, state: bytes) -> None:
+    def _load(self, partition: int, state: bytes) -> None:
+        self._forget(partition)
+        if not state:
+            return
         identities, by_detector = msgspec.msgpack.decode(
             state, type=tuple[bytes, dict[str, tuple[int, dict[str, _Packed]]]]
         )

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
 
 from watchkeeper.bus.base import SAMPLES, Delivery
 from watchkeeper.lake.base import Lake
+from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.model.signal import SampleBatch
+
+_NOTHING: Final = SampleBatch(
+    DEFAULT_TENANT, np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float64)
+)
 
 
 class StoreStage:
@@ -29,8 +37,9 @@ class StoreStage:
         for delivery in deliveries:
             if delivery.position <= self.position:
                 continue
-            if isinstance(delivery.record, SampleBatch):
-                self._lake.append(delivery.record, delivery.position)
+            is_batch = isinstance(delivery.record, SampleBatch)
+            # Nothing is appended too: so that the log of a quiet night, all ticks, can be released.
+            self._lake.append(delivery.record if is_batch else _NOTHING, delivery.position)
             self.position = delivery.position
         self._moved.set()
 

@@ -1,0 +1,74 @@
+"""The lake's writer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests import make
+from watchkeeper.bus.base import MIXED, Delivery
+from watchkeeper.ingest.store_stage import StoreStage
+from watchkeeper.model.signal import SampleBatch
+
+
+class Notes:
+    """A lake that notes what is appended."""
+
+    def __init__(self, stored: int = 0) -> None:
+        self.appended: list[tuple[int, int]] = []
+        self._stored = stored
+
+    def stored(self) -> int:
+        return self._stored
+
+    def append(self, batch: SampleBatch, position: int) -> None:
+        self.appended.append((len(batch), position))
+
+
+def deliveries(*records: object) -> list[Delivery]:
+    return [Delivery(MIXED, n + 1, record) for n, record in enumerate(records)]
+
+
+async def test_samples_are_appended_at_their_positions() -> None:
+    lake = Notes()
+    stage = StoreStage(lake)  # type: ignore[arg-type]
+
+    await stage.handle(deliveries(make.samples((0, 1, 1.0)), make.samples((0, 2, 1.0))))
+
+    assert lake.appended == [(1, 1), (1, 2)]
+    assert stage.position == 2
+
+
+async def test_records_without_samples_still_move_the_lake_on() -> None:
+    """Or the log of a quiet night could never be released."""
+    lake = Notes()
+    stage = StoreStage(lake)  # type: ignore[arg-type]
+
+    await stage.handle(deliveries(make.tick(0), make.new_series(0, make.labels("a"))))
+
+    assert lake.appended == [(0, 1), (0, 2)]
+
+
+async def test_what_the_lake_has_stored_is_not_appended_again() -> None:
+    lake = Notes(stored=1)
+    stage = StoreStage(lake)  # type: ignore[arg-type]
+
+    await stage.handle(deliveries(make.samples((0, 1, 1.0)), make.samples((0, 2, 1.0))))
+
+    assert lake.appended == [(1, 2)]
+
+
+async def test_a_reader_waits_for_its_own_writes() -> None:
+    stage = StoreStage(Notes())  # type: ignore[arg-type]
+    waiting = asyncio.create_task(stage.caught_up(1))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    await stage.handle(deliveries(make.samples((0, 1, 1.0))))
+
+    await waiting
+
+
+async def test_a_reader_is_not_kept_for_ever() -> None:
+    stage = StoreStage(Notes())  # type: ignore[arg-type]
+
+    await stage.caught_up(1, timeout_s=0.01)
