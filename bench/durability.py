@@ -9,6 +9,7 @@ anomalies are compared with those of a server that took the same bodies in peace
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import shutil
 import time
@@ -138,7 +139,8 @@ class Campaign:
         if torn_after is not None:
             command = ["bench.frail" if part == "watchkeeper" else part for part in recipe.command]
             root = str(Path(__file__).parents[1])
-            environment = {"BENCH_TORN_AFTER": str(torn_after), "PYTHONPATH": root}
+            path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), root)))
+            environment = {"BENCH_TORN_AFTER": str(torn_after), "PYTHONPATH": path}
             recipe = replace(recipe, command=command, environment=environment)
         return Server(recipe, self.folder, core=None)
 
@@ -240,6 +242,8 @@ class Aftermath:
     samples: Found
     anomalies: Mapping[str, Any]
     states: Mapping[bytes, bytes]
+    stored_again: int
+    """Rows in files beyond those sent. Reading passes over them and compaction drops them."""
 
     @classmethod
     def of(
@@ -247,8 +251,8 @@ class Aftermath:
     ) -> Self:
         states = aftermath.states(folder / "data")
         n_bodies = sum(account.acknowledged + account.dropped for account in delivered)
-        extra = aftermath.stored_rows(folder / "data") - n_bodies * SERIES_PER_SHARD
-        found = Found(0, max(0, extra))
+        stored_again = aftermath.stored_rows(folder / "data") - n_bodies * SERIES_PER_SHARD
+        found = Found(0, 0)
         with Server(recipe, folder, core=None) as server:
             server.wait_ready()
             for shard, account in zip(shards, delivered, strict=True):
@@ -258,7 +262,7 @@ class Aftermath:
                     found += aftermath.compare_pod(
                         server, shard.first + row, times[rows], values[rows]
                     )
-            return cls(found, aftermath.anomalies(server), states)
+            return cls(found, aftermath.anomalies(server), states, stored_again)
 
 
 def figures(
@@ -280,6 +284,7 @@ def figures(
         + aftermath.differences(killed.anomalies, peace.anomalies),
         "bodies_acknowledged": sum(one.acknowledged for one in delivered),
         "bodies_sent_again": sum(one.retries for one in delivered),
+        "stored_again": killed.stored_again,
         "states_compared": len(peace.states),
         "anomalies_compared": len(peace.anomalies),
     }
