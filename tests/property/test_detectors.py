@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -82,10 +83,7 @@ def test_batches_may_end_anywhere(name: str, arrivals: list[Arrival], cuts: list
     ends = sorted({n_past + min(c, len(arrivals)) for c in cuts} | {0, len(whole)})
     at_once, in_parts = build(name), build(name)
 
-    parts = [
-        in_parts.step(cut(whole, first, last), KINDS)
-        for first, last in zip(ends, ends[1:], strict=False)
-    ]
+    parts = [in_parts.step(cut(whole, first, last), KINDS) for first, last in pairwise(ends)]
 
     assert joined(parts) == columns(at_once.step(whole, KINDS))
     assert state(in_parts, *range(N_SERIES)) == state(at_once, *range(N_SERIES))

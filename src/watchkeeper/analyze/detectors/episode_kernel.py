@@ -29,7 +29,8 @@ WRAP = 65_536
 """Episodes are remembered by the quarter of an hour in which they began, modulo this."""
 TENTHS = 10.0
 ALIKE = 2
-"""Episodes at the same time of day, within a week, after which the next is known."""
+"""Episodes at the same time of day, within a week, after which the next is known. One a week ago
+is enough: weekends begin like this."""
 
 
 @kernel
@@ -82,7 +83,7 @@ def _close(row, time_ns):
 def _phase(row, time_ns, too_many):
     """How to treat an episode as deep as this one, by those of the last seven days.
 
-    What recurs daily at this time is muted, unless it is clearly stranger this time.
+    What recurs daily or weekly at this time is muted, unless it is clearly stranger this time.
     """
     log_p = row.peak
     now = time_ns // QUARTER_NS
@@ -98,7 +99,7 @@ def _phase(row, time_ns, too_many):
         if log_p > peak - DEEPER:
             stranger += 1
         if log_p > peak - MUCH_DEEPER and (age + 1) % QUARTERS_A_DAY <= 2:
-            alike += 1
+            alike += ALIKE if age >= QUARTERS_A_WEEK - 1 else 1
     if alike >= ALIKE:
         return MUTED
     return too_many if recent == len(row.began) and stranger >= NTH_TO_BEAT else SHOWN

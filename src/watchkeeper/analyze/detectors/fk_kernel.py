@@ -42,6 +42,8 @@ BINS_PER_UNIT = 16.0
 """Of the mean log1p: the last bin begins where a point is 20,000 deviations off everywhere."""
 TAIL = 0.01
 """The share of scores above `bulk`."""
+HEAP = 2.0
+MILLION = 1e6
 REFRESH = 64
 """Points between two looks at the histogram for where its tail begins."""
 MIN_CALIBRATED = 200
@@ -54,8 +56,9 @@ PRIOR_EXCESS, PRIOR_SCORES = 4.0, 5.0
 """Mean excess in bins expected before any was seen, and how many scores that weighs."""
 LEAST_EXCESS = 2.25
 """Of counts and other coarse values the mean excess may be that of one value: too small."""
-FOLLOWER = 0.15
-"""What a score above `bulk` weighs that follows another: a run of them is one event, not many."""
+FOLLOWER = 0.1
+"""What a score above `bulk` weighs that follows a higher one: a run of them is one event."""
+PRECURSOR = 16
 FLOOR_POINTS = 1000
 """Below so many points no p-value under 1 / (n + 1) is claimed, so none is an alarm."""
 EVIDENCE_POINTS, EVIDENCE_S = 500, DAY_S
@@ -65,8 +68,6 @@ CALM_POINTS = 5
 """Calm points that end an episode."""
 HOPELESS = 50.0
 """Deviations from the slow level that it is spared, once the level has moved."""
-SEASON_WINSOR = 8.0
-"""A point moves the profile by no more than this many deviations."""
 LN10 = math.log(10.0)
 
 
@@ -194,7 +195,9 @@ def _log_p(row, bins):
     above = min(bins, N_BINS - 1.0)
     if row.n < MIN_CALIBRATED or int(above) <= row.bulk:
         return 0.0
-    log_p = (math.log(TAIL) - (bins - row.bulk - 1.0) / max(row.excess, LEAST_EXCESS)) / LN10
+    log_p = (
+        math.log(row.share / MILLION) - (bins - row.bulk - 1.0) / max(row.excess, LEAST_EXCESS)
+    ) / LN10
     if row.n < FLOOR_POINTS:
         log_p = max(log_p, -math.log10(row.n + 1.0))
     return max(log_p, episode.LOWEST)
@@ -226,7 +229,9 @@ def _follow(row, time_ns, log_p, settings, finding):
 def _explain(row, x, centres, scales, told, finding):
     """What was expected: the values that would not have been beyond the budget."""
     n_streams, settings = told
-    beyond = (math.log(TAIL) - _limit(row, settings) * LN10) * max(row.excess, LEAST_EXCESS)
+    beyond = (math.log(row.share / MILLION) - _limit(row, settings) * LN10) * max(
+        row.excess, LEAST_EXCESS
+    )
     bins = row.bulk + 1.0 + beyond
     limit = math.exp(bins * n_streams / BINS_PER_UNIT)
     finding.value = x
@@ -241,9 +246,13 @@ def _remember(row, histogram, bins, elapsed_s):
     if row.credit == 0.0:
         row.credit = 1.0
     place = min(int(bins), N_BINS - 1)
-    above = place > row.bulk
-    credit = FOLLOWER * row.credit if above and row.above else row.credit
-    row.above = above
+    credit = row.credit
+    if place <= row.bulk:
+        row.highest = 0
+    elif row.highest > 0 and place <= row.highest + PRECURSOR:
+        credit *= FOLLOWER
+    else:
+        row.highest = place
     histogram[place] += credit
     row.mass += credit
     row.credit *= 1.0 + elapsed_s / FADE_S
@@ -258,18 +267,24 @@ def _remember(row, histogram, bins, elapsed_s):
 
 @kernel
 def _refresh(row, histogram):
-    """`bulk` and the mean excess above it, shrunk towards what is usual while scores are few."""
+    """`bulk`, the share of scores above it, and their mean excess.
+
+    The share is TAIL or a little more, unless one bin holds much: then it is what lies above that
+    bin, because the mean of a tail that begins within a heap says nothing of what lies beyond it.
+    Share and excess are shrunk towards what is usual while scores are few.
+    """
     wanted = TAIL * row.mass
     mass = 0.0
     moment = 0.0
     top = N_BINS - 1
-    while top > 0 and mass < wanted:
+    while top > 0 and mass < wanted and mass + histogram[top] <= HEAP * wanted:
         mass += histogram[top]
         moment += histogram[top] * top
         top -= 1
     prior = PRIOR_SCORES * row.credit
     row.bulk = top
     row.excess = (moment - mass * (top + 0.5) + PRIOR_EXCESS * prior) / (mass + prior)
+    row.share = round(min((mass + prior) / row.mass, HEAP * TAIL) * MILLION)
 
 
 @kernel
@@ -301,17 +316,15 @@ def _learn(row, x, seen, centres, elapsed_s):
     by_level = weight(elapsed_s, LEVEL_S, row.age_s)
     by_dev = weight(elapsed_s, DEV_S, row.age_s)
     stepless = row.marks >= STEPLESS
-    learnt = seen
     if seen != UNSEEN:
-        reach = SEASON_WINSOR * row.season_dev + abs(row.season_level) + 1e-12
-        learnt += elapsed_s / (PROFILE_S + elapsed_s) * clip(x - seen, reach)
+        learnt = seen + elapsed_s / (PROFILE_S + elapsed_s) * unseasonal
+        row.season_level += by_level * unseasonal
     else:
-        learnt = x
+        learnt = x - row.season_level
+    if seen != UNSEEN or not stepless:
+        row.season_dev += by_dev * (abs(unseasonal) - row.season_dev)
     row.level += by_level * off
     row.level_dev += by_dev * (abs(off) - row.level_dev)
-    if seen != UNSEEN or not stepless:
-        row.season_level += by_level * unseasonal
-        row.season_dev += by_dev * (abs(unseasonal) - row.season_dev)
     if stepless:
         row.marks -= STEPLESS
     else:

@@ -1,0 +1,1 @@
+"""Scores on labelled and on made-up data: `python -m quality <suite> --data <folder>`."""
