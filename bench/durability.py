@@ -110,13 +110,14 @@ class Campaign:
     def kill_again_and_again(self) -> Server:
         """Life after life; then the server that lives. To be called beside the event loop."""
         for number, way in enumerate(self.ways):
-            self._live_and_die(way)
-            self.deaths[way] = self.deaths.get(way, 0) + 1
+            died = self._live_and_die(way)
+            self.deaths[died] = self.deaths.get(died, 0) + 1
             if number % 10 == 9:
                 progress(f"{number + 1} of {len(self.ways)} kills")
         return self._start().wait_ready()
 
-    def _live_and_die(self, way: str) -> None:
+    def _live_and_die(self, way: str) -> str:
+        """How it died: as wanted, but for a torn write that did not come in time."""
         if way in (PLAIN, SCRIBBLED):
             server = self._start().wait_ready()
             time.sleep(self.chance.uniform(*LIFE_S))
@@ -128,10 +129,12 @@ class Campaign:
             time.sleep(self.chance.uniform(*LIFE_S))
         else:
             server = self._start(torn_after=self.chance.randint(2, 60))
-            client.wait_until(lambda: not server.running, timeout_s=20, every_s=0.01)
+            if not client.wait_until(lambda: not server.running, timeout_s=20, every_s=0.01):
+                way = UNSYNCED_LOST
         server.kill()
         if way == SCRIBBLED:
             aftermath.scribble(self.folder / "data", self.chance)
+        return way
 
     def _start(self, *, torn_after: int | None = None) -> Server:
         """On the disk as it is; or on a frail one, which tears at a write if not 0."""
