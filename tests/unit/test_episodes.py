@@ -21,16 +21,19 @@ NOTHING = 0
 class OneSeries:
     """The episodes of one series, told by points of a given depth (log10 p)."""
 
-    def __init__(self, n_remembered: int = 6, too_many: int = episode.MUTED) -> None:
+    def __init__(
+        self, n_remembered: int = 6, too_many: int = episode.MUTED, weekly: int = episode.SHOWN
+    ) -> None:
         self._rows = np.zeros(1, np.dtype(episodes.fields(n_remembered)))
         self._too_many = too_many
+        self._weekly = weekly
 
     @property
     def row(self) -> Any:
         return self._rows[0]
 
     def at(self, after_s: float, log_p: float) -> int:
-        limits = (LIMIT, 5, HOUR_S * NS_PER_S, self._too_many)
+        limits = (LIMIT, 5, HOUR_S * NS_PER_S, self._too_many, self._weekly)
         return int(episode.follow(self.row, START_NS + int(after_s * NS_PER_S), log_p, limits))
 
     def episode(self, after_s: float, log_p: float = -6.0) -> bool:
@@ -128,6 +131,17 @@ def test_a_recurring_episode_is_forgotten_a_week_after_it_stopped() -> None:
         series.episode(day * DAY_S)
 
     assert series.episode(13 * DAY_S)
+
+
+@pytest.mark.parametrize("weekly", [episode.MUTED, episode.NOISY, episode.SHOWN])
+def test_what_recurs_weekly_is_what_the_detector_makes_of_it(weekly: int) -> None:
+    series = OneSeries(weekly=weekly)
+    series.episode(0)
+
+    told = series.at(7 * DAY_S, -6.0)
+
+    assert series.row["phase"] == weekly
+    assert told == (NOTHING if weekly == episode.MUTED else OPENED)
 
 
 def test_a_muted_episode_that_gets_ten_times_stranger_is_told_from_its_start() -> None:

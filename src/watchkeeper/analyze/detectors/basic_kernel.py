@@ -155,7 +155,8 @@ def _judge(row, x, time_ns, settings, finding):
     log_p = _log_p(row, strange)
     began_ns = episode.began_ns(row, time_ns)
     calm = episode.calm_points(row.interval_s)
-    limits = (math.log10(_limit(row, settings)), calm, settings.rearm_ns, episode.MUTED)
+    phases = (episode.MUTED, episode.SHOWN)
+    limits = (math.log10(_limit(row, settings)), calm, settings.rearm_ns, *phases)
     change = episode.follow(row, time_ns, log_p, limits)
     if change == episode.NOTHING:
         return False

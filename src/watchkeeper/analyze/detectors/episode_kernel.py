@@ -29,18 +29,17 @@ WRAP = 65_536
 """Episodes are remembered by the quarter of an hour in which they began, modulo this."""
 TENTHS = 10.0
 ALIKE = 2
-"""Episodes at the same time of day, within a week, after which the next is known. One a week ago
-is enough: weekends begin like this."""
+"""Episodes at the same time of day, within a week, after which the next is known."""
 
 
 @kernel
 def follow(row, time_ns, log_p, limits):
     """Take one scored point into the series' episode; what changed, if anything.
 
-    `limits` is (limit, calm points that end an episode, re-arm time, phase of an episode that is
-    one too many this week).
+    `limits` is (limit, calm points that end an episode, re-arm time, phases of an episode that is
+    one too many this week, and of one like another exactly a week ago).
     """
-    limit, calm_points, rearm_ns, too_many = limits
+    limit, calm_points, rearm_ns, too_many, weekly_again = limits
     if row.phase == QUIET:
         if log_p >= limit:
             return NOTHING
@@ -51,7 +50,7 @@ def follow(row, time_ns, log_p, limits):
         row.since_ns = time_ns
         row.peak = log_p
         row.calm = 0
-        row.phase = _phase(row, time_ns, too_many)
+        row.phase = _phase(row, time_ns, too_many, weekly_again)
         return OPENED if row.phase > MUTED else NOTHING
     if log_p > limit + CLOSING:
         row.calm += 1
@@ -61,7 +60,7 @@ def follow(row, time_ns, log_p, limits):
         return NOTHING
     row.peak = log_p
     was = row.phase
-    row.phase = max(was, _phase(row, time_ns, too_many))
+    row.phase = max(was, _phase(row, time_ns, too_many, weekly_again))
     if was > MUTED:
         return WORSENED
     return OPENED if row.phase > MUTED else NOTHING
@@ -80,16 +79,18 @@ def _close(row, time_ns):
 
 
 @kernel
-def _phase(row, time_ns, too_many):
+def _phase(row, time_ns, too_many, weekly_again):
     """How to treat an episode as deep as this one, by those of the last seven days.
 
-    What recurs daily or weekly at this time is muted, unless it is clearly stranger this time.
+    What recurs daily at this time is muted, unless it is clearly stranger this time. What recurs
+    weekly, as weekends do, may be something else again.
     """
     log_p = row.peak
     now = time_ns // QUARTER_NS
     alike = 0
     recent = 0
     stranger = 0
+    weekly = False
     for i in range(len(row.began)):
         age = (now - row.began[i]) % WRAP
         if row.peaks[i] == 0 or age > QUARTERS_A_WEEK + 1:
@@ -98,11 +99,14 @@ def _phase(row, time_ns, too_many):
         peak = row.peaks[i] / -TENTHS
         if log_p > peak - DEEPER:
             stranger += 1
+            weekly = weekly or age >= QUARTERS_A_WEEK - 1
         if log_p > peak - MUCH_DEEPER and (age + 1) % QUARTERS_A_DAY <= 2:
-            alike += ALIKE if age >= QUARTERS_A_WEEK - 1 else 1
+            alike += 1
     if alike >= ALIKE:
         return MUTED
-    return too_many if recent == len(row.began) and stranger >= NTH_TO_BEAT else SHOWN
+    if recent == len(row.began) and stranger >= NTH_TO_BEAT:
+        return too_many
+    return weekly_again if weekly else SHOWN
 
 
 @kernel

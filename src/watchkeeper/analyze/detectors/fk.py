@@ -52,12 +52,12 @@ ROW = np.dtype(
         ("run_s", "f4"),  # how long the points have been off the level on one side
         ("run", "i2"),  # how many they are, signed
         *episodes.fields(10),
-        ("highest", "u1"),  # bin of the present run of scores above `bulk`; 0 is none
+        ("run_bin", "u1"),  # where the present run of scores above `bulk` began; 0 is none
         ("share", "u2"),  # of the scores above `bulk`, in millionths
     ]
 )
 FINDING = episodes.finding_dtype(4)
-PERSONAL = ("last_ns", "marks", "run", "run_s", "highest", *episodes.PERSONAL)
+PERSONAL = ("last_ns", "marks", "run", "run_s", "run_bin", *episodes.PERSONAL)
 """What a newcomer does not take over from a donor: its last point and its episode."""
 
 

@@ -43,6 +43,7 @@ BINS_PER_UNIT = 16.0
 TAIL = 0.01
 """The share of scores above `bulk`."""
 HEAP = 2.0
+"""A bin that would make the tail larger than so many times its share stays outside of it."""
 MILLION = 1e6
 REFRESH = 64
 """Points between two looks at the histogram for where its tail begins."""
@@ -56,9 +57,10 @@ PRIOR_EXCESS, PRIOR_SCORES = 4.0, 5.0
 """Mean excess in bins expected before any was seen, and how many scores that weighs."""
 LEAST_EXCESS = 2.25
 """Of counts and other coarse values the mean excess may be that of one value: too small."""
-FOLLOWER = 0.1
-"""What a score above `bulk` weighs that follows a higher one: a run of them is one event."""
-PRECURSOR = 16
+FOLLOWER, PRECURSOR = 0.1, 24
+"""What a score above `bulk` weighs that follows another: a run of them is one event, not many.
+One that is so many bins higher than the run's first counts in full: that one was a precursor, as
+the minute is in whose last seconds something begins."""
 FLOOR_POINTS = 1000
 """Below so many points no p-value under 1 / (n + 1) is claimed, so none is an alarm."""
 EVIDENCE_POINTS, EVIDENCE_S = 500, DAY_S
@@ -213,7 +215,8 @@ def _limit(row, settings):
 def _follow(row, time_ns, log_p, settings, finding):
     began_ns = episode.began_ns(row, time_ns)
     said = row.phase
-    limits = (_limit(row, settings), CALM_POINTS, settings.rearm_ns, episode.NOISY)
+    phases = (episode.NOISY, episode.NOISY)
+    limits = (_limit(row, settings), CALM_POINTS, settings.rearm_ns, *phases)
     change = episode.follow(row, time_ns, log_p, limits)
     if change:
         finding.started_ns = began_ns
@@ -248,11 +251,11 @@ def _remember(row, histogram, bins, elapsed_s):
     place = min(int(bins), N_BINS - 1)
     credit = row.credit
     if place <= row.bulk:
-        row.highest = 0
-    elif row.highest > 0 and place <= row.highest + PRECURSOR:
+        row.run_bin = 0
+    elif row.run_bin > 0 and place <= row.run_bin + PRECURSOR:
         credit *= FOLLOWER
     else:
-        row.highest = place
+        row.run_bin = place
     histogram[place] += credit
     row.mass += credit
     row.credit *= 1.0 + elapsed_s / FADE_S
