@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from watchkeeper.errors import ConfigError
+from watchkeeper.telemetry import Secret
 
 BUILTIN: Mapping[str, Mapping[str, str]] = {
     "receiver": {
@@ -73,7 +75,27 @@ def build(kind: str, spec: Mapping[str, Any], **ports: Any) -> Any:
         raise ConfigError(f"{kind}: says not which plugin to use; write `use: <name>`")
     plugin = load(kind, name)
     try:
-        config = msgspec.convert(settings, plugin.Config, strict=False)
+        config = converted(settings, plugin.Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{kind} {name}: {error}") from error
     return plugin(config, **ports)
+
+
+def converted(value: Any, kind: Any) -> Any:
+    """A value as the type of a setting says, from what a file or a text holds of it.
+
+    The one way from plain values to settings. Raises msgspec.ValidationError.
+    """
+    return msgspec.convert(value, kind, strict=False, dec_hook=_foreign)
+
+
+def _foreign(kind: type, value: Any) -> Any:
+    """The types of settings that msgspec knows nothing of."""
+    if isinstance(value, kind):
+        return value
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    # Becomes a ValidationError. It shows no value, which may have been meant as a secret.
+    raise ValueError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")

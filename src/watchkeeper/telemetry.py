@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from threading import Lock
-from typing import Annotated, Final, Literal, TextIO, TypeVar
+from typing import Annotated, Final, Literal, Self, TextIO, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -34,6 +34,10 @@ class Secret(str):
     """A text that prints as stars; hand `reveal()` to whoever really needs it."""
 
     __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Of a secret, too; str() of one would make a secret of the stars."""
+        return super().__new__(cls, text.reveal() if isinstance(text, Secret) else text)
 
     def reveal(self) -> str:
         return str.__str__(self)

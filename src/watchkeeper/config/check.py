@@ -208,7 +208,7 @@ def _table(kind: Any, name: str, node: Node, path: Path, faults: Faults) -> Any:
 def _leaf(kind: Any, name: str, node: Node, path: Path, faults: Faults) -> Any:
     for attempt in _attempts(kind, name, node):
         try:
-            return msgspec.convert(attempt, kind, strict=False, dec_hook=_foreign)
+            return plugins.converted(attempt, kind)
         except msgspec.ValidationError:
             continue
     shown = "the value" if _is_secret(kind) else _quoted(node)
@@ -228,14 +228,6 @@ def _attempts(kind: Any, name: str, node: Node) -> Iterable[Any]:
         yield node.plain()
     if node.text is not None:
         yield node.text
-
-
-def _foreign(kind: type, value: Any) -> Any:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    if kind is FilePath and isinstance(value, str) and value:
-        return FilePath(value)
-    raise ValueError(kind.__name__)  # becomes a ValidationError, and that a fault in our words
 
 
 def _takes_bool(kind: Any) -> bool:
