@@ -29,6 +29,8 @@ TARGETS: Final[Mapping[str, tuple[str, float]]] = {
 }
 START_NS: Final = 1_767_571_200 * NS_PER_S
 N_BUCKETS: Final = 288
+HISTORY: Final = 1_500
+"""Points of each series before the timed ones: a day, after which both tiers are grown up."""
 
 
 class RiverT1:
@@ -100,7 +102,7 @@ class RiverFK(RiverT1):
 def run(options: Options) -> Measured:
     n_series, n_points = (10_000, 40) if options.quick else (100_000, 60)
     chance = np.random.default_rng(options.seed)
-    progress(f"ours: {n_series:,} series, {n_points} timed points each, after a warm-up of 300")
+    progress(f"ours: {n_series:,} series, {n_points} timed points each, after {HISTORY:,} untimed")
     t1_ns, fk_ns = _ours(chance, n_series, n_points)
     progress("river: the same, point by point")
     river_t1_ns, river_fk_ns = _river(chance, 20_000 if options.quick else 60_000)
@@ -127,7 +129,7 @@ def _ours(chance: Any, n_series: int, n_points: int) -> tuple[float, float]:
     level = chance.uniform(10, 1000, n_series)
     t1: list[float] = []
     grid: list[float] = []
-    for minute in range(300 + n_points):
+    for minute in range(HISTORY + n_points):
         slot = chance.permutation(n_series).astype(np.int32)
         times = np.full(n_series, START_NS + minute * 60 * NS_PER_S)
         points = Points(slot, times, level[slot] + chance.normal(0, 1, n_series))
@@ -135,7 +137,7 @@ def _ours(chance: Any, n_series: int, n_points: int) -> tuple[float, float]:
         swept = basic.sweep(points, kind)
         middle = time.thread_time_ns()
         fk.step(swept.cells.points, kind)
-        if minute >= 300:
+        if minute >= HISTORY:
             t1.append((middle - began) / n_series)
             grid.append((time.thread_time_ns() - middle) / n_series)
     return float(np.median(t1)), float(np.median(grid))

@@ -62,7 +62,7 @@ def create_app(services: Services) -> FastAPI:
         title="Watchkeeper",
         version=__version__,
         description="Self-hosted AIOps engine.",
-        docs_url="/docs",
+        docs_url=None,  # these pages fetch scripts from elsewhere; we do without anything outside
         redoc_url=None,
     )
     app.state.services = services

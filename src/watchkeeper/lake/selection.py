@@ -55,9 +55,12 @@ class Wanted:
         """Of the series at these places."""
         slot = self.slot[chosen]
         live = slot >= 0
-        fetched = iter(self.catalog.labels(slot[live]))
-        if (self.catalog.identity[slot[live]] != self.identity[chosen[live]]).any():
+        found = self.catalog.labels(slot[live])
+        is_same = self.catalog.identity[slot[live]] == self.identity[chosen[live]]
+        # A slot that is free still says who was there last, but has no labels.
+        if not (is_same.all() and all(found)):
             raise Retryable("lake: series changed while they were read; ask again", after_s=0.1)
+        fetched = iter(found)
         return [
             next(fetched) if is_live else self.history[self.identity[place].tobytes()]
             for place, is_live in zip(chosen.tolist(), live.tolist(), strict=True)

@@ -14,7 +14,7 @@ claims no more than INFO; the grid tier knows the day and claims more.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -59,15 +59,8 @@ ROW = np.dtype(
     ]
 )
 FINDING = episodes.finding_dtype(2)
-CELL = np.dtype(
-    [
-        ("slot", "i4"),
-        ("n", "i4"),
-        ("time_ns", "i8"),
-        ("mean", "f8"),
-        ("maximum", "f8"),
-    ]
-)
+CELL_KINDS = (np.int32, np.int64, np.float64, np.float64, np.int32)
+"""Of the columns of `Cells`, in their order."""
 PERSONAL = (
     *("last_ns", "last_raw", "marks", "run", "run_s", "above"),
     *("cell_sum", "cell_max", "cell_n", "cell_strangest"),
@@ -150,7 +143,7 @@ class Basic:
         """
         self._rows.hold(points.slot)
         found = np.empty(len(points), FINDING)
-        closed = np.empty(len(points), CELL)
+        closed: tuple[Any, ...] = tuple(np.empty(len(points), column) for column in CELL_KINDS)
         n_found, n_closed = sweep(
             (points.slot, points.time_ns, points.value),
             kind,
@@ -159,11 +152,8 @@ class Basic:
             found,
             closed,
         )
-        cells = closed[:n_closed]
-        return Swept(
-            episodes.findings(found[:n_found]),
-            Cells(**{name: np.ascontiguousarray(cells[name]) for name in CELL.names or ()}),
-        )
+        cells = Cells(*(column[:n_closed] for column in closed))
+        return Swept(episodes.findings(found[:n_found]), cells)
 
     def step(self, points: Points, kind: U8) -> Findings:
         return self.sweep(points, kind).findings

@@ -79,7 +79,7 @@ def sweep(points, kinds, rows, settings, found, closed):
             begin_ns = row.last_ns - row.last_ns % settings.grid_ns
             if time_ns - begin_ns >= settings.grid_ns:
                 if row.cell_n > 0:
-                    _emit(row, closed[n_closed], slot, begin_ns)
+                    _emit(row, closed, n_closed, slot, begin_ns)
                     n_closed += 1
                 if row.cell_strangest > 0.0:
                     _calibrate(row, settings)
@@ -114,12 +114,13 @@ def sweep(points, kinds, rows, settings, found, closed):
 
 
 @kernel
-def _emit(row, cell, slot, begin_ns):
-    cell.slot = slot
-    cell.time_ns = begin_ns
-    cell.mean = row.cell_sum / row.cell_n
-    cell.maximum = row.cell_max
-    cell.n = row.cell_n
+def _emit(row, closed, place, slot, begin_ns):
+    slots, times, means, maxima, counts = closed
+    slots[place] = slot
+    times[place] = begin_ns
+    means[place] = row.cell_sum / row.cell_n
+    maxima[place] = row.cell_max
+    counts[place] = row.cell_n
     row.cell_sum = 0.0
     row.cell_n = 0
 
