@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from watchkeeper.errors import Permanent
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.series_block import Block, Gone
 from watchkeeper.lake.series_search import select
@@ -70,19 +71,17 @@ class History:
     ) -> dict[SeriesId, dict[str, str]]:
         """Identity and labels of what fits and was seen at or after `since_ns`."""
         self._settle()
-        with self._lock:
-            blocks = list(self._blocks)
-        found: dict[SeriesId, dict[str, str]] = {}
-        for block in blocks:
-            if block.last_seen_ns < since_ns or tenant not in block.tenants:
-                continue
-            index, seen_ns = block.opened()
-            slots = select(index, block.tenants.index(tenant), matchers)
-            slots = slots[seen_ns[slots] >= since_ns]
-            run = index.columns.identity[slots].tobytes()
-            for k, labels in enumerate(index.labels(slots)):
-                found[SeriesId(run[16 * k : 16 * k + 16])] = labels
-        return found
+        while True:
+            blocks = self._present()
+            try:
+                return _search(blocks, tenant, matchers, since_ns)
+            except FileNotFoundError as error:
+                # A merge removes what it replaces; then these series are in another block by now.
+                if blocks == self._present():
+                    raise Permanent(
+                        f"catalog: {error.filename} is missing; restore it from a backup, or "
+                        "restart: then queries do not find the series that left around its time"
+                    ) from error
 
     def flush(self, oldest_ns: int) -> None:
         """Make all that was added durable; merge; forget what was last seen before `oldest_ns`.
@@ -95,6 +94,10 @@ class History:
         self._replace([block for block in self._blocks if block.last_seen_ns < oldest_ns], [])
         while run := self._like_sized():
             self._replace(run, [self._save(Block.merged(run, oldest_ns))])
+
+    def _present(self) -> list[Block]:
+        with self._lock:
+            return list(self._blocks)
 
     def _settle(self) -> None:
         """Make a block of what waits. Who searches meanwhile waits for it."""
@@ -128,3 +131,19 @@ class History:
         for block in former:
             if block.path is not None:
                 self._files.remove(block.path)
+
+
+def _search(
+    blocks: Sequence[Block], tenant: TenantId, matchers: Sequence[Matcher], since_ns: int
+) -> dict[SeriesId, dict[str, str]]:
+    found: dict[SeriesId, dict[str, str]] = {}
+    for block in blocks:
+        if block.last_seen_ns < since_ns or tenant not in block.tenants:
+            continue
+        index, seen_ns = block.opened()
+        slots = select(index, block.tenants.index(tenant), matchers)
+        slots = slots[seen_ns[slots] >= since_ns]
+        run = index.columns.identity[slots].tobytes()
+        for k, labels in enumerate(index.labels(slots)):
+            found[SeriesId(run[16 * k : 16 * k + 16])] = labels
+    return found
