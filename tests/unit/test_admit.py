@@ -134,12 +134,32 @@ def test_what_was_taken_back_can_come_again(admission: Admission) -> None:
 def test_a_body_is_remembered_for_ten_minutes(admission: Admission) -> None:
     admission.remember_body(b"a", NOW)
     admission.remember_body(b"b", NOW + 599 * NS_PER_S)
-    assert admission.knows_body(b"a")
+    later = NOW + 601 * NS_PER_S
+    assert admission.knows_body(b"a", NOW + 600 * NS_PER_S)
 
-    admission.remember_body(b"c", NOW + 601 * NS_PER_S)
+    admission.remember_body(b"c", later)
 
-    assert not admission.knows_body(b"a")
-    assert admission.knows_body(b"b")
+    assert not admission.knows_body(b"a", later)
+    assert admission.knows_body(b"b", later)
+
+
+def test_a_body_is_forgotten_in_time_although_nothing_else_came(admission: Admission) -> None:
+    """A lone sender that repeats itself, without times in its bodies, was never heard again."""
+    admission.remember_body(b"a", NOW)
+
+    assert not admission.knows_body(b"a", NOW + 601 * NS_PER_S)
+
+
+def test_a_body_remembered_again_is_the_newest_of_all() -> None:
+    bounded = Admission(AdmitConfig(body_memory_count=2), n_slots=4)
+    bounded.remember_body(b"a", NOW)
+    bounded.remember_body(b"b", NOW)
+    later = NOW + 1 * NS_PER_S
+    bounded.remember_body(b"a", later)
+
+    bounded.remember_body(b"c", later)
+
+    assert [bounded.knows_body(one, later) for one in (b"a", b"b", b"c")] == [True, False, True]
 
 
 def test_remembered_bodies_are_bounded() -> None:
@@ -148,8 +168,8 @@ def test_remembered_bodies_are_bounded() -> None:
     for body in (b"a", b"b", b"c", b"d"):
         admission.remember_body(body, NOW)
 
-    assert not admission.knows_body(b"a")
-    assert admission.knows_body(b"d")
+    assert not admission.knows_body(b"a", NOW)
+    assert admission.knows_body(b"d", NOW)
 
 
 def test_a_dump_loaded_elsewhere_judges_alike(admission: Admission) -> None:
@@ -159,7 +179,7 @@ def test_a_dump_loaded_elsewhere_judges_alike(admission: Admission) -> None:
 
     twin.load(admission.dump(2))
 
-    assert twin.knows_body(b"a")
+    assert twin.knows_body(b"a", NOW)
     assert admit(twin, wire((0, -30, 1.0))).n_duplicates == 1
     assert reasons(admit(twin, wire((1, -10, 9.0), (1, -10, 9.0)), slots=[1, 1])) == {"conflict": 2}
 

@@ -66,12 +66,14 @@ class Admission:
         self._last_bits: I64 = reserve(n_slots, np.int64)
         self._bodies: OrderedDict[bytes, int] = OrderedDict()
 
-    def knows_body(self, body_hash: bytes) -> bool:
-        return body_hash in self._bodies
+    def knows_body(self, body_hash: bytes, now_ns: int) -> bool:
+        seen_ns = self._bodies.get(body_hash)
+        return seen_ns is not None and seen_ns >= self._oldest_body_ns(now_ns)
 
     def remember_body(self, body_hash: bytes, now_ns: int) -> None:
         self._bodies[body_hash] = now_ns
-        oldest_ns = now_ns - round(self._config.body_memory_s * NS_PER_S)
+        self._bodies.move_to_end(body_hash)
+        oldest_ns = self._oldest_body_ns(now_ns)
         while self._bodies:
             body, seen_ns = next(iter(self._bodies.items()))
             if seen_ns >= oldest_ns and len(self._bodies) <= self._config.body_memory_count:
@@ -149,6 +151,9 @@ class Admission:
         self._last_ns[: len(last_ns) // 8] = np.frombuffer(last_ns, np.int64)
         self._last_bits[: len(last_bits) // 8] = np.frombuffer(last_bits, np.int64)
         self._bodies = OrderedDict(bodies)
+
+    def _oldest_body_ns(self, now_ns: int) -> int:
+        return now_ns - round(self._config.body_memory_s * NS_PER_S)
 
     def _rejects(self, counts: I64) -> tuple[Reject, ...]:
         config = self._config

@@ -66,7 +66,7 @@ class Preparer:
     def prepare(self, request: Request, now_ns: int) -> Prepared:
         """Raises BadInput or Retryable, and then has changed nothing but the catalog."""
         body_hash = _hash(request)
-        if self._admission.knows_body(body_hash):
+        if self._admission.knows_body(body_hash, now_ns):
             return Prepared(Accepted(0, repeated=True))
         wire = self._receivers[request.protocol].decode(
             request.body, request.headers, now_ns=now_ns
