@@ -172,6 +172,11 @@ class ColumnReader:
             out.append(column)
         return out
 
+    def check(self) -> None:
+        """Compare all groups with their hashes. Raises Permanent, which names the file."""
+        for number in range(len(self._check)):
+            self._load(np.array([number]))
+
     def _load(self, group: I64) -> tuple[np.ndarray[Any, np.dtype[np.uint8]], I64]:
         """The groups' bytes, and by how much each moved from its place in the file."""
         first, last = self._chunk[group, 0], self._chunk[group, -1]

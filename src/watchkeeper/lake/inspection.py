@@ -13,6 +13,8 @@ from watchkeeper.errors import Permanent
 from watchkeeper.lake import manifest as manifests
 from watchkeeper.lake.log_segment import Damage, LogSegment, OnDamage
 from watchkeeper.lake.manifest import SEGMENTS, SegmentInfo
+from watchkeeper.lake.rollup import Rollup
+from watchkeeper.lake.segment import Segment
 from watchkeeper.lake.sidecar import map_arrays
 
 Tell = Callable[[float], None]
@@ -79,18 +81,28 @@ def _segment_fault(folder: Path, info: SegmentInfo) -> str | None:
     missing = [name for name in info.names if not (folder / name).is_file()]
     if missing:
         return f"{folder / missing[0]}: is missing"
-    if info.has_raw:
-        path = folder / info.raw_name
+    indexes = [info.index_name, *([info.cells_index_name] if info.has_cells else [])]
+    for path in [folder / name for name in info.names]:
         try:
+            if path.name in indexes:
+                map_arrays(path)
+                continue
             n_rows = _read(path)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException, Permanent) as error:
             return f"{path}: cannot be read: {error}"
-        if n_rows != info.n_rows:
+        if path.name == info.raw_name and n_rows != info.n_rows:
             return f"{path}: holds {n_rows} rows, not {info.n_rows}"
+    return _content_fault(folder, info)
+
+
+def _content_fault(folder: Path, info: SegmentInfo) -> str | None:
+    """What can be decoded may still be other than what was written; hashes tell."""
     try:
-        map_arrays(folder / info.index_name)
-    except (OSError, ValueError, Permanent) as error:
-        return f"{folder / info.index_name}: cannot be read: {error}"
+        Segment(folder, info).check()
+        if info.has_cells:
+            Rollup(folder, info).check()
+    except Permanent as error:
+        return str(error).removeprefix("lake: ")
     return None
 
 

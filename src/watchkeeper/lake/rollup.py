@@ -175,6 +175,10 @@ class Rollup:
             self._n_cells,
         )
 
+    def check(self) -> None:
+        """Raises Permanent if the cells are not what was written."""
+        self._reader.check()
+
     def groups(self, place: I64) -> tuple[I64, I64]:
         """For each series its first row group, and the one behind its last."""
         return group_bounds(*rows_of(self._start, place), GROUP_CELLS)

@@ -143,6 +143,11 @@ class Segment:
                 info.n_rows,
             )
 
+    def check(self) -> None:
+        """Raises Permanent if its samples are not what was written."""
+        if self._reader is not None:
+            self._reader.check()
+
     def find(self, identity: U64) -> I64:
         """Each series' place in this segment, or -1."""
         place = np.empty(len(identity), np.int64)
