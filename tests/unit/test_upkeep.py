@@ -7,7 +7,7 @@ from typing import Any
 
 from tests import make
 from watchkeeper.ingest.upkeep_stage import STATE_FILE, recover, seal, unseal
-from watchkeeper.model.signal import NewSeries, SampleBatch
+from watchkeeper.model.signal import NewSeries, SampleBatch, Tick
 
 
 class Memory:
@@ -73,3 +73,20 @@ def test_behind_saved_memory_only_the_rest_is_followed_but_every_new_series(
 
     assert memory.loaded == b"state"
     assert memory.followed == [(NewSeries, False), (NewSeries, True), (SampleBatch, True)]
+
+
+def test_the_time_of_what_is_not_fresh_is_the_time_of_what_is(tmp_path: Path) -> None:
+    """The first second of fresh records may be without a tick of its own."""
+
+    class Times(Memory):
+        def follow(self, record: Any, now_ns: int, *, fresh: bool) -> int:
+            self.followed.append((now_ns, fresh))
+            return record.now_ns if isinstance(record, Tick) else now_ns
+
+    memory = Times()
+    (tmp_path / STATE_FILE).write_bytes(seal(2, b"state"))
+    records = [(1, make.tick()), (2, make.samples((0, 1, 1.0))), (3, make.samples((0, 2, 1.0)))]
+
+    recover(memory, tmp_path, lambda: records)  # type: ignore[arg-type]
+
+    assert memory.followed == [(0, False), (make.START_NS, True)]

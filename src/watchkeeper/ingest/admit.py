@@ -124,7 +124,7 @@ class Admission:
         self._last_bits[slots] = 0
 
     def follow(self, batch: SampleBatch, now_ns: int) -> None:
-        """Apply a batch of the log at restart."""
+        """Apply a batch of the log at restart; `now_ns` is 0 in front of the log's first tick."""
         kernel.follow(
             batch.slot,
             batch.time_ns,
@@ -132,7 +132,8 @@ class Admission:
             (self._last_ns, self._last_bits),
         )
         if batch.body_hash:
-            self.remember_body(batch.body_hash, now_ns)
+            newest_ns = next(reversed(self._bodies.values()), 0)
+            self.remember_body(batch.body_hash, now_ns or newest_ns)
 
     def dump(self, n_slots: int) -> bytes:
         """All of it, for slots below `n_slots`, to be loaded by `load`."""

@@ -118,7 +118,8 @@ class Preparer:
                     self._admission.forget(record.slot)
             case SampleBatch():
                 self._admission.follow(record, now_ns)
-                self._catalog.last_seen_ns[record.slot] = now_ns
+                if now_ns:  # else before the first tick: as the catalog counts it, seen just now
+                    self._catalog.last_seen_ns[record.slot] = now_ns
         return now_ns
 
     def dump(self) -> bytes:

@@ -22,7 +22,7 @@ from watchkeeper.ingest.prepare import Preparer
 from watchkeeper.ingest.stage import Ingest
 from watchkeeper.lake.base import Lake
 from watchkeeper.lake.files import Files
-from watchkeeper.model.signal import Logged, NewSeries
+from watchkeeper.model.signal import Logged, NewSeries, Tick
 
 _log: Final = telemetry.Log(__name__)
 STATE_FILE: Final = "door.state"
@@ -150,7 +150,8 @@ def recover(
         position, state = found
         preparer.load(state)
     for at, record in records():
-        if isinstance(record, NewSeries) or at > position:
+        # What is not fresh still tells the time, which the first fresh records may not.
+        if isinstance(record, NewSeries | Tick) or at > position:
             now_ns = preparer.follow(record, now_ns, fresh=at > position)
             n_records += 1
     return n_records
