@@ -85,7 +85,8 @@ def test_the_time_of_what_is_not_fresh_is_the_time_of_what_is(tmp_path: Path) ->
 
     memory = Times()
     (tmp_path / STATE_FILE).write_bytes(seal(2, b"state"))
-    records = [(1, make.tick()), (2, make.samples((0, 1, 1.0))), (3, make.samples((0, 2, 1.0)))]
+    records: list[tuple[int, Any]] = [(1, make.tick()), (2, make.samples((0, 1, 1.0)))]
+    records += [(3, make.samples((0, 2, 1.0)))]
 
     recover(memory, tmp_path, lambda: records)  # type: ignore[arg-type]
 
