@@ -15,6 +15,8 @@ from watchkeeper.compiled.memory import load_u64
 
 BROKEN = -1
 """The page is not what we write: damaged, or written by something else."""
+_MOST_IN_BLOCK = np.uint64(1 << 16)
+"""Numbers of a block, of which 128 are written: so that no size computed of it overflows."""
 
 
 @kernel
@@ -53,7 +55,7 @@ def page_header(buffer, at, end):
         at += 1
         if byte == 0:
             if depth == 0:
-                if size < 0 or raw_size < 0 or at + size > end:
+                if size < 0 or raw_size < 0 or size > end - at:
                     return BROKEN, 0, 0
                 return at, size, raw_size
             depth -= 1
@@ -135,6 +137,8 @@ def unpack_deltas(buffer, at, end, out, first, n, enough):
     total, at = _varint(buffer, at, end)
     if at < 0 or total != np.uint64(n) or n_minis == np.uint64(0):
         return BROKEN
+    if n_minis > block_size or block_size > _MOST_IN_BLOCK:
+        return BROKEN
     raw, at = _varint(buffer, at, end)
     if at < 0:
         return BROKEN
@@ -201,7 +205,7 @@ def read_column(buffer, begin, end, rows, enough, packed, scratch, out):
         if at < 0:
             return BROKEN
         if packed:
-            if raw_size + 16 > len(scratch):
+            if raw_size > len(scratch) - 16:
                 return BROKEN
             if unpack_lz4(buffer, at, at + size, scratch, raw_size) != raw_size:
                 return BROKEN
