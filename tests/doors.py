@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import lakes
-from tests.disks import UnsyncedFiles
+from tests.disks import Inline, UnsyncedFiles
 from tests.make import NS_PER_S, START_NS
 from watchkeeper.bus.base import MIXED, SAMPLES, Bus
 from watchkeeper.bus.memory import MemoryBus
@@ -163,11 +163,12 @@ async def house(
 ) -> AsyncIterator[House]:
     """Open what a folder holds. Leaving is a crash: nothing is saved unless a test saves it."""
     clock, disk, config = clock or FakeClock(), disk or UnsyncedFiles(), ingest or IngestConfig()
-    log = WriteAheadLog(folder / "log", wal or WalConfig(segment_bytes=1 << 16), files=disk)
+    limits = wal or WalConfig(segment_bytes=1 << 16)
+    log = WriteAheadLog(folder / "log", limits, files=disk, executor=Inline())
     settings = CatalogConfig(max_series=200, max_donors=10)
     catalog = Catalog(KEY, settings, Enrich())
     catalog.open(folder / "catalog", clock.now_ns(), disk)
-    lake: Lake = lakes.build("disk", folder / "lake", catalog, files=disk)
+    lake: Lake = lakes.build("disk", folder / "lake", catalog, files=disk, head_rows=4096)
     ports = Ports(clock=clock, data_dir=folder, disk=disk, log=log, catalog=catalog)
     gate = Gate(MemoryBus(MemoryBus.Config(), ports=ports))
     receivers: dict[str, MetricReceiver] = {
