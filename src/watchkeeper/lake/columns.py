@@ -157,6 +157,7 @@ class ColumnReader:
         if not len(group):
             return [np.empty(0, np.int64) for _ in columns]
         rows = np.minimum(self._n_rows - group * group_rows, group_rows)
+        enough = np.minimum(groups.enough, rows)
         buffer, moved = self._load(group)
         scratch = np.empty(16 * group_rows + 1024 + READ_SLACK, np.uint8)
         out = []
@@ -165,7 +166,7 @@ class ColumnReader:
             begin = self._chunk[group, c] + moved
             end = self._chunk[group, c + 1] + moved
             done = page_kernel.read_column(
-                buffer, begin, end, rows, groups.enough, self._packed[c], scratch, column
+                buffer, begin, end, rows, enough, self._packed[c], scratch, column
             )
             if done != len(column):
                 raise self._damaged()
