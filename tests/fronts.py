@@ -1,0 +1,180 @@
+"""The HTTP API over small parts: real stores and a real bus, a door and a lake that write down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import numpy as np
+
+from tests.buses import MemoryWorld
+from watchkeeper import plugins
+from watchkeeper.api.app import Front
+from watchkeeper.api.services import Check, ServerConfig, Services
+from watchkeeper.bus.base import ANOMALIES, Bus
+from watchkeeper.clock import FakeClock
+from watchkeeper.ingest.prepare import Accepted, Request
+from watchkeeper.ingest.stage import Ingest
+from watchkeeper.lake.base import Frame, Lake, SampleQuery
+from watchkeeper.model.anomaly import Anomaly
+from watchkeeper.store.base import Store
+
+NOTHING = Frame((), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float64))
+
+
+@dataclass
+class Door:
+    """Takes every body in, or answers as it is told."""
+
+    position: int = 0
+    answer: Accepted | Exception = field(default_factory=lambda: Accepted(1))
+    came: list[Request] = field(default_factory=list)
+
+    async def accept(self, request: Request) -> Accepted:
+        self.came.append(request)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@dataclass
+class Answers:
+    """A lake with one answer, which writes down what it is asked."""
+
+    frame: Frame = NOTHING
+    asked: list[SampleQuery] = field(default_factory=list)
+
+    def query(self, query: SampleQuery) -> Frame:
+        self.asked.append(query)
+        return self.frame
+
+
+@dataclass
+class Api:
+    """A front, what lies behind it, and a client that speaks to it."""
+
+    http: httpx.AsyncClient
+    front: Front
+    clock: FakeClock
+    store: Store
+    bus: Bus
+    door: Door
+    lake: Answers
+    checks: list[Check]
+    waited_for: list[int]
+    """Positions that answers were held back for."""
+
+    async def save(self, *anomalies: Anomaly) -> None:
+        """Into the store, and out of its outbox onto the bus."""
+        before = await self.store.save([])
+        await self.store.save(anomalies)
+        await self.bus.publish(ANOMALIES, await self.store.events(before, 1000))
+
+    async def get(self, path: str, **asked: str) -> Any:
+        answer = await self.http.get(path, params=asked)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    @asynccontextmanager
+    async def streaming(self, **headers: str) -> AsyncIterator[Stream]:
+        """The stream of anomalies, as a browser has it open."""
+        stream = Stream()
+        scope = _scope("/api/v1/anomalies/stream", headers)
+        serving = asyncio.create_task(self.front(scope, stream.receive, stream.send))
+        stream.serving = serving
+        try:
+            yield stream
+        finally:
+            serving.cancel()
+            await asyncio.wait({serving})
+
+
+class Stream:
+    """What came of an answer that does not end."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.head: Mapping[str, Any] = {}
+        self.serving: asyncio.Task[None] | None = None
+        self._came = asyncio.Event()
+
+    async def receive(self) -> Mapping[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.head = message
+        self.text += message.get("body", b"").decode()
+        self._came.set()
+
+    async def until(self, is_so: Callable[[str], bool]) -> str:
+        """The text as soon as it is so."""
+        async with asyncio.timeout(3):
+            while not is_so(self.text):
+                self._came.clear()
+                await self._came.wait()
+        return self.text
+
+    async def events(self, n: int) -> list[dict[str, str]]:
+        """The first `n` events, each as its fields."""
+        text = await self.until(lambda text: text.count("data: ") >= n)
+        blocks = [block for block in text.split("\n\n") if "data: " in block]
+        return [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks[:n]]
+
+
+@asynccontextmanager
+async def api(folder: Path, *, store: str = "memory", **server: Any) -> AsyncIterator[Api]:
+    """The API; `server` are settings of its section."""
+    config, clock, door, lake = ServerConfig(**server), FakeClock(), Door(), Answers()
+    checks: list[Check] = []
+    waited_for: list[int] = []
+
+    async def caught_up(position: int) -> None:
+        waited_for.append(position)
+
+    world = MemoryWorld(folder)
+    bus = await world.start()
+    kept: Store = plugins.build("store", {"use": store}, data_dir=folder)
+    with ThreadPoolExecutor(1) as queries:
+        services = Services(
+            config=config,
+            ingest=cast(Ingest, door),
+            lake=cast(Lake, lake),
+            store=kept,
+            bus=bus,
+            clock=clock,
+            queries=queries,
+            caught_up=caught_up,
+            checks=lambda: checks,
+        )
+        front = Front(services)
+        transport = httpx.ASGITransport(app=cast(Any, front), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+            yield Api(http, front, clock, kept, bus, door, lake, checks, waited_for)
+    await kept.close()
+    await world.stop()
+
+
+def _scope(path: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    raw = [(name.replace("_", "-").encode(), text.encode("latin-1"))
+           for name, text in headers.items()]  # fmt: skip
+    return {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": raw,
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("api", 80),
+        "client": ("127.0.0.1", 1),
+        "asgi": {"version": "3.0"},
+    }
