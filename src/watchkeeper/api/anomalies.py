@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -22,6 +23,8 @@ from watchkeeper.store.base import Event, Filter
 router = APIRouter(prefix="/api/v1/anomalies", tags=["anomalies"])
 
 _KEEPALIVE_S = 15.0
+_POSITION = re.compile(r"[0-9]{1,18}")
+"""What a position looks like. `isdigit` would also let a superscript pass, and any length."""
 
 
 def to_json(anomaly: Anomaly) -> dict[str, Any]:
@@ -98,7 +101,8 @@ async def stream(
     An event `reset` says that changes were missed: list the anomalies again.
     """
     services: Services = request.app.state.services
-    after = int(last_event_id) if last_event_id and last_event_id.isdigit() else None
+    told = last_event_id or ""
+    after = int(told) if _POSITION.fullmatch(told) else None
     changes = services.bus.follow(ANOMALIES, after)
     return StreamingResponse(
         _events(changes, _tenant(request)),
@@ -119,16 +123,21 @@ async def one_anomaly(request: Request, anomaly_id: str) -> Any:
 
 async def _events(changes: AsyncIterator[Delivery | None], tenant: TenantId) -> AsyncIterator[str]:
     """Changes as SSE text, with a comment now and then so that proxies keep the line open."""
-    yield ": connected\n\n"
-    pending: asyncio.Task[Delivery | None] | None = None
+    # We follow before we say so: who lists the anomalies after that has missed no change.
+    pending: asyncio.Task[Delivery | None] | None = asyncio.ensure_future(anext(changes))
     try:
+        await asyncio.sleep(0)
+        yield ": connected\n\n"
         while True:
             pending = pending or asyncio.ensure_future(anext(changes))
             done, _ = await asyncio.wait({pending}, timeout=_KEEPALIVE_S)
             if not done:
                 yield ": still here\n\n"
                 continue
-            change, pending = pending.result(), None
+            try:
+                change, pending = pending.result(), None
+            except StopAsyncIteration:  # the bus is closed, for we are stopping
+                return
             if change is None:
                 yield "event: reset\ndata: {}\n\n"
                 continue

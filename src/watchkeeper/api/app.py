@@ -45,7 +45,8 @@ class Front:
             return Answer(405, b"use POST\n", ((b"allow", b"POST"),))
         headers = headers_of(scope)
         config = self.services.config
-        tenant = TenantId(headers.get(config.tenant_header) or config.default_tenant)
+        # In small letters, as ASGI has all names of headers.
+        tenant = TenantId(headers.get(config.tenant_header.lower()) or config.default_tenant)
         try:
             body = await read_body(scope, receive, config.body_bytes)
             accepted = await self.services.ingest.accept(

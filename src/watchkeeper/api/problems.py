@@ -75,6 +75,10 @@ def install(app: FastAPI) -> None:
         ]
         return problem(422, "; ".join(faults))
 
+    async def mistake(_request: Request, _error: Exception) -> Response:
+        return problem(500, "the server's log says what and where; report it")
+
     app.add_exception_handler(WatchkeeperError, ours)
+    app.add_exception_handler(Exception, mistake)  # answered here, then raised on into the log
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)

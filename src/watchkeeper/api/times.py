@@ -11,6 +11,7 @@ from watchkeeper.clock import NS_PER_S
 from watchkeeper.errors import BadInput
 
 _LATEST_S: Final = 9_000_000_000
+"""In 2255; so many seconds before and after 1970 fit into 64 bits of nanoseconds."""
 
 
 def parse_time(text: str, name: str) -> int:
@@ -26,9 +27,11 @@ def parse_time(text: str, name: str) -> int:
             ) from None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        return round(moment.timestamp() * 1_000_000) * 1000
+        seconds = Decimal(round(moment.timestamp() * 1_000_000)) / 1_000_000
     if not seconds.is_finite() or abs(seconds) > _LATEST_S:
-        raise BadInput(f"{name}: {text} is out of range; times are epoch seconds")
+        raise BadInput(
+            f"{name}: {text} is out of range; write epoch seconds, or a date from 1700 to 2200"
+        )
     return int((seconds * NS_PER_S).to_integral_value())
 
 
@@ -41,7 +44,7 @@ def parse_duration(text: str, name: str) -> int:
         seconds = float(digits) * units[unit]
     except (ValueError, KeyError):
         raise BadInput(f"{name}: '{text}' is no duration; write 15s, 5m, 1h or 7d") from None
-    if not (math.isfinite(seconds) and 0 < seconds <= 366 * 86400):
+    if not (math.isfinite(seconds) and 1 / NS_PER_S <= seconds <= 366 * 86400):
         raise BadInput(f"{name}: {text} must be longer than nothing and at most 366d")
     return round(seconds * NS_PER_S)
 

@@ -155,6 +155,8 @@ def from_cursor(cursor: str) -> tuple[int, str]:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
         started, _, key = text.partition("/")
+        if not -STILL_OPEN <= int(started) <= STILL_OPEN:
+            raise ValueError("no time of a record")
         return int(started), key
     except (binascii.Error, ValueError) as error:
         raise BadInput(
