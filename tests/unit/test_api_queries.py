@@ -163,7 +163,7 @@ def test_a_step_is_a_whole_number_of_nanoseconds(text: str, ns: int) -> None:
 @pytest.mark.parametrize("text", ["2300-01-01T00:00:00Z", "1600-01-01", "-9000000001"])
 def test_a_time_that_64_bits_do_not_hold_is_refused(text: str) -> None:
     """It could be neither compared nor handed to a store."""
-    with pytest.raises(BadInput, match="start: .* is out of range"):
+    with pytest.raises(BadInput, match=r"start: .* is out of range"):
         parse_time(text, "start")
 
 

@@ -155,10 +155,13 @@ def from_cursor(cursor: str) -> tuple[int, str]:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
         started, _, key = text.partition("/")
-        if not -STILL_OPEN <= int(started) <= STILL_OPEN:
-            raise ValueError("no time of a record")
-        return int(started), key
+        started_ns = int(started)
     except (binascii.Error, ValueError) as error:
-        raise BadInput(
-            f"cursor: '{cursor[:80]}' was not given out here; start again without a cursor"
-        ) from error
+        raise _no_cursor(cursor) from error
+    if abs(started_ns) > STILL_OPEN:
+        raise _no_cursor(cursor)
+    return started_ns, key
+
+
+def _no_cursor(cursor: str) -> BadInput:
+    return BadInput(f"cursor: '{cursor[:80]}' was not given out here; start again without a cursor")
