@@ -18,7 +18,7 @@ def number(value: float | None) -> str:
         return "…"
     if not math.isfinite(value):
         return str(value)
-    size = abs(value)
+    size = float(f"{abs(value):.4g}")  # 9999.6 is 10k already
     for least, scale, suffix in _SUFFIXES:
         if size >= least:
             return f"{value / scale:.4g}{suffix}"
@@ -52,8 +52,11 @@ def moment_of(time_s: float) -> str:
 
 def lasting(seconds: float) -> str:
     """A length of time in its two greatest units: `3d 4h`, `2m 5s`, `1.5s`, `4.2ms`."""
-    if seconds < 1:
-        return f"{seconds * 1000:.2g}ms"
+    milliseconds = seconds * 1000
+    if milliseconds < 9.95:
+        return f"{milliseconds:.2g}ms"
+    if milliseconds < 999.5:
+        return f"{milliseconds:.0f}ms"
     if seconds < 10:
         return f"{seconds:.2g}s"
     rest = round(seconds)
@@ -83,7 +86,7 @@ def sparkline(values: Sequence[float], width: int) -> str:
     finite = [value for value in values if math.isfinite(value)]
     if not finite or width < 1:
         return ""
-    low, high = min(finite), max(finite)
+    low, high = min(finite) / 2, max(finite) / 2  # halves, for what lies between may overflow
     middle = sorted(finite)[len(finite) // 2]
     n = min(width, len(values))
     cells = []
@@ -94,6 +97,6 @@ def sparkline(values: Sequence[float], width: int) -> str:
             cells.append(" ")
             continue
         shown = max(part, key=lambda v: abs(v - middle))
-        level = 0.5 if high == low else (shown - low) / (high - low)
+        level = 0.5 if high == low else (shown / 2 - low) / (high - low)
         cells.append(_BARS[min(len(_BARS) - 1, int(level * len(_BARS)))])
     return "".join(cells)
