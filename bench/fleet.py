@@ -152,15 +152,16 @@ class Walk:
         times = begin[None, :] + self._phase_ms[:, None]
         values = np.empty((steps, self.n))
         for row in values:
-            self._advance(row)
+            self._advance(row, step_ms / STEP_MS)
         return times, np.ascontiguousarray(values.T)
 
-    def _advance(self, out: F64) -> None:
+    def _advance(self, out: F64, n_scrapes: float) -> None:
+        """One step, as long as so many scrapes: counters have a rate, whatever the step."""
         self._state *= np.float32(0.9)
         self._state += self._random.standard_normal(self.n, np.float32)
         moved = self._level + self._scale * self._state
         counts = self._counts
-        self._total[counts] += np.floor(np.abs(moved[counts]))
+        self._total[counts] += np.floor(np.abs(moved[counts]) * n_scrapes)
         np.copyto(out, np.round(moved, 2))
         # float32 holds seven digits: round again in float64, so that values have two decimals.
         np.round(out, 2, out=out)
