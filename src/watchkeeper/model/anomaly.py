@@ -50,8 +50,8 @@ class Anomaly:
     expected_high: float
     """The band outside which the peak fell."""
     p_value: float
-    """Probability of a value as strange as the peak's, by the series' own history; never claimed
-    below what that history can support."""
+    """Probability of a value as strange as the peak's, by the tail of the series' own history: the
+    first thousand points support none below one in their number, later ones are extrapolated."""
     position: int = 0
     """Where in the log the episode last changed."""
     evidence: Mapping[str, float] = field(default_factory=dict)
