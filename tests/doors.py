@@ -56,6 +56,19 @@ def body(*samples: tuple[str, float, float], **labels: str) -> bytes:
     return json.dumps({"metrics": metrics}).encode()
 
 
+class Bell(FakeClock):
+    """A clock that knows how many wait for it, so that a test can wait for them in turn."""
+
+    n_asleep = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.n_asleep += 1
+        try:
+            await super().sleep(seconds)
+        finally:
+            self.n_asleep -= 1
+
+
 class Gate:
     """In front of a bus: refuses while `full`, and holds whoever appends while `hold` says so."""
 
@@ -96,7 +109,7 @@ class House:
     """One process of ours, without detection and without a network."""
 
     folder: Path
-    clock: FakeClock
+    clock: Bell
     log: WriteAheadLog
     catalog: Catalog
     lake: Lake
@@ -155,14 +168,14 @@ class House:
 async def house(
     folder: Path,
     *,
-    clock: FakeClock | None = None,
+    clock: Bell | None = None,
     disk: Files | None = None,
     ingest: IngestConfig | None = None,
     upkeep: UpkeepConfig | None = None,
     wal: WalConfig | None = None,
 ) -> AsyncIterator[House]:
     """Open what a folder holds. Leaving is a crash: nothing is saved unless a test saves it."""
-    clock, disk, config = clock or FakeClock(), disk or UnsyncedFiles(), ingest or IngestConfig()
+    clock, disk, config = clock or Bell(), disk or UnsyncedFiles(), ingest or IngestConfig()
     limits = wal or WalConfig(segment_bytes=1 << 16)
     log = WriteAheadLog(folder / "log", limits, files=disk, executor=Inline())
     settings = CatalogConfig(max_series=200, max_donors=10)

@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 from tests.disks import FaultyFiles
-from tests.doors import House, body, house
-from watchkeeper.clock import FakeClock
+from tests.doors import Bell, House, body, house
 from watchkeeper.errors import Retryable
 from watchkeeper.ingest.upkeep_stage import STATE_FILE, UpkeepConfig, unseal
 from watchkeeper.lake.wal import WalConfig
@@ -25,11 +24,17 @@ SMALL = WalConfig(segment_bytes=4096, limit_bytes=1 << 20)
 async def pass_time(one: House, seconds: float) -> None:
     """Second by second, so that whoever sleeps is woken in between."""
     for _ in range(round(seconds)):
+        await asleep(one)
         one.clock.advance(1)
-        for _ in range(200):
-            await asyncio.sleep(0)
-        await asyncio.to_thread(lambda: None)
-        await one.ingest.between_groups(lambda: None)
+        await asyncio.sleep(0)
+        await asleep(one)
+
+
+async def asleep(one: House) -> None:
+    """Upkeep has done what there was to do."""
+    async with asyncio.timeout(10):
+        while not one.clock.n_asleep:
+            await asyncio.to_thread(lambda: None)
 
 
 def begin(one: House) -> None:
@@ -61,7 +66,7 @@ async def test_the_doors_memory_is_saved_once_its_time_has_come(tmp_path: Path) 
 
 
 async def test_a_graceful_end_leaves_nothing_to_be_replayed(tmp_path: Path) -> None:
-    clock = FakeClock()
+    clock = Bell()
     async with house(tmp_path, clock=clock) as one:
         await one.send(body(("up", 0, 1.0), ("load", 0, 2.0)))
         await one.store()
@@ -95,7 +100,7 @@ async def test_a_log_that_is_stored_elsewhere_is_cut(tmp_path: Path) -> None:
 
 
 async def test_a_cut_log_behind_a_saved_memory_forgets_nothing_of_the_door(tmp_path: Path) -> None:
-    clock = FakeClock()
+    clock = Bell()
     last = body(("up", 199, 1.0))
     async with house(tmp_path, clock=clock, wal=SMALL) as one:
         for second in range(200):
@@ -138,7 +143,7 @@ async def test_upkeep_goes_on_after_memory_could_not_be_saved(tmp_path: Path) ->
 
 
 async def test_damaged_memory_is_made_up_for_by_the_log(tmp_path: Path) -> None:
-    clock = FakeClock()
+    clock = Bell()
     async with house(tmp_path, clock=clock) as one:
         await one.send(body(("up", 0, 1.0)))
         await one.upkeep.finish(clock.now_ns())
@@ -155,7 +160,7 @@ async def test_damaged_memory_is_made_up_for_by_the_log(tmp_path: Path) -> None:
 async def test_a_crash_leaves_the_memory_that_was_there(
     tmp_path: Path, save_after: int | None
 ) -> None:
-    clock = FakeClock()
+    clock = Bell()
     async with house(tmp_path, clock=clock) as one:
         for second in range(5):
             await one.send(body(("up", second, 1.0), (f"m{second}", second, 2.0)))
@@ -195,7 +200,7 @@ async def test_a_retry_after_faults_and_a_loss_of_power_stores_every_sample_once
     tmp_path: Path, seed: int
 ) -> None:
     """What was acknowledged is there; what was not is sent again, and nothing is there twice."""
-    clock, disk = FakeClock(), FaultyFiles(random.Random(seed))
+    clock, disk = Bell(), FaultyFiles(random.Random(seed))
     bodies = [body(("up", n, n / 2), (f"m{n % 3}", n, 1.0), ("late", -n, n)) for n in range(12)]
     async with house(tmp_path, clock=clock, disk=disk) as one:
         acknowledged = await deliver(one, bodies, disk)
