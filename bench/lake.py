@@ -291,19 +291,18 @@ def weigh(stream: Stream) -> tuple[int, int]:
     """Bytes of the lake, and of its samples alone, after everything was written and compacted."""
     progress("compacting")
     later_ns = stream.now_ms * NS_PER_MS + 26 * HOUR_NS
-    found: list[Path] | None = None
-    while found != (found_now := _files(stream)):
-        found = found_now
+    sizes: dict[Path, int] = {}
+    while sizes != (sizes_now := _sizes(stream)):  # a merge under way shows in its file's size
+        sizes = sizes_now
         for _ in range(3):
             stream.lake.maintain(later_ns, everything=True)
             later_ns += 2 * HOUR_NS
-    sizes = {file: file.stat().st_size for file in _files(stream)}
     samples = sum(size for file, size in sizes.items() if file.suffixes == [".parquet"])
     return sum(sizes.values()), samples
 
 
-def _files(stream: Stream) -> list[Path]:
-    return sorted(path for path in stream.folder.rglob("*") if path.is_file())
+def _sizes(stream: Stream) -> dict[Path, int]:
+    return {path: path.stat().st_size for path in stream.folder.rglob("*") if path.is_file()}
 
 
 def _now_ms() -> int:
