@@ -1,4 +1,4 @@
-"""Laws of what tables say: a number that is read back is the number, and nothing outgrows its cell."""
+"""Laws of tables: a number read back is the number, and nothing outgrows its cell."""
 
 from __future__ import annotations
 

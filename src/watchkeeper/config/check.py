@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import math
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path as FilePath
@@ -208,9 +209,11 @@ def _table(kind: Any, name: str, node: Node, path: Path, faults: Faults) -> Any:
 def _leaf(kind: Any, name: str, node: Node, path: Path, faults: Faults) -> Any:
     for attempt in _attempts(kind, name, node):
         try:
-            return plugins.converted(attempt, kind)
+            value = plugins.converted(attempt, kind)
         except msgspec.ValidationError:
             continue
+        if not _is_beyond(value):
+            return value
     shown = "the value" if _is_secret(kind) else _quoted(node)
     faults.append(Fault(dotted(path), f"{shown} is not {words(name, kind)}", node.origin))
     return _FAILED
@@ -228,6 +231,13 @@ def _attempts(kind: Any, name: str, node: Node) -> Iterable[Any]:
         yield node.plain()
     if node.text is not None:
         yield node.text
+
+
+def _is_beyond(value: Any) -> bool:
+    """Whether no clock, file or table could hold this number."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    return isinstance(value, int) and abs(value) >= 2**63
 
 
 def _takes_bool(kind: Any) -> bool:

@@ -66,11 +66,15 @@ def show(number: float, unit: Unit) -> str | float:
     for name, scale in scales:
         least = 3 * scale if name in ("d", "w") else scale
         if number >= least and number % scale == 0:
-            return f"{int(number // scale)}{name}"
-    milliseconds = round(number * 1000)
-    if unit == "s" and milliseconds and milliseconds / 1000 == number:
-        return f"{milliseconds}ms"
+            return _if_read_back(f"{int(number // scale)}{name}", number, unit)
+    if unit == "s":
+        return _if_read_back(f"{round(number * 1000)}ms", number, unit)
     return number
+
+
+def _if_read_back(text: str, number: float, unit: Unit) -> str | float:
+    """Of a very great number, the text may mean one that is nearly it."""
+    return text if parse(text, unit) == number else number
 
 
 def _duration(text: str) -> float | None:
@@ -78,7 +82,8 @@ def _duration(text: str) -> float | None:
         return None
     # Milliseconds are whole numbers up to a point, so that 300ms is 0.3 and not nearly so.
     parts = [float(amount) * _SECONDS[unit] for amount, unit in _PIECE.findall(text)]
-    return round(math.fsum(parts), 9)
+    total = math.fsum(parts)
+    return round(total, 9) if math.isfinite(total) else None
 
 
 def _size(text: str) -> int | None:
@@ -89,4 +94,4 @@ def _size(text: str) -> int | None:
 
 
 def _whole(number: float) -> int | None:
-    return int(number) if number == int(number) else None
+    return int(number) if math.isfinite(number) and number == int(number) else None
