@@ -67,7 +67,7 @@ def working_days(draw: Draw) -> F64:
 
 
 def lognormal(draw: Draw) -> F64:
-    return np.exp(draw.noise())
+    return np.asarray(np.exp(draw.noise()), np.float64)
 
 
 def autoregressive(draw: Draw) -> F64:
@@ -153,7 +153,7 @@ def make(name: str, *, step_s: float, weeks: float, seed: int) -> F64:
     n = round(weeks * 7 * DAY_S / step_s)
     which = list(GENERATORS).index(name)
     rng = np.random.default_rng([seed, which, round(step_s * 1000)])
-    return GENERATORS[name](Draw(rng, np.arange(n) * step_s, step_s))
+    return GENERATORS[name](Draw(rng, np.arange(n, dtype=np.float64) * step_s, step_s))
 
 
 def _decaying_sum(noise: F64, keep: float) -> F64:
