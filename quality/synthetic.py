@@ -67,7 +67,8 @@ def working_days(draw: Draw) -> F64:
 
 
 def lognormal(draw: Draw) -> F64:
-    return np.asarray(np.exp(draw.noise()), np.float64)
+    values: F64 = np.exp(draw.noise())
+    return values
 
 
 def autoregressive(draw: Draw) -> F64:
