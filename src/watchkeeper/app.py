@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import shutil
 import signal
 import socket
@@ -171,7 +172,10 @@ async def _serve(config: Config) -> None:
                 asyncio.get_running_loop().add_signal_handler(
                     number, server.handle_exit, number, None
                 )
-            _log.info("listening", version=__version__, url=f"http://{host}:{port}")
+            gc.collect()
+            gc.freeze()  # modules and services live as long as we do: not to be looked at again
+            shown = f"[{host}]" if ":" in host else host
+            _log.info("listening", version=__version__, url=f"http://{shown}:{port}")
             await server.serve(sockets=[listener])
             _log.info("stopping")
     _log.info("stopped")

@@ -27,6 +27,7 @@ from watchkeeper.sdk import Client, Retry
 from watchkeeper.store.installation import FILE_NAME, KEY_BYTES
 from watchkeeper.store.sqlite.connection import damage as state_damage
 from watchkeeper.store.sqlite.store import FILE_NAME as STATE_FILE
+from watchkeeper.telemetry import Secret
 
 _FEW_BYTES: Final = 1 << 30
 _FEW_SHARE: Final = 0.1
@@ -59,7 +60,7 @@ def key(config: Config) -> Iterator[Finding]:
     path = config.data_dir / FILE_NAME
     try:
         size, mode = path.stat().st_size, path.stat().st_mode & 0o777
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         yield Finding("key", State.SKIPPED, "none yet; made at the first start")
         return
     if size != KEY_BYTES:
@@ -111,14 +112,17 @@ def judge_syncs(took_s: list[float]) -> Finding:
 def port(config: Config) -> Iterator[Finding]:
     """Whether the server can listen, or does already."""
     host, number = config.server.host, config.server.port
+    is_6 = ":" in host
+    family = socket.AF_INET6 if is_6 else socket.AF_INET
+    url = f"http://[{host}]:{number}" if is_6 else f"http://{host}:{number}"
     try:
-        with socket.create_server((host, number)):
+        with socket.create_server((host, number), family=family):
             yield Finding("port", State.OK, f"{host}:{number} is free; no server runs here")
             return
     except OSError as error:
         why = error.strerror
     try:
-        with Client(f"http://{host}:{number}", retry=Retry(attempts=1), timeout_s=5.0) as client:
+        with Client(url, retry=Retry(attempts=1), timeout_s=5.0) as client:
             health = client.health()
     except (Permanent, Retryable) as error:
         yield Finding("port", State.BAD, f"{host}:{number}: {why}, and no Watchkeeper ({error})",
@@ -163,15 +167,18 @@ def peers(config: Config) -> Iterator[Finding]:
             value = getattr(chosen.settings, field.name)
             if not field.name.endswith("url") or not value:
                 continue
-            parts = urlsplit(value.reveal() if hasattr(value, "reveal") else str(value))
-            name = f"{chosen.kind} {chosen.use}"
-            where = f"{parts.hostname}:{parts.port or 6379}"
+            name, setting = f"{chosen.kind} {chosen.use}", f"{chosen.kind}.{field.name}"
+            place = _place(value.reveal() if isinstance(value, Secret) else str(value))
+            if place is None:
+                yield Finding(name, State.BAD, f"{setting} is no address of a server",
+                              "write redis://host:port/database")  # fmt: skip
+                continue
+            where, address = place
             try:
-                address = (parts.hostname or "", parts.port or 6379)
-                socket.create_connection(address, _CONNECT_S).close()
+                _connect(address)
             except OSError as error:
                 yield Finding(name, State.BAD, f"{where} cannot be reached: {error}",
-                              f"start it, or set {chosen.kind}.{field.name}")  # fmt: skip
+                              f"start it, or set {setting}")  # fmt: skip
             else:
                 yield Finding(name, State.OK, f"{where} answers")
 
@@ -221,6 +228,29 @@ def _damage(name: str, found: list[str], remedy: str) -> Iterator[Finding]:
         yield Finding(name, State.OK, "all of it can be read")
     for one in found:
         yield Finding(name, State.BAD, one, remedy)
+
+
+def _place(url: str) -> tuple[str, tuple[str, int] | str] | None:
+    """A server as people name it, without what is secret in its URL, and its address; None if it
+    is no URL of a server."""
+    try:
+        parts = urlsplit(url)
+        host, number = parts.hostname, parts.port or 6379
+    except ValueError:
+        return None
+    if parts.scheme == "unix":
+        return parts.path, parts.path
+    return None if host is None else (f"{host}:{number}", (host, number))
+
+
+def _connect(address: tuple[str, int] | str) -> None:
+    """Raises OSError where nobody answers."""
+    if not isinstance(address, str):
+        socket.create_connection(address, _CONNECT_S).close()
+        return
+    with socket.socket(socket.AF_UNIX) as way:
+        way.settimeout(_CONNECT_S)
+        way.connect(address)
 
 
 def _existing(path: Path) -> Path:
