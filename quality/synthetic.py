@@ -67,8 +67,7 @@ def working_days(draw: Draw) -> F64:
 
 
 def lognormal(draw: Draw) -> F64:
-    values: F64 = np.exp(draw.noise())
-    return values
+    return np.exp(draw.noise())
 
 
 def autoregressive(draw: Draw) -> F64:
@@ -77,7 +76,8 @@ def autoregressive(draw: Draw) -> F64:
 
 
 def random_walk(draw: Draw) -> F64:
-    return 1_000.0 + np.cumsum(draw.noise()) * (draw.step_s / MINUTE_S) ** 0.5
+    walked: F64 = 1_000.0 + np.cumsum(draw.noise()) * (draw.step_s / MINUTE_S) ** 0.5
+    return walked
 
 
 def hourly_job(draw: Draw) -> F64:

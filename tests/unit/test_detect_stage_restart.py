@@ -1,0 +1,294 @@
+"""Detection that is stopped, moved, upgraded and told again: what it knows afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests import make
+from tests.catalogs import ToyCatalog
+from watchkeeper.analyze.detect_stage import DetectStage
+from watchkeeper.analyze.detectors.basic import Basic
+from watchkeeper.analyze.detectors.fk import FK
+from watchkeeper.bus.base import MIXED, Delivery
+from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
+from watchkeeper.model.series import DEFAULT_TENANT, I32, U8, U64, Kind, Series, SeriesId
+from watchkeeper.model.signal import NewSeries, SampleBatch
+from watchkeeper.store.base import Filter
+from watchkeeper.store.memory import MemoryStore
+
+MINUTE_NS = 60 * make.NS_PER_S
+SERVICES = ("x", "y", "z")
+N = 1200
+"""Room for slots; ToyCatalog has 1024."""
+
+
+class Known:
+    """What detection sees of a catalog of gauges."""
+
+    def __init__(self, first_slot: int = 0) -> None:
+        self.toy = ToyCatalog(first_slot=first_slot)
+        self.kind: U8 = np.full(1024, Kind.GAUGE, np.uint8)
+        self.partition: U8 = self.toy.partition
+        self.identity: U64 = self.toy.identity
+        self.high_slot = 1024
+
+    def lookup(self, identity: U64) -> I32:
+        return self.toy.lookup(identity)
+
+    def series(self, slot: int) -> Series:
+        identity = SeriesId(self.identity[slot].tobytes())
+        return Series(identity, DEFAULT_TENANT, {"n": identity.hex()}, Kind.GAUGE)
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1) as one:
+        yield one
+
+
+class Process:
+    """A detect stage with a catalog of its own, and the log as this process numbers slots."""
+
+    def __init__(
+        self, executor: Executor, *, first_slot: int = 0, store: MemoryStore | None = None
+    ) -> None:
+        self.catalog = Known(first_slot)
+        self.store = store or MemoryStore(MemoryStore.Config())
+        self.detectors: list[Any] = [Basic(capacity=N), FK(capacity=N)]
+        self.stage = DetectStage(
+            self.detectors, catalog=self.catalog, store=self.store, executor=executor
+        )
+        labels = [make.labels("m", service=service) for service in SERVICES]
+        self.new = self.catalog.toy.register(*labels)
+
+    def log(self, *batches: SampleBatch) -> list[Delivery]:
+        """New series at position 1, then the batches, in the slots of this process."""
+        records: list[NewSeries | SampleBatch] = [self.new]
+        records += [replace(one, slot=self.new.slot[one.slot]) for one in batches]
+        return [Delivery(MIXED, at + 1, record) for at, record in enumerate(records)]
+
+    async def anomalies(self) -> list[Anomaly]:
+        return list((await self.store.list(Anomaly, Filter(DEFAULT_TENANT))).items)
+
+    async def state(self) -> dict[int, bytes]:
+        return {
+            partition: await self.stage.dump(partition)
+            for partition in sorted({int(p) for p in self.catalog.partition[self.new.slot]})
+        }
+
+
+def calm(first: int, n: int, *, seed: int = 0) -> SampleBatch:
+    """All series, a sample a minute; slots are rows of the log's first record."""
+    rows = np.arange(len(SERVICES) * n)
+    minute = first + rows // len(SERVICES)
+    value = 10 + np.random.default_rng((seed, first)).standard_normal(len(rows))
+    slot = (rows % len(SERVICES)).astype(np.int32)
+    return SampleBatch(DEFAULT_TENANT, slot, make.START_NS + minute * MINUTE_NS, value)
+
+
+def wild(minute: int, value: float = 500.0, row: int = 0) -> SampleBatch:
+    return make.samples((row, make.START_NS + minute * MINUTE_NS, value))
+
+
+def alike(anomalies: Sequence[Anomaly]) -> list[Anomaly]:
+    return sorted(anomalies, key=lambda one: (one.id, one.position))
+
+
+async def test_a_checkpoint_is_taken_on_by_a_process_with_other_slots(executor: Executor) -> None:
+    """State travels by identity. Slots are a process' own."""
+    batches = [calm(0, 200), calm(200, 100)]
+    one, other = Process(executor), Process(executor, first_slot=400)
+    await one.stage.handle(one.log(*batches)[:2])
+    kept = await one.state()
+    await one.stage.handle(one.log(*batches)[2:])
+
+    for partition, state in kept.items():
+        await other.stage.load(partition, 2, state)
+    await other.stage.handle(other.log(*batches))
+
+    assert other.new.slot.tolist() != one.new.slot.tolist()
+    assert await other.state() == await one.state()
+
+
+async def test_series_that_have_left_the_catalog_are_passed_over(executor: Executor) -> None:
+    one, other = Process(executor), Process(executor)
+    await one.stage.handle(one.log(calm(0, 100)))
+    gone = other.new.identity[0].tobytes()
+    other.catalog.toy.forget(gone)
+
+    for partition, state in (await one.state()).items():
+        await other.stage.load(partition, 2, state)
+
+    left = other.new.slot[1:]
+    for mine, theirs in zip(other.detectors, one.detectors, strict=True):
+        assert dumped(mine, left) == dumped(theirs, one.new.slot[1:])
+
+
+def dumped(detector: Any, slot: I32) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in detector.dump(slot).items()}
+
+
+async def test_the_state_of_another_version_is_not_taken_for_ours(executor: Executor) -> None:
+    one, fresh, other = Process(executor), Process(executor), Process(executor)
+    await one.stage.handle(one.log(calm(0, 100)))
+
+    for partition, state in (await one.state()).items():
+        identities, by_detector = msgspec.msgpack.decode(state)
+        version, arrays = by_detector["fk"]
+        by_detector["fk"] = (version + 1, arrays)
+        upgraded = msgspec.msgpack.encode((identities, by_detector))
+        await other.stage.load(partition, 2, upgraded)
+
+    basic, fk = other.detectors
+    assert dumped(basic, other.new.slot) == dumped(one.detectors[0], one.new.slot)
+    assert dumped(fk, other.new.slot) == dumped(fresh.detectors[1], fresh.new.slot)
+
+
+async def test_a_detector_that_was_added_starts_afresh_beside_the_others(
+    executor: Executor,
+) -> None:
+    one, fresh, other = Process(executor), Process(executor), Process(executor)
+    await one.stage.handle(one.log(calm(0, 100)))
+
+    for partition, state in (await one.state()).items():
+        identities, by_detector = msgspec.msgpack.decode(state)
+        del by_detector["fk"]
+        await other.stage.load(partition, 2, msgspec.msgpack.encode((identities, by_detector)))
+
+    assert dumped(other.detectors[0], other.new.slot) == dumped(one.detectors[0], one.new.slot)
+    assert dumped(other.detectors[1], other.new.slot) == dumped(fresh.detectors[1], fresh.new.slot)
+
+
+async def test_loading_replaces_what_was_learned_before(executor: Executor) -> None:
+    """A partition that comes back to a process that had it once: the newer state counts alone."""
+    one, other = Process(executor), Process(executor)
+    await one.stage.handle(one.log(calm(0, 100)))
+    await other.stage.handle(other.log(calm(0, 30, seed=9)))
+
+    for partition, state in (await one.state()).items():
+        await other.stage.load(partition, 2, state)
+
+    assert await other.state() == await one.state()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+@given(cuts=st.lists(st.integers(1, 399), max_size=5))
+async def test_where_batches_are_cut_makes_no_difference(
+    executor: Executor, cuts: list[int]
+) -> None:
+    whole, parts = Process(executor), Process(executor)
+    everything = calm(0, 130)
+    edges = [0, *sorted(set(cuts)), len(everything)]
+    cut = [
+        SampleBatch(
+            DEFAULT_TENANT,
+            everything.slot[a:b],
+            everything.time_ns[a:b],
+            everything.value[a:b],
+        )
+        for a, b in pairwise(edges)
+        if a < b
+    ]
+
+    await whole.stage.handle(whole.log(everything))
+    await parts.stage.handle(parts.log(*cut))
+
+    assert await parts.state() == await whole.state()
+
+
+async def test_records_that_are_delivered_again_change_nothing(executor: Executor) -> None:
+    """At least once delivery, exactly once effect: what lies below the checkpoint is skipped."""
+    one = Process(executor)
+    log = one.log(calm(0, 200), wild(200), calm(201, 50))
+    await one.stage.handle(log)
+    kept, found = await one.state(), await one.anomalies()
+    again = Process(executor, store=one.store)
+    for partition, state in kept.items():
+        await again.stage.load(partition, len(log), state)
+
+    await again.stage.handle(log)
+
+    assert await again.state() == kept
+    assert alike(await again.anomalies()) == alike(found)
+
+
+async def test_an_episode_goes_on_over_a_restart_under_its_own_name(executor: Executor) -> None:
+    undisturbed, first = Process(executor), Process(executor)
+    story = [calm(0, 300), wild(300), wild(301, 5000.0), calm(302, 60)]
+    await undisturbed.stage.handle(undisturbed.log(*story))
+
+    log = first.log(*story)
+    await first.stage.handle(log[:3])
+    open_then = await first.anomalies()
+    kept = await first.state()
+    second = Process(executor, store=first.store)
+    for partition, state in kept.items():
+        await second.stage.load(partition, 3, state)
+    await second.stage.handle(log)
+
+    assert [one.status for one in open_then] == [AnomalyStatus.OPEN]
+    assert alike(await second.anomalies()) == alike(await undisturbed.anomalies())
+    assert [one.id for one in await second.anomalies()][-1:] == [open_then[0].id]
+
+
+async def test_a_replay_from_the_beginning_names_every_anomaly_the_same(
+    executor: Executor,
+) -> None:
+    story = [calm(0, 300), wild(300), calm(301, 60), wild(361, row=1), calm(362, 60)]
+    one = Process(executor)
+    await one.stage.handle(one.log(*story))
+    replayed = Process(executor, store=one.store)
+
+    before = alike(await one.anomalies())
+    await replayed.stage.handle(replayed.log(*story))
+
+    assert len(before) >= 2
+    assert alike(await replayed.anomalies()) == before
+
+
+async def test_a_position_is_that_of_the_record_that_changed_the_episode(
+    executor: Executor,
+) -> None:
+    one = Process(executor)
+    log = one.log(calm(0, 300), wild(300), calm(301, 60))
+
+    for delivery in log:
+        await one.stage.handle([delivery])
+
+    (anomaly,) = [a for a in await one.anomalies() if a.detector == "basic"]
+    assert anomaly.status is AnomalyStatus.CLOSED
+    assert anomaly.position == 4
+
+
+async def test_partitions_delivered_apart_are_skipped_by_their_own_checkpoints(
+    executor: Executor,
+) -> None:
+    """As a bus between processes delivers: a record belongs to one partition."""
+    one, other = Process(executor), Process(executor)
+    await one.stage.handle(one.log(calm(0, 100)))
+    kept = await one.state()
+    owned, *others = kept
+
+    await other.stage.load(owned, 50, kept[owned])
+    slots = other.new.slot
+    mine = slots[other.catalog.partition[slots] == owned]
+    stale = make.samples(*[(int(slot), make.START_NS, 9e9) for slot in mine])
+    await other.stage.handle([Delivery(owned, 50, stale)])
+
+    assert (await other.state())[owned] == kept[owned]
+    assert others
+    theirs = slots[other.catalog.partition[slots] == others[0]]
+    fresh = make.samples((int(theirs[0]), make.START_NS, 5.0))
+    before = (await other.state())[others[0]]
+    await other.stage.handle([Delivery(others[0], 1, fresh)])
+    assert (await other.state())[others[0]] != before
