@@ -175,6 +175,6 @@ class AsyncClient:
                 await response.aread()
                 raise calls.refusal(response)
             async for line in response.aiter_lines():
-                change = lines.feed(line)
+                change = calls.fed(lines, line, response)
                 if change is not None:
                     yield change

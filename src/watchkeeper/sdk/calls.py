@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -17,12 +18,14 @@ from watchkeeper.sdk import remote_write
 from watchkeeper.sdk.answers import (
     Anomaly,
     AnomalyPage,
+    Change,
     Health,
     Problem,
     QueriedSeries,
     Rejected,
     Written,
 )
+from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.series import TimeSeries, count
 
 T = TypeVar("T")
@@ -110,10 +113,13 @@ def query(selector: str, **asked: str | Time | None) -> Call[tuple[QueriedSeries
     params = {name: _text(value) for name, value in asked.items() if value is not None}
 
     def read(response: httpx.Response) -> tuple[QueriedSeries, ...]:
-        return tuple(
-            QueriedSeries(one.labels, tuple((time_s, float(value)) for time_s, value in one.points))
-            for one in _decoded(response, _Answered).series
-        )
+        try:
+            return tuple(
+                QueriedSeries(one.labels, tuple((at_s, float(value)) for at_s, value in one.points))
+                for one in _decoded(response, _Answered).series
+            )
+        except ValueError as error:
+            raise _foreign(response, error) from error
 
     return Call("GET", "/api/v1/metrics/query", read, {"query": selector, **params})
 
@@ -125,13 +131,22 @@ def anomalies(**asked: str | Time | None) -> Call[AnomalyPage]:
 
 
 def anomaly(identity: str) -> Call[Anomaly]:
-    return Call("GET", f"/api/v1/anomalies/{identity}", lambda r: _decoded(r, Anomaly))
+    path = f"/api/v1/anomalies/{quote(identity, safe='')}"  # what is no id leads nowhere else
+    return Call("GET", path, lambda r: _decoded(r, Anomaly))
 
 
 def health() -> Call[Health]:
     """Also when it is not well: then the answer says what is wrong."""
     also = frozenset({503})
     return Call("GET", "/health", lambda r: _decoded(r, Health), also=also)
+
+
+def fed(lines: EventLines, line: str, response: httpx.Response) -> Change | None:
+    """The change that a line of the stream completes, if it does."""
+    try:
+        return lines.feed(line)
+    except msgspec.DecodeError as error:
+        raise _foreign(response, error) from error
 
 
 def refusal(response: httpx.Response) -> BadInput | Retryable | Permanent:
@@ -176,9 +191,12 @@ def _decoded(response: httpx.Response, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(response.content, type=kind)
     except msgspec.DecodeError as error:
-        raise Permanent(
-            f"{response.url}: the answer is not Watchkeeper's ({error}); check --url"
-        ) from error
+        raise _foreign(response, error) from error
+
+
+def _foreign(response: httpx.Response, error: Exception) -> Permanent:
+    """Somebody else than Watchkeeper answered."""
+    return Permanent(f"{response.url}: the answer is not Watchkeeper's ({error}); check --url")
 
 
 def _text(value: str | Time) -> str:

@@ -186,6 +186,6 @@ class Client:
                 response.read()
                 raise calls.refusal(response)
             for line in response.iter_lines():
-                change = lines.feed(line)
+                change = calls.fed(lines, line, response)
                 if change is not None:
                     yield change
