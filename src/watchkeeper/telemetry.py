@@ -279,7 +279,7 @@ class _JsonLines(logging.Formatter):
         line |= {name: _plain(value) for name, value in _fields(record).items()}
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return _json(line)
 
 
 def _register(metric: M) -> M:
@@ -308,13 +308,21 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
-    """As JSON has it; a Secret is a str, so str() it must be."""
+    """As JSON has it, which knows no infinity; a Secret is a str, so str() it must be."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return _number(value)
     return value if value is None or type(value) in (bool, int, float) else str(value)
 
 
 def _quoted(value: object) -> str:
     text = str(value)
-    return text if text and not re.search(r'[\s="]', text) else json.dumps(text, ensure_ascii=False)
+    return text if text.isprintable() and not re.search(r'^$|[\s="]', text) else _json(text)
+
+
+def _json(value: object) -> str:
+    """Readable, unless it held what breaks a line, steers a terminal, or is no UTF-8."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(value)
 
 
 def _short(name: str) -> str:
