@@ -36,7 +36,8 @@ VALUES = (0.0, -0.0, 1.5, math.nan, math.inf, -math.inf, 5e-324, 1e308, referenc
 WORDS = ("service", "checkout", "http.method", "GET", "größe", "温度", "9lives", "__x", "", "a b")
 
 Fact = tuple[tuple[tuple[bytes, bytes], ...], int, int, bytes]
-"""A sample as it is compared: (labels, kind, time_ns, the bytes of its value)."""
+"""A sample as it is compared: (labels, kind, with a high bit for a delta, time_ns, the bytes of its
+value)."""
 
 
 def write_request(rng: random.Random) -> bytes:
@@ -81,10 +82,11 @@ def odd(raw: bytes, message: Any, rng: random.Random) -> bytes:
 
 def facts_of(wire: WireSamples) -> tuple[list[Fact], Counter[str]]:
     block = wire.describe(wire.row.astype(np.int64))
+    is_delta = np.zeros(len(wire.key), bool) if wire.is_delta is None else wire.is_delta
     samples = [
         (
             reference.labels_of(block, n),
-            int(wire.kind[wire.row[n]]),
+            _sort(int(wire.kind[wire.row[n]]), is_delta[wire.row[n]]),
             int(wire.time_ns[n]),
             wire.value[n].tobytes(),
         )
@@ -95,10 +97,19 @@ def facts_of(wire: WireSamples) -> tuple[list[Fact], Counter[str]]:
 
 def facts_of_reference(decoded: reference.Decoded) -> tuple[list[Fact], Counter[str]]:
     samples = [
-        (sample.labels, int(sample.kind), sample.time_ns, struct.pack("<d", sample.value))
+        (
+            sample.labels,
+            _sort(sample.kind, sample.is_delta),
+            sample.time_ns,
+            struct.pack("<d", sample.value),
+        )
         for sample in decoded.samples
     ]
     return samples, decoded.rejects
+
+
+def _sort(kind: int, is_delta: Any) -> int:
+    return int(kind) | 0x100 * bool(is_delta)
 
 
 class Judge:

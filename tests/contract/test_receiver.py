@@ -477,6 +477,9 @@ def rendered(wire: WireSamples) -> str:
         series = ", ".join(f'{name}="{text}"' for name, text in sorted(labels.items()))
         is_stale = int(wire.value[n : n + 1].view(np.int64)[0]) == STALE_BITS
         shown = "stale" if is_stale else repr(value)
-        lines.append(f"{time_ns} {shown} {Kind(wire.kind[wire.row[n]]).name} {{{series}}}")
+        kind = Kind(wire.kind[wire.row[n]]).name
+        if wire.is_delta is not None and wire.is_delta[wire.row[n]]:
+            kind += " DELTA"
+        lines.append(f"{time_ns} {shown} {kind} {{{series}}}")
     lines += [f"rejected {one.count}: {one.reason}: {one.detail}" for one in wire.rejects]
     return "\n".join([*lines, ""])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given
@@ -248,3 +250,129 @@ def test_a_body_is_known_while_it_is_recent_and_among_the_last(
             ours.remember_body(bytes([body]), now_ns)
             recent[body] = now_s
             remembered = dict(sorted(recent.items(), key=lambda one: one[1])[-limit:])
+
+
+# Deltas.
+
+Add = tuple[int, int, float]
+"""(slot, time_ns, what was added)."""
+ADDS = st.lists(
+    st.tuples(
+        st.integers(-1, N_SLOTS - 1),
+        TIMES,
+        st.integers(0, 1000).map(float) | st.sampled_from([0.25, float("nan"), float("inf")]),
+    ),
+    max_size=8,
+)
+
+
+def add(to: Admission, rows: list[Add]) -> Admitted:
+    wire = replace(wire_of(rows), is_delta=np.ones(len(rows), np.bool_))
+    slots = np.array([slot for slot, _, _ in rows], np.int32)
+    return to.admit(DEFAULT_TENANT, wire, slots, body_hash=b"", now_ns=START_NS)
+
+
+@dataclass
+class SlowSums:
+    """Sums as a dictionary says them: what is in order is added to what is there."""
+
+    slowly: Slowly = field(default_factory=Slowly)
+    added: dict[int, float] = field(default_factory=dict)
+
+    def judge(self, row: Add) -> tuple[str, float]:
+        slot, time_ns, value = row
+        last_ns, last_bits = self.slowly.newest.get(slot, (0, bytes(8)))
+        if value != value or slot < 0 or time_ns > START_NS + FUTURE_S * NS_PER_S:
+            return self.slowly.judge(row, START_NS), value
+        if time_ns < last_ns:
+            return "delta_out_of_order", value
+        if time_ns == last_ns:
+            is_same = self.added.get(slot, value) == value
+            return ("duplicate" if is_same else "conflict"), value
+        (last,) = struct.unpack("<d", last_bits)
+        total = value + (last if math.isfinite(last) else 0.0)
+        verdict = self.slowly.judge((slot, time_ns, total), START_NS)
+        if verdict == "accepted":
+            self.added[slot] = value
+        return verdict, total
+
+
+@given(bodies=st.lists(ADDS, max_size=6))
+def test_every_delta_is_judged_and_summed_up_as_the_laws_say(bodies: list[list[Add]]) -> None:
+    slowly, ours = SlowSums(), admission()
+    for rows in bodies:
+        said = [slowly.judge(row) for row in rows]
+
+        admitted = add(ours, rows)
+
+        got = [] if admitted.batch is None else batch_rows(admitted)
+        assert got == [
+            (slot, time_ns, bits(total))
+            for (slot, time_ns, _), (verdict, total) in zip(rows, said, strict=True)
+            if verdict == "accepted"
+        ]
+        verdicts = Counter(verdict for verdict, _ in said)
+        del verdicts["refused series"]
+        assert told(admitted) == +verdicts
+
+
+@given(bodies=st.lists(ADDS, max_size=6), n_kept=st.integers(0, 6))
+def test_sums_of_bodies_that_were_taken_back_are_the_sums_of_those_before(
+    bodies: list[list[Add]], n_kept: int
+) -> None:
+    ours, undisturbed = admission(), admission()
+    admitted = [add(ours, rows) for rows in bodies]
+    for rows in bodies[:n_kept]:
+        add(undisturbed, rows)
+
+    for one in reversed(admitted[n_kept:]):
+        ours.take_back(one, b"")
+    again = [add(ours, rows) for rows in bodies[n_kept:]]
+
+    for rows, one in zip(bodies[n_kept:], again, strict=True):
+        want = add(undisturbed, rows)
+        assert (one.batch is None) == (want.batch is None)
+        if one.batch is not None:
+            assert batch_rows(one) == batch_rows(want)
+    assert memory(ours) == memory(undisturbed)
+
+
+@given(bodies=st.lists(ADDS, max_size=6), cut=st.integers(0, 6), later=ADDS)
+def test_sums_go_on_bit_for_bit_wherever_a_crash_fell(
+    bodies: list[list[Add]], cut: int, later: list[Add]
+) -> None:
+    """The log holds sums: what was saved, and what was logged since, is all that there is."""
+    ours, restarted = admission(), admission()
+    for rows in bodies[:cut]:
+        add(ours, rows)
+    restarted.load(memory(ours))
+    for one in [add(ours, rows) for rows in bodies[cut:]]:
+        if one.batch is not None:
+            restarted.follow(one.batch, START_NS)
+
+    assert memory(restarted) == memory(ours)
+    live, replayed = add(ours, later), add(restarted, later)
+    assert (live.batch is None) == (replayed.batch is None)
+    if live.batch is not None:
+        assert batch_rows(live) == batch_rows(replayed)
+
+
+@given(
+    adds=st.lists(st.tuples(st.integers(1, 5), st.integers(0, 10**6)), min_size=1, max_size=20),
+    cuts=st.sets(st.integers(1, 19)),
+)
+def test_the_last_sum_is_the_sum_of_all_however_they_are_cut_into_bodies(
+    adds: list[tuple[int, int]], cuts: set[int]
+) -> None:
+    ours = admission()
+    rows = [
+        (0, START_NS - 10**9 + sum(step for step, _ in adds[: n + 1]), float(value))
+        for n, (_, value) in enumerate(adds)
+    ]
+    edges = [0, *sorted(cut for cut in cuts if cut < len(rows)), len(rows)]
+
+    sums = [
+        row[2] for first, last in pairwise(edges) for row in batch_rows(add(ours, rows[first:last]))
+    ]
+
+    assert sums == [bits(float(sum(value for _, value in adds[: n + 1]))) for n in range(len(adds))]

@@ -3,13 +3,18 @@
 The laws: the same sample again is accepted and has no effect; the same time with another value is
 refused, the first wins; older than the newest is stored up to `late_s`, beyond that refused; a body
 seen in the last ten minutes is a no-op, so that a retry after a lost answer doubles nothing.
+
+A delta becomes cumulative here, once and before the log: the newest of its series plus itself. So
+its sum is as durable as that, and there is no other state. It cannot be put in between later: older
+than the newest it is refused. At the time of the newest it counts as repeated; that it adds another
+value than then is noticed only until the next restart, for the log holds sums.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -21,6 +26,7 @@ from watchkeeper.ingest import admit_kernel as kernel
 from watchkeeper.model.series import I32, I64, TenantId
 from watchkeeper.model.signal import Reject, SampleBatch, WireSamples
 
+_NOWHERE: Final = np.empty(0, np.bool_)
 NO_TIME = 0
 """`last_ns` of a slot that has had no sample. Times at or before 1970 are refused as too old."""
 
@@ -64,6 +70,8 @@ class Admission:
         self._config = config
         self._last_ns: I64 = reserve(n_slots, np.int64)
         self._last_bits: I64 = reserve(n_slots, np.int64)
+        self._added: I64 = reserve(n_slots, np.int64)
+        """The newest deltas; costs memory only for series that have any."""
         self._bodies: OrderedDict[bytes, int] = OrderedDict()
 
     def knows_body(self, body_hash: bytes, now_ns: int) -> bool:
@@ -90,24 +98,28 @@ class Admission:
         verdict = np.empty(n, np.uint8)
         undo_ns = np.empty(n, np.int64)
         undo_bits = np.empty(n, np.int64)
+        # Sums are written over deltas, and not into what belongs to the receiver.
+        value = wire.value if wire.is_delta is None else wire.value.copy()
         counts = kernel.admit(
             wire.row,
             wire.time_ns,
-            wire.value.view(np.int64),
+            (value, _NOWHERE if wire.is_delta is None else wire.is_delta),
             slots,
-            (self._last_ns, self._last_bits),
-            max(1, now_ns - round(config.oldest_s * NS_PER_S)),
-            now_ns + round(config.future_s * NS_PER_S),
-            round(config.late_s * NS_PER_S),
+            self._newest,
+            (
+                max(1, now_ns - round(config.oldest_s * NS_PER_S)),
+                now_ns + round(config.future_s * NS_PER_S),
+                round(config.late_s * NS_PER_S),
+            ),
             (slot, verdict, undo_ns, undo_bits),
         )
         n_accepted = int(counts[kernel.ACCEPTED])
         batch = None
         if n_accepted == n and n:
-            batch = SampleBatch(tenant, slot, wire.time_ns, wire.value, body_hash)
+            batch = SampleBatch(tenant, slot, wire.time_ns, value, body_hash)
         elif n_accepted:
             kept = verdict == kernel.ACCEPTED
-            batch = SampleBatch(tenant, slot[kept], wire.time_ns[kept], wire.value[kept], body_hash)
+            batch = SampleBatch(tenant, slot[kept], wire.time_ns[kept], value[kept], body_hash)
         rejects = self._rejects(counts) if n_accepted < n else ()
         n_duplicates = int(counts[kernel.DUPLICATE])
         return Admitted(batch, n_duplicates, rejects, (slot, undo_ns, undo_bits))
@@ -115,7 +127,7 @@ class Admission:
     def take_back(self, admitted: Admitted, body_hash: bytes) -> None:
         """The log refused the batch: forget that it ever came. Latest admitted first."""
         slot, undo_ns, undo_bits = admitted.undo
-        kernel.undo(slot, undo_ns, undo_bits, (self._last_ns, self._last_bits))
+        kernel.undo(slot, undo_ns, undo_bits, self._newest)
         self._bodies.pop(body_hash, None)
 
     def forget(self, slots: I32) -> None:
@@ -125,12 +137,7 @@ class Admission:
 
     def follow(self, batch: SampleBatch, now_ns: int) -> None:
         """Apply a batch of the log at restart; `now_ns` is 0 in front of the log's first tick."""
-        kernel.follow(
-            batch.slot,
-            batch.time_ns,
-            batch.value.view(np.int64),
-            (self._last_ns, self._last_bits),
-        )
+        kernel.follow(batch.slot, batch.time_ns, batch.value, self._newest)
         if batch.body_hash:
             newest_ns = next(reversed(self._bodies.values()), 0)
             self.remember_body(batch.body_hash, now_ns or newest_ns)
@@ -153,6 +160,10 @@ class Admission:
         self._last_bits[: len(last_bits) // 8] = np.frombuffer(last_bits, np.int64)
         self._bodies = OrderedDict(bodies)
 
+    @property
+    def _newest(self) -> tuple[I64, I64, I64]:
+        return self._last_ns, self._last_bits, self._added
+
     def _oldest_body_ns(self, now_ns: int) -> int:
         return now_ns - round(self._config.body_memory_s * NS_PER_S)
 
@@ -171,6 +182,12 @@ class Admission:
                 "future",
                 f"more than {config.future_s:g} s ahead of this server's clock; "
                 "check the sender's clock, or raise ingest.admit.future_s",
+            ),
+            (
+                kernel.OUT_OF_ORDER,
+                "delta_out_of_order",
+                "a delta older than its series' newest cannot be summed up any more; send the "
+                "points of a series in order and by one way",
             ),
         )
         return tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from watchkeeper.model.series import F64, I32, I64, U8, U64, LabelBlock, TenantId
+from watchkeeper.model.series import F64, I32, I64, U8, U64, LabelBlock, Mask, TenantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,9 @@ class WireSamples:
     describe: Callable[[I64], LabelBlock]
     rejects: tuple[Reject, ...] = ()
     """Samples that the decoder had to leave out although the rest of the body is sound."""
+    is_delta: Mask | None = None
+    """(n_series,) whether values are what was added since the last one, and are to be summed up at
+    admission; None where that is so nowhere."""
 
     def __len__(self) -> int:
         return len(self.row)

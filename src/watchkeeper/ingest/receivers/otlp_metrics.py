@@ -2,8 +2,8 @@
 
 Protobuf is decoded in one compiled pass; JSON is brought into protobuf first, so that there is one
 reading of what a request means. Series are named as Prometheus would name them (`otlp_naming`).
-Delta temporality is refused by name, for a receiver keeps no state to sum it up; of exponential
-histograms the count and the sum are kept.
+Deltas are marked, to be summed up at admission, where there is durable state for it; those of sums
+that may fall are refused by name. Of exponential histograms the count and the sum are kept.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -42,8 +43,8 @@ _TEMPORALITY: Final = (
 _DETAILS: Final[Mapping[str, str]] = {
     "no_name": "a metric needs a name",
     "invalid_utf8": "names, units and attributes must be UTF-8",
-    "delta_temporality": _TEMPORALITY,
-    "unspecified_temporality": f"sums and histograms must be cumulative; {_TEMPORALITY}",
+    "delta_temporality": f"the level of what may fall cannot be told from deltas; {_TEMPORALITY}",
+    "unspecified_temporality": f"a sum or histogram must say how it is aggregated; {_TEMPORALITY}",
     "no_time": "time_unix_nano is required",
     "timestamp_range": "time_unix_nano is after the year 2262",
     "no_value": "a number data point has neither as_double nor as_int",
@@ -130,7 +131,11 @@ class OtlpMetrics:
             for at, reason in _REASONS.items()
             if counts[at]
         )
-        return columns.take(raw, n_rows, counts[point_kernel.N_METRICS], rejects)
+        wire = columns.take(raw, n_rows, counts[point_kernel.N_METRICS], rejects)
+        if counts[point_kernel.N_DELTA_METRICS]:
+            kind = columns.rows[:n_rows, point_kernel.KIND]
+            return replace(wire, is_delta=kind >= point_kernel.IS_DELTA)
+        return wire
 
     def _decode_slowly(self, raw: bytes, rejects: tuple[Reject, ...]) -> WireSamples:
         if len(raw) > _UNUSUAL_BYTES:
@@ -141,7 +146,13 @@ class OtlpMetrics:
         decoded = reference.otlp_metrics(raw)
         points = Points(self._limits, rejects)
         for sample in decoded.samples:
-            points.add(sample.labels, kind=sample.kind, time_ns=sample.time_ns, value=sample.value)
+            points.add(
+                sample.labels,
+                kind=sample.kind,
+                time_ns=sample.time_ns,
+                value=sample.value,
+                is_delta=sample.is_delta,
+            )
         for reason, count in decoded.rejects.items():
             points.reject(reason, _DETAILS[reason], count)
         return points.take(int(self._seed))
@@ -183,7 +194,7 @@ class _Columns:
         rows = self.rows[:n_rows]
         return WireSamples(
             key=rows[:, : point_kernel.KIND].copy().view(np.uint64),
-            kind=rows[:, point_kernel.KIND].astype(np.uint8),
+            kind=rows[:, point_kernel.KIND].astype(np.uint8),  # cuts off what is above
             row=np.arange(n_rows, dtype=np.int32),
             time_ns=rows[:, point_kernel.TIME_NS].copy(),
             value=rows[:, point_kernel.VALUE_BITS].copy().view(np.float64),

@@ -28,12 +28,15 @@ from watchkeeper.ingest.receivers.otlp_attribute_kernel import (
 )
 from watchkeeper.ingest.receivers.otlp_point_kernel import (
     COUNTER,
+    DELTA_BIT,
     DONE,
     EXPONENTIAL,
     GAUGE,
     HISTOGRAM,
+    IS_DELTA,
     METRIC_KEY,
     N_DELTA,
+    N_DELTA_METRICS,
     N_METRICS,
     N_NO_NAME,
     N_NO_TEMPORALITY,
@@ -177,6 +180,7 @@ def _metric(buffer, i, end, seed, resource, state, metrics):
 
     what = GAUGE
     fault = DONE
+    delta_bit = 0
     if data_tag == 0x5A:
         what = SUMMARY
     elif data_tag != 0x2A:
@@ -187,7 +191,10 @@ def _metric(buffer, i, end, seed, resource, state, metrics):
             what = COUNTER if is_monotonic else UP_DOWN
         else:
             what = HISTOGRAM if data_tag == 0x4A else EXPONENTIAL
-        if temporality != _CUMULATIVE:
+        if temporality == _DELTA and what != UP_DOWN:
+            delta_bit = IS_DELTA
+            store_i64(state, N_DELTA_METRICS, load_i64(state, N_DELTA_METRICS) + 1)
+        elif temporality != _CUMULATIVE:
             fault = N_DELTA if temporality == _DELTA else N_NO_TEMPORALITY
     resource_start, resource_end, is_text = resource
     if not (is_text and is_utf8(buffer, name, name_end) and is_utf8(buffer, unit, unit_end)):
@@ -208,6 +215,7 @@ def _metric(buffer, i, end, seed, resource, state, metrics):
     store_i64(to, 5, unit_end)
     store_i64(to, 6, what)
     store_i64(state, WHAT, what)
+    store_i64(state, DELTA_BIT, delta_bit)
     name_0, name_1 = fast_hash128(buffer, name, name_end, seed)
     unit_0, unit_1 = fast_hash128(buffer, unit, unit_end, seed ^ np.uint64(what + 1))
     named_0, named_1 = join_keys(name_0, name_1, unit_0, unit_1)

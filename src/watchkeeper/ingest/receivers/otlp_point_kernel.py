@@ -54,7 +54,7 @@ _KIND_UNSCORED = 3
 
 # Columns of a row, which is one sample and where its series' labels are from.
 KEY = 0  # and 1
-KIND = 2
+KIND = 2  # and IS_DELTA, where the value is what was added since the last one
 METRIC = 3
 POINT = 4
 POINT_END = 5
@@ -63,6 +63,8 @@ PART_NUMBER = 7
 TIME_NS = 8
 VALUE_BITS = 9
 ROW_COLUMNS = 10
+
+IS_DELTA = 0x100
 
 # Positions in the state: first what is counted, ...
 N_ROWS = 0
@@ -76,26 +78,28 @@ N_OUT_OF_RANGE = 7
 N_NO_VALUE = 8
 N_BAD_BUCKETS = 9
 N_EXPONENTIAL = 10
-N_COUNTS = 11
+N_DELTA_METRICS = 11
+N_COUNTS = 12
 # ... then the metric at hand, ...
 WHAT = 12
 METRIC_KEY = 13  # and 14
 RESOURCE_KEY = 15  # and 16
+DELTA_BIT = 17  # IS_DELTA or 0
 # ... then the point at hand. What lies _AT a place of the body is absent if that is 0.
-_POINT_STATE = 17
-_TIME = 17
-_FLAGS = 18
-_VALUE_AT = 19
-_IS_INT = 20
-_SUM_AT = 21
-_COUNTS_AT = 22
-_N_BUCKETS = 23
-_BOUNDS_AT = 24
-_N_BOUNDS = 25
-_ATTRIBUTES_AT = 26
-_ATTRIBUTES_END = 27
-_IS_NOT_UTF8 = 28
-N_STATE = 29
+_POINT_STATE = 18
+_TIME = 18
+_FLAGS = 19
+_VALUE_AT = 20
+_IS_INT = 21
+_SUM_AT = 22
+_COUNTS_AT = 23
+_N_BUCKETS = 24
+_BOUNDS_AT = 25
+_N_BOUNDS = 26
+_ATTRIBUTES_AT = 27
+_ATTRIBUTES_END = 28
+_IS_NOT_UTF8 = 29
+N_STATE = 30
 
 _STALE_BITS = 0x7FF0000000000002
 _INFINITE_BITS = np.uint64(0x7FF0000000000000)
@@ -254,7 +258,8 @@ def emit_number(buffer, start, end, seed, state, rows):
     low, high = _point_key(buffer, seed, state)
     store_i64(to, KEY, np.int64(low))
     store_i64(to, KEY + 1, np.int64(high))
-    store_i64(to, KIND, _KIND_COUNTER if load_i64(state, WHAT) == COUNTER else _KIND_GAUGE)
+    kind = _KIND_COUNTER if load_i64(state, WHAT) == COUNTER else _KIND_GAUGE
+    store_i64(to, KIND, kind | load_i64(state, DELTA_BIT))
     store_i64(to, METRIC, load_i64(state, N_METRICS) - 1)
     store_i64(to, POINT, start)
     store_i64(to, POINT_END, end)
@@ -323,7 +328,7 @@ def emit_distribution(buffer, start, end, seed, state, rows):
         key_0, key_1 = join_keys(low, high, part, bound)
         store_i64(to, KEY, np.int64(key_0))
         store_i64(to, KEY + 1, np.int64(key_1))
-        store_i64(to, KIND, kind)
+        store_i64(to, KIND, kind | load_i64(state, DELTA_BIT))
         store_i64(to, METRIC, load_i64(state, N_METRICS) - 1)
         store_i64(to, POINT, start)
         store_i64(to, POINT_END, end)

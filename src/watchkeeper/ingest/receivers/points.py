@@ -20,12 +20,19 @@ class Points:
         self._limits = limits
         self._runs: list[bytes] = []
         self._kind: list[int] = []
+        self._is_delta: list[bool] = []
         self._time_ns: list[int] = []
         self._value: list[float] = []
         self._rejects = {one.reason: (one.count, one.detail) for one in rejects}
 
     def add(
-        self, labels: Iterable[tuple[bytes, bytes]], *, kind: Kind, time_ns: int, value: float
+        self,
+        labels: Iterable[tuple[bytes, bytes]],
+        *,
+        kind: Kind,
+        time_ns: int,
+        value: float,
+        is_delta: bool = False,
     ) -> None:
         if not -(2**63) <= time_ns < 2**63:
             self.reject("timestamp_range", "outside the years 1678 to 2262")
@@ -34,6 +41,7 @@ class Points:
             raise self._limits.too_many_samples()
         self._runs.append(label_run(labels))
         self._kind.append(kind)
+        self._is_delta.append(is_delta)
         self._time_ns.append(time_ns)
         self._value.append(value)
 
@@ -57,6 +65,7 @@ class Points:
             rejects=tuple(
                 Reject(reason, count, detail) for reason, (count, detail) in self._rejects.items()
             ),
+            is_delta=np.array(self._is_delta, np.bool_) if any(self._is_delta) else None,
         )
 
 

@@ -41,6 +41,7 @@ class Sample:
     kind: Kind
     time_ns: int
     value: float
+    is_delta: bool = False
 
 
 @dataclass(slots=True)
@@ -138,6 +139,7 @@ def _read_metric(metric: Any, resource: _Resource, decoded: Decoded) -> None:
             continue
         name = naming.metric_name(metric.name, metric.unit, what)
         own = resource.labels | naming.attribute_labels(point.attributes)
+        is_delta = getattr(data, "aggregation_temporality", _CUMULATIVE) == _DELTA
         has_value = not point.flags & 1
         for part, bound, kind, value in _series_of(point, what):
             labels = naming.series_labels(own, name, part, bound)
@@ -147,6 +149,7 @@ def _read_metric(metric: Any, resource: _Resource, decoded: Decoded) -> None:
                     kind,
                     point.time_unix_nano,
                     value if has_value else STALE,
+                    is_delta,
                 )
             )
         decoded.rejects["exponential_histogram_buckets"] += what == kernel.EXPONENTIAL
@@ -171,9 +174,14 @@ def _fault_of_metric(metric: Any, data: Any, resource: _Resource) -> str:
     if not (resource.is_text and _is_utf8(metric.name) and _is_utf8(metric.unit)):
         return "invalid_utf8"
     temporality = getattr(data, "aggregation_temporality", _CUMULATIVE)
-    if temporality == _CUMULATIVE:
+    if temporality == _CUMULATIVE or (temporality == _DELTA and _grows(metric)):
         return ""
     return "delta_temporality" if temporality == _DELTA else "unspecified_temporality"
+
+
+def _grows(metric: Any) -> bool:
+    """Deltas of what may fall say nothing of its level, and are not summed up."""
+    return _sort_of(metric) != kernel.UP_DOWN
 
 
 def _fault_of_point(point: Any, what: int) -> str:
