@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from watchkeeper.lake import head_kernel, segment_kernel
-from watchkeeper.lake.runs import Runs, offsets
+from watchkeeper.lake.runs import Runs, merge, offsets
 from watchkeeper.model.series import I32, I64, U64
 from watchkeeper.model.signal import SampleBatch
 
@@ -81,10 +81,10 @@ class Head:
         newest, count = np.empty(len(slot), np.int64), np.empty(len(slot), np.int64)
         with self._lock:
             _, n_series, top, least_ns, greatest_ns = self._tally.tolist()
-            if least_ns >= span_ns[1] or greatest_ns < span_ns[0]:
-                n = 0
+            if not n or least_ns >= span_ns[1] or greatest_ns < span_ns[0]:
+                return merge([], len(slot))
             owner = self._owner[:top]
-            if n and (slot < 0).any():
+            if (slot < 0).any():
                 slot = slot.copy()
                 head_kernel.find_owners(owner, identity, slot)
             head_kernel.newest_rows(owner, slot, identity, self._rows, n, newest, count)
