@@ -88,7 +88,11 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         await bus.open()
 
         receivers = {name: chosen.build() for name, chosen in config.receivers.items()}
-        admission = Admission(config.ingest.admit, config.catalog.n_slots)
+        admission = Admission(
+            config.ingest.admit,
+            config.catalog.n_slots,
+            resumes_sums=config.bus.use == "memory",  # only then the door's records are replayed
+        )
         preparer = Preparer(receivers, catalog, admission)
         await asyncio.get_running_loop().run_in_executor(
             ingesting, recover, preparer, data_dir, lambda: _records(log)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -200,3 +202,58 @@ def test_a_slot_with_a_new_owner_starts_afresh(admission: Admission) -> None:
     admission.forget(np.array([0], np.int32))
 
     assert admit(admission, wire((0, -7200, 1.0))).batch is not None
+
+
+def add(admission: Admission, *samples: tuple[int, float, float]) -> list[float]:
+    """Deltas as (row, seconds from now, value); their sums as they are logged."""
+    one = wire(*samples)
+    deltas = replace(one, is_delta=np.ones(len(one.key), np.bool_))
+    admitted = admit(admission, deltas)
+    return [] if admitted.batch is None else admitted.batch.value.tolist()
+
+
+def test_sums_begin_anew_where_the_log_since_the_save_is_not_replayed() -> None:
+    """Going on from the saved sum would be a fall, and look like all of it in one moment."""
+    lived = Admission(AdmitConfig(), n_slots=4, resumes_sums=False)
+    saved = add(lived, (0, -30, 100.0)) and lived.dump(4)
+    add(lived, (0, -20, 1.0))
+    restarted = Admission(AdmitConfig(), n_slots=4, resumes_sums=False)
+    assert isinstance(saved, bytes)
+
+    restarted.load(saved)
+
+    assert add(restarted, (0, -10, 5.0), (0, -5, 2.0)) == [5.0, 7.0]
+
+
+def test_without_a_restart_sums_go_on_wherever_they_are_kept() -> None:
+    lived = Admission(AdmitConfig(), n_slots=4, resumes_sums=False)
+
+    assert add(lived, (0, -30, 100.0)) + add(lived, (0, -20, 1.0)) == [100.0, 101.0]
+
+
+def test_the_deltas_of_a_body_are_not_written_over(admission: Admission) -> None:
+    """The columns are the receiver's, and a refused body may be prepared again."""
+    one = replace(wire((0, -30, 1.0), (0, -20, 1.0)), is_delta=np.ones(1, np.bool_))
+
+    admit(admission, one)
+
+    assert one.value.tolist() == [1.0, 1.0]
+
+
+def test_a_series_whose_slot_has_a_new_owner_is_summed_up_from_nothing(
+    admission: Admission,
+) -> None:
+    add(admission, (0, -30, 100.0))
+
+    admission.forget(np.array([0], np.int32))
+
+    assert add(admission, (0, -20, 1.0)) == [1.0]
+
+
+def test_a_delta_of_nothing_is_a_sample_like_any_other(admission: Admission) -> None:
+    """That nothing happened is news, too; and said again it is none."""
+    first = add(admission, (0, -30, 0.0))
+
+    again = add(admission, (0, -30, 0.0))
+
+    assert (first, again) == ([0.0], [])

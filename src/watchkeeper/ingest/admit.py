@@ -64,10 +64,16 @@ class Admitted:
 
 
 class Admission:
-    """The newest sample of every series, and recent bodies. Used by the one ingest thread."""
+    """The newest sample of every series, and recent bodies. Used by the one ingest thread.
 
-    def __init__(self, config: AdmitConfig, n_slots: int) -> None:
+    `resumes_sums` says that after a restart `load` and `follow` bring back all that was logged.
+    Where they may not, sums begin anew: to a rate that is a reset, and going on from an older sum
+    would be a leap.
+    """
+
+    def __init__(self, config: AdmitConfig, n_slots: int, *, resumes_sums: bool = True) -> None:
         self._config = config
+        self._resumes_sums = resumes_sums
         self._last_ns: I64 = reserve(n_slots, np.int64)
         self._last_bits: I64 = reserve(n_slots, np.int64)
         self._added: I64 = reserve(n_slots, np.int64)
@@ -103,7 +109,7 @@ class Admission:
         counts = kernel.admit(
             wire.row,
             wire.time_ns,
-            (value, _NOWHERE if wire.is_delta is None else wire.is_delta),
+            (value, _NOWHERE if wire.is_delta is None else wire.is_delta, self._resumes_sums),
             slots,
             self._newest,
             (

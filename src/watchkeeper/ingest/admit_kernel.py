@@ -21,14 +21,15 @@ _KNOWN = 0x7FF8_5745_1D3A_0001
 def admit(row, time_ns, values, slot_of_row, newest, limits, out):
     """Judge each sample against the newest of its series, and remember the newest.
 
-    `values` is (value, is_delta by row, or nothing), `newest` (last_ns, last_bits, added) by slot,
-    `limits` (oldest_ns, latest_ns, late_ns) and `out` (slot, verdict, undo_ns, undo_bits) by
-    sample. A sample that moved its series on has the series' former newest in the undo columns;
-    all others have -1 in undo_ns there, which is no time that a series ever had last.
+    `values` is (value, is_delta by row or nothing, whether sums are resumed), `newest` (last_ns,
+    last_bits, added) by slot, `limits` (oldest_ns, latest_ns, late_ns) and `out` (slot, verdict,
+    undo_ns, undo_bits) by sample. A sample that moved its series on has the series' former newest
+    in the undo columns; all others have -1 in undo_ns there, which is no time that a series ever
+    had last.
 
     A delta becomes the sum of its series' newest value and itself, in `value`.
     """
-    value, is_delta = values
+    value, is_delta, resumes_sums = values
     value_bits = value.view(np.int64)
     last_ns, last_bits, added = newest
     last_value = last_bits.view(np.float64)
@@ -57,8 +58,9 @@ def admit(row, time_ns, values, slot_of_row, newest, limits, out):
                     undo_ns[i] = last
                     undo_bits[i] = last_bits[slot]
                     if adds:
+                        has_sum = resumes_sums or added[slot] != 0
                         added[slot] = value_bits[i] ^ _KNOWN
-                        if np.isfinite(last_value[slot]):
+                        if has_sum and np.isfinite(last_value[slot]):
                             value[i] += last_value[slot]
                     last_ns[slot] = t
                     last_bits[slot] = value_bits[i]
