@@ -169,6 +169,31 @@ def test_one_sample_through_two_protocols_is_stored_once(door: Door) -> None:
     assert len(door.samples()) == 1
 
 
+def test_a_body_without_times_is_never_taken_for_a_retry(door: Door) -> None:
+    """A heartbeat that says the same every time was stored once in ten minutes."""
+    heartbeat = json.dumps({"metric_name": "up", "value": 1.0}).encode()
+
+    for after_s in (0, 15, 30):
+        door.take(heartbeat, after_s=after_s, protocol="metric_points")
+
+    assert [time_ns // NS_PER_S for _, time_ns, _ in door.samples()] == [0, 15, 30]
+    twin = door.restarted()
+    again = twin.prepare(heartbeat, after_s=45, protocol="metric_points")
+    assert not again.accepted.repeated
+
+
+def test_a_body_of_which_one_sample_has_no_time_is_told_item_by_item(door: Door) -> None:
+    """What has a time is a duplicate, what has none is new."""
+    items = json.loads(body(("up", 0, 1.0)))["metrics"] + [{"name": "beat", "value": 1.0}]
+    mixed = json.dumps({"metrics": items}).encode()
+    door.take(mixed)
+
+    again = door.take(mixed, after_s=5)
+
+    assert again.accepted.n_accepted == 2
+    assert [labels["__name__"] for labels, _, _ in door.samples()] == ["up", "beat", "beat"]
+
+
 def test_duplicates_count_as_accepted_and_conflicts_do_not(door: Door) -> None:
     door.take(body(("up", 0, 1.0), ("load", 0, 1.0)))
 

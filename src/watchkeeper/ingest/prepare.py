@@ -71,6 +71,8 @@ class Preparer:
         wire = self._receivers[request.protocol].decode(
             request.body, request.headers, now_ns=now_ns
         )
+        if wire.is_of_now:
+            body_hash = b""
         resolved = self._catalog.resolve(request.tenant, wire, now_ns)
         if resolved.new is not None:
             self._admission.forget(resolved.new.slot)
@@ -82,7 +84,8 @@ class Preparer:
         if admitted.batch is not None:
             n_accepted = len(admitted.batch)
             self._catalog.last_seen_ns[admitted.batch.slot] = now_ns
-            self._admission.remember_body(body_hash, now_ns)
+            if body_hash:
+                self._admission.remember_body(body_hash, now_ns)
         accepted = Accepted(
             n_accepted + admitted.n_duplicates,
             wire.rejects + resolved.rejects + admitted.rejects,

@@ -41,6 +41,9 @@ class WireSamples:
     is_delta: Mask | None = None
     """(n_series,) whether values are what was added since the last one, and are to be summed up at
     admission; None where that is so nowhere."""
+    is_of_now: bool = False
+    """A sample without a time was given that of its coming: the same bytes later are other samples,
+    and no retry."""
 
     def __len__(self) -> int:
         return len(self.row)

@@ -78,6 +78,7 @@ def add_items(
             points.reject("bad_item", f"item {number}: {error}")
         else:
             points.add(labels, kind=item.kind, time_ns=time_ns, value=value)
+            points.is_of_now |= item.timestamp is None
 
 
 def _labels(item: Item) -> dict[str, str]:

@@ -23,6 +23,8 @@ class Points:
         self._is_delta: list[bool] = []
         self._time_ns: list[int] = []
         self._value: list[float] = []
+        self.is_of_now = False
+        """Whether a sample without a time was given that of its coming."""
         self._rejects = {one.reason: (one.count, one.detail) for one in rejects}
 
     def add(
@@ -66,6 +68,7 @@ class Points:
                 Reject(reason, count, detail) for reason, (count, detail) in self._rejects.items()
             ),
             is_delta=np.array(self._is_delta, np.bool_) if any(self._is_delta) else None,
+            is_of_now=self.is_of_now,
         )
 
 
