@@ -333,3 +333,21 @@ def test_conditions_narrow_what_is_read_in_files_and_in_memory(settled: Pair) ->
     assert hosts(Matcher("absent", MatchOp.EQUAL, "")) == [str(i) for i in range(N_SERIES)]
     assert hosts(Matcher("host", MatchOp.EQUAL, "9")) == []
     assert np.unique(settled.lake.query(ask(NOON, NOON + 1)).time_ns).tolist() == [NOON]
+
+
+# When retention took the samples
+
+
+def test_cells_that_the_range_cuts_count_whole_where_nothing_else_is_left(tmp_path: Path) -> None:
+    expired = Pair(tmp_path, raw_retention_s=86400.0)
+    for batch in lakes.scrapes(N_SERIES, 80):
+        expired.append(batch)
+    expired.settle()
+    minutes = NOON + MINUTE, NOON + 19 * MINUTE
+
+    frame = expired.lake.query(ask(*minutes, step_ns=CELL, over_time=Fold.COUNT))
+
+    assert frame.value[frame.row == 0].tolist() == [20.0] * 4
+    assert len(expired.lake.query(ask(*minutes)).row) == 0
+    assert len(expired.lake.query(ask(*minutes, step_ns=MINUTE)).row) == 0
+    expired.lake.close()
