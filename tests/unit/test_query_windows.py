@@ -339,10 +339,11 @@ def test_conditions_narrow_what_is_read_in_files_and_in_memory(settled: Pair) ->
 
 
 def test_cells_that_the_range_cuts_count_whole_where_nothing_else_is_left(tmp_path: Path) -> None:
-    expired = Pair(tmp_path, raw_retention_s=86400.0)
+    expired = Pair(tmp_path, raw_retention_s=3 * 86400.0)
     for batch in lakes.scrapes(N_SERIES, 80):
         expired.append(batch)
     expired.settle()
+    expired.store(SETTLED + 2 * DAY)
     minutes = NOON + MINUTE, NOON + 19 * MINUTE
 
     frame = expired.lake.query(ask(*minutes, step_ns=CELL, over_time=Fold.COUNT))
