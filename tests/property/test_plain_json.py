@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import math
 import struct
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -69,6 +71,23 @@ def test_a_written_time_means_the_same_in_every_zone(moment: datetime, hours: in
     (time_ns,) = decode(item(timestamp=elsewhere.isoformat())).time_ns.tolist()
 
     assert time_ns == (utc - EPOCH) // timedelta(microseconds=1) * 1000
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A server whose machine keeps another time."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_tokyo")
+def test_a_written_time_without_a_zone_is_utc_wherever_the_server_stands() -> None:
+    wire = decode(item(timestamp="2026-01-05T10:00:00"))
+
+    assert wire.time_ns.tolist() == [1_767_607_200 * 10**9]
 
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False))

@@ -250,6 +250,30 @@ def test_a_series_whose_slot_has_a_new_owner_is_summed_up_from_nothing(
     assert add(admission, (0, -20, 1.0)) == [1.0]
 
 
+def test_a_repeated_delta_is_known_for_one_after_a_later_one_was_taken_back(
+    admission: Admission,
+) -> None:
+    add(admission, (0, -30, 5.0))
+    later = replace(wire((0, -20, 9.0)), is_delta=np.ones(1, np.bool_))
+    admission.take_back(admit(admission, later), b"")
+
+    again = admit(admission, replace(wire((0, -30, 5.0)), is_delta=np.ones(1, np.bool_)))
+
+    assert again.n_duplicates == 1
+    assert again.rejects == ()
+
+
+def test_a_late_sample_from_before_all_that_is_kept_is_refused() -> None:
+    bounded = Admission(AdmitConfig(oldest_s=60), n_slots=4)
+    admit(bounded, wire((0, -59, 1.0)))
+
+    late = admit(bounded, wire((0, -60, 2.0), (0, -61, 3.0)))
+
+    assert reasons(late) == {"too_old": 1}
+    assert late.batch is not None
+    assert late.batch.value.tolist() == [2.0]
+
+
 def test_a_delta_of_nothing_is_a_sample_like_any_other(admission: Admission) -> None:
     """That nothing happened is news, too; and said again it is none."""
     first = add(admission, (0, -30, 0.0))

@@ -30,6 +30,7 @@ MINUTE_NS = 60 * make.NS_PER_S
 SERVICES = ("x", "y", "z")
 N = 1200
 """Room for slots; ToyCatalog has 1024."""
+LAST: I32 = np.array([N - 1], np.int32)
 
 
 class Known:
@@ -132,6 +133,7 @@ async def test_series_that_have_left_the_catalog_are_passed_over(executor: Execu
     left = other.new.slot[1:]
     for mine, theirs in zip(other.detectors, one.detectors, strict=True):
         assert dumped(mine, left) == dumped(theirs, one.new.slot[1:])
+        assert not any(b.strip(b"\0") for b in dumped(mine, LAST).values()), "row -1 is the last"
 
 
 def dumped(detector: Any, slot: I32) -> dict[str, bytes]:
@@ -179,6 +181,23 @@ async def test_loading_replaces_what_was_learned_before(executor: Executor) -> N
         await other.stage.load(partition, 2, state)
 
     assert await other.state() == await one.state()
+
+
+async def test_loading_forgets_series_that_the_checkpoint_does_not_know(
+    executor: Executor,
+) -> None:
+    """What was learned of them here came before the position from which they are told again."""
+    one, fresh, other = Process(executor), Process(executor), Process(executor)
+    await one.stage.handle(one.log(calm(0, 100)))
+    one.catalog.identity[one.new.slot[0]] = (7, 7)  # another series has its slot
+    await other.stage.handle(other.log(calm(0, 30, seed=9)))
+
+    for partition, state in (await one.state()).items():
+        await other.stage.load(partition, 2, state)
+
+    first = other.new.slot[:1]
+    for mine, unused in zip(other.detectors, fresh.detectors, strict=True):
+        assert dumped(mine, first) == dumped(unused, fresh.new.slot[:1])
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
@@ -282,10 +301,13 @@ async def test_partitions_delivered_apart_are_skipped_by_their_own_checkpoints(
     await other.stage.load(owned, 50, kept[owned])
     slots = other.new.slot
     mine = slots[other.catalog.partition[slots] == owned]
-    stale = make.samples(*[(int(slot), make.START_NS, 9e9) for slot in mine])
+    later_ns = make.START_NS + 500 * MINUTE_NS
+    stale = make.samples(*[(int(slot), later_ns, 9e9) for slot in mine])
     await other.stage.handle([Delivery(owned, 50, stale)])
 
     assert (await other.state())[owned] == kept[owned]
+    await other.stage.handle([Delivery(owned, 51, stale)])
+    assert (await other.state())[owned] != kept[owned]
     assert others
     theirs = slots[other.catalog.partition[slots] == others[0]]
     fresh = make.samples((int(theirs[0]), make.START_NS, 5.0))
