@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests import disks, lakes, make
@@ -14,6 +16,7 @@ from tests.lakes import CELL, DAY, HOUR, NOON, S, ask, read
 from watchkeeper import telemetry
 from watchkeeper.errors import BadInput, Permanent, Retryable
 from watchkeeper.lake.base import Fold
+from watchkeeper.lake.head import Head
 
 EVERYTHING = ask(0, 2 * NOON)
 N_BATCHES = 16
@@ -278,6 +281,37 @@ def test_files_stay_while_a_reader_holds_them_and_go_when_it_is_done(tmp_path: P
 
     assert merged[0] >= 0, "files vanished under a reader"
     assert {path.name for path in (tmp_path / "segments").iterdir()} == named_files(tmp_path)
+    lake.close()
+
+
+def test_the_memory_of_a_head_goes_to_another_only_when_its_readers_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = lakes.build("disk", tmp_path, lakes.fleet(4), head_rows=16)
+    scrapes = enumerate(lakes.scrapes(4, 40), 1)
+    first = [batch.value for batch in itertools.islice(lakes.scrapes(4, 40), 4)]
+    n_written_out = 3
+    read = Head.read
+
+    def append_a_head() -> None:
+        for position, batch in itertools.islice(scrapes, 4):
+            lake.append(batch, position)
+
+    def read_late(head: Head, *asked: Any) -> Any:
+        """Other heads are filled and written out before this one is looked at."""
+        for _ in range(n_written_out):
+            lake.maintain(NOON, everything=True)
+            append_a_head()
+        return read(head, *asked)
+
+    append_a_head()
+    monkeypatch.setattr(Head, "read", read_late)
+    frame = lake.query(EVERYTHING)
+    monkeypatch.undo()
+
+    order = [int(labels["host"]) for labels in frame.labels]
+    assert frame.value.reshape(4, 4).tolist() == np.stack(first)[:, order].T.tolist()
+    assert len(lake.query(EVERYTHING).row) == 16 * (1 + n_written_out)
     lake.close()
 
 

@@ -36,9 +36,10 @@ class Tail:
 
     def behind(self, after: int, limit_bytes: int) -> list[Delivery]:
         """The records behind `after`, up to about `limit_bytes` of them; `begins_before` holds."""
-        skipped = after - (self.last - len(self._kept))
         found = []
-        for delivery, size in islice(self._kept, max(0, skipped), None):
+        # From the newest back: a deque is slow to reach in its middle, and most takers keep up.
+        newest = list(islice(reversed(self._kept), self.last - after))
+        for delivery, size in reversed(newest):
             found.append(delivery)
             limit_bytes -= size
             if limit_bytes <= 0:

@@ -26,6 +26,7 @@ from watchkeeper.lake.library import Library
 from watchkeeper.lake.manifest import SEGMENTS, Manifest, SegmentInfo
 from watchkeeper.lake.query import Scan, Span, answer
 from watchkeeper.lake.selection import KnownSeries, select
+from watchkeeper.model.series import I64
 from watchkeeper.model.signal import SampleBatch
 
 _DUPLICATES = telemetry.counter(
@@ -97,9 +98,13 @@ class DiskLake:
         self._lock = threading.Lock()
         """Around every replacement of the state, and the list of its readers."""
         self._maintenance = threading.Lock()
+        self._spare: list[I64] = []
+        """The memory of at most one former head."""
         self._state = _State(manifest, (), self._new_head(1, manifest.stored))
         self._readers: dict[object, int] = {}
         self._doomed: list[tuple[int, Path]] = []
+        self._retired: list[tuple[int, Head]] = []
+        """As with files: no reader of that generation or a later one needs them."""
         self._touched_ns: dict[int, int] = {}
         """Window -> when something was last added to it, for those since the start."""
         self._started_ns: int | None = None
@@ -190,7 +195,12 @@ class DiskLake:
             self._library.clear()
 
     def _new_head(self, number: int, covered: int) -> Head:
-        head = Head(number, rows=self._config.head_rows, slots=len(self._catalog.identity))
+        head = Head(
+            number,
+            rows=self._config.head_rows,
+            slots=len(self._catalog.identity),
+            memory=self._spare.pop() if self._spare else None,
+        )
         head.covered = covered
         return head
 
@@ -337,6 +347,8 @@ class DiskLake:
             sealed = state.sealed[1:] if change.head else state.sealed
             generation = state.generation + 1
             self._state = replace(state, manifest=manifest, sealed=sealed, generation=generation)
+        if change.head:
+            self._retired.append((generation, change.head))
         named = {name for info in change.new for name in info.names}
         for info in change.old:
             self._library.forget(info)
@@ -347,6 +359,9 @@ class DiskLake:
     def _remove_doomed(self) -> None:
         with self._lock:
             oldest = min(self._readers.values(), default=self._state.generation)
+            free = [head.memory for generation, head in self._retired if generation <= oldest]
+            self._retired = [one for one in self._retired if one[0] > oldest]
+            self._spare = (self._spare + free)[-1:]
         for generation, path in self._doomed:
             if generation <= oldest:
                 self._files.remove(path)

@@ -39,13 +39,14 @@ class Head:
     which a chain leads through all of its rows.
     """
 
-    def __init__(self, number: int, *, rows: int, slots: int) -> None:
+    def __init__(self, number: int, *, rows: int, slots: int, memory: I64 | None = None) -> None:
+        """`memory` is a former head's, whose pages need not be taken from the system again."""
         self.number = number
         self.covered = 0
         """The log position up to which everything is in this head or in an earlier one."""
         self.seen_ns: int | None = None
         """When maintenance first met something in it."""
-        self._rows: I64 = np.empty((rows, 3), np.int64)
+        self._rows: I64 = np.empty((rows, 3), np.int64) if memory is None else memory
         self._owner: U64 = np.zeros((slots, 3), np.uint64)
         self._tally = np.array([0, 0, 0, *_NEVER], np.int64)
         self._lock = threading.Lock()
@@ -58,6 +59,11 @@ class Head:
     @property
     def room(self) -> int:
         return len(self._rows) - self.n
+
+    @property
+    def memory(self) -> I64:
+        """For the next head, once nobody reads this one any more."""
+        return self._rows
 
     def append(self, batch: SampleBatch, begin: int, identity: U64) -> int:
         """Take rows from `begin` on; where it stopped.
