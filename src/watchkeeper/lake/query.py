@@ -23,6 +23,7 @@ from watchkeeper.model.series import I32, I64
 
 _BLOCK_GROUPS = 256
 """Row groups that are in memory at a time, over all segments: two million rows."""
+_EARLIEST_NS, _LATEST_NS = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,8 @@ def answer(query: SampleQuery, wanted: Wanted, scan: Callable[[Span], Scan]) -> 
     gap_ns = max(CELL_NS, query.step_ns) if query.over_time is Fold.RATE else 0
     how = Stepping(query.over_time, query.step_ns, query.start_ns, gap_ns)
     by_cells = query.step_ns % CELL_NS == 0
-    way = scan(Span(query.start_ns, query.end_ns, query.start_ns - gap_ns, by_cells))
+    read_from_ns = max(_EARLIEST_NS, query.start_ns - gap_ns)
+    way = scan(Span(query.start_ns, query.end_ns, read_from_ns, by_cells))
     if query.across is None:
         found = _Bounded(query.limit)
         for first, last in way.blocks():
@@ -173,8 +175,13 @@ def answer(query: SampleQuery, wanted: Wanted, scan: Callable[[Span], Scan]) -> 
 def _check(query: SampleQuery) -> None:
     if query.start_ns >= query.end_ns:
         raise BadInput(f"query: start {query.start_ns} is not before end {query.end_ns}")
-    if query.step_ns is not None and query.step_ns <= 0:
-        raise BadInput(f"query: step {query.step_ns} ns is not positive")
+    if query.start_ns < _EARLIEST_NS or query.end_ns > _LATEST_NS:
+        raise BadInput(
+            f"query: {query.start_ns} to {query.end_ns} goes beyond 1677 and 2262, between which "
+            "nanoseconds name a time; narrow the range"
+        )
+    if query.step_ns is not None and not 0 < query.step_ns <= _LATEST_NS:
+        raise BadInput(f"query: a step of {query.step_ns} ns is none; it is 1 to {_LATEST_NS}")
     if query.across in (Fold.LAST, Fold.RATE):
         raise BadInput(f"query: '{query.across}' folds over time only; use it as `over_time`")
     if query.across is not None and query.step_ns is None:
