@@ -181,14 +181,14 @@ class Loop:
         self._clock = clock
         self._config = config
         self._patience = _Patience(stage.name, clock, config)
-        # By partition: up to where all is applied, and up to where that is durable.
+        # By partition: up to where all is applied, where that is durable, and was before that.
         self._done = {} if after is None else dict.fromkeys(range(N_PARTITIONS), after)
         self._covered: dict[int, int] = {}
+        self._covered_before: dict[int, int] = {}
         self._fences: dict[int, int] = {}
         self._renew_ns = 0
         self._due: deque[int] = deque()
-        self._cycle_ns = clock.now_ns()
-        self._cycle_records = 0
+        self._cycle_ns, self._cycle_records = clock.now_ns(), 0
         self._stopping = False
         self._is_halfway = False
         """A batch is begun and not settled, so the stage's state fits no position."""
@@ -227,10 +227,10 @@ class Loop:
                 await self._patience.pause(took)
         elif took:
             await self._apply(took)
-            await self._keep(self._now_due())
+            await self._keep(self._now_due(), twice=True)
             return not (self._stopping and self._is_halfway)
         else:
-            await self._keep(self._now_due())
+            await self._keep(self._now_due(), twice=True)
             if not self._done and not self._stopping:  # all are owned by others
                 await self._clock.sleep(self._config.lease_s / 3)
         return not self._stopping
@@ -274,13 +274,13 @@ class Loop:
 
     def _settle(self, deliveries: Sequence[Delivery]) -> None:
         """They are behind us."""
+        newest: dict[int, int] = {}
         for delivery in deliveries:
-            for partition in self._done:
-                if delivery.partition in (partition, MIXED):
-                    self._done[partition] = max(self._done[partition], delivery.position)
+            newest[delivery.partition] = max(newest.get(delivery.partition, 0), delivery.position)
             if isinstance(tick := delivery.record, Tick):
-                age_s = (self._clock.now_ns() - tick.now_ns) / NS_PER_S
-                _LAG_S.set(age_s, self._stage.name)
+                _LAG_S.set((self._clock.now_ns() - tick.now_ns) / NS_PER_S, self._stage.name)
+        mixed = newest.get(MIXED, 0)
+        self._done = {p: max(at, mixed, newest.get(p, 0)) for p, at in self._done.items()}
         self._cycle_records += len(deliveries)
         self._is_halfway = False
         _POSITION.set(self.position, self._stage.name)
@@ -304,8 +304,7 @@ class Loop:
             if fence is None:
                 self._drop(partition)
                 continue
-            known = self._fences.get(partition)
-            self._fences[partition] = fence
+            known, self._fences[partition] = self._fences.get(partition), fence
             # The very next token: ours had run out, and nobody came in between.
             if fence != known and fence - 1 != known:
                 gained.append(partition)
@@ -313,8 +312,7 @@ class Loop:
             await self._restore(stage, gained)
 
     async def _restore(self, stage: StatefulStage, gained: Sequence[int]) -> None:
-        restoring = self._bus.restore(stage.topic, stage.name)
-        kept = await self._patience.attempt("restore", restoring)
+        kept = await self._patience.attempt("restore", self._bus.restore(stage.topic, stage.name))
         if isinstance(kept, _Failure):  # to be gained anew
             for partition in gained:
                 self._drop(partition)
@@ -327,6 +325,7 @@ class Loop:
                 if await self._patience.attempt("load", load) is None:
                     position = found.position
             self._done[partition] = self._covered[partition] = position
+            self._covered_before[partition] = 0
         _log.info("partitions owned", stage=stage.name, n=len(gained), position=self.position)
 
     def _drop(self, partition: int) -> None:
@@ -351,13 +350,14 @@ class Loop:
             self._cycle_ns, self._cycle_records = self._clock.now_ns(), 0
         return due
 
-    async def _keep(self, partitions: Sequence[int]) -> None:
-        """Checkpoint those that have come further since they were last."""
-        stage = self._stateful
+    async def _keep(self, partitions: Sequence[int], *, twice: bool = False) -> None:
+        """Checkpoint those that have come further since they were last, or since the time before:
+        the log is kept from there on, and one that is full takes nothing to come further by."""
+        stage, kept = self._stateful, self._covered_before if twice else self._covered
         if stage is None:
             return
         for partition in partitions:
-            if self._done.get(partition, 0) <= self._covered.get(partition, 0):
+            if self._done.get(partition, 0) <= kept.get(partition, 0):
                 continue
             failed = await self._patience.attempt("checkpoint", self._keep_one(stage, partition))
             if failed and isinstance(failed.error, Permanent):
@@ -367,6 +367,7 @@ class Loop:
         checkpoint = Checkpoint(self._done[partition], await stage.dump(partition))
         fence = self._fences[partition]
         await self._bus.checkpoint(stage.topic, stage.name, partition, fence, checkpoint)
+        self._covered_before[partition] = self._covered.get(partition, 0)
         self._covered[partition] = checkpoint.position
         _CHECKPOINTS.add(1, stage.name)
 
