@@ -260,6 +260,30 @@ async def test_an_episode_goes_on_over_a_restart_under_its_own_name(executor: Ex
     assert [one.id for one in await second.anomalies()][-1:] == [open_then[0].id]
 
 
+async def test_an_episode_that_went_on_elsewhere_is_not_set_back_where_it_began(
+    executor: Executor,
+) -> None:
+    """The partition was another process' for a while, and what that one found is in the store."""
+    undisturbed, here = Process(executor), Process(executor)
+    story = [calm(0, 300), wild(300), wild(301, 1e9), calm(302, 60)]
+    await undisturbed.stage.handle(undisturbed.log(*story))
+    elsewhere = Process(executor, store=here.store)
+
+    log = here.log(*story)
+    await here.stage.handle(log[:3])
+    await pass_on(here, elsewhere, 3)
+    await elsewhere.stage.handle(log[3:4])
+    await pass_on(elsewhere, here, 4)
+    await here.stage.handle(log[4:])
+
+    assert alike(await here.anomalies()) == alike(await undisturbed.anomalies())
+
+
+async def pass_on(one: Process, to: Process, position: int) -> None:
+    for partition, state in (await one.state()).items():
+        await to.stage.load(partition, position, state)
+
+
 async def test_a_replay_from_the_beginning_names_every_anomaly_the_same(
     executor: Executor,
 ) -> None:

@@ -119,6 +119,8 @@ class DetectStage:
         await asyncio.get_running_loop().run_in_executor(
             self._executor, self._load, partition, state
         )
+        # What this process remembers may have gone on in another since; the store knows.
+        self._open.clear()
         self._covered[partition] = position
         self._newest_checkpoint = max(self._newest_checkpoint, position)
 
