@@ -39,7 +39,8 @@ VALUES = st.sampled_from(
      b"y" * 128, b"y" * 140, b"y" * 141, b"\xed\xa0\x80", b"\xf4\x8f\xbf\xbf"]
 )  # fmt: skip
 PAIRS = st.lists(st.tuples(NAMES, VALUES), max_size=7)
-NAMED = PAIRS.map(lambda pairs: [(b"__name__", b"m"), *pairs])
+METRICS = st.sampled_from([b"m", b"m_total", b"m_x_total", b"_info", b"info", b"a_count"])
+NAMED = st.tuples(METRICS, PAIRS).map(lambda drawn: [(b"__name__", drawn[0]), *drawn[1]])
 KINDS = st.sampled_from(list(Kind))
 
 
@@ -240,3 +241,22 @@ def test_canonical_labels_are_their_own_canonical_form(pairs: list[tuple[bytes, 
     read = make.read_labels(twice.labels, 0)
     assert read == sorted(read, key=lambda pair: pair[0].encode())
     assert dict(read) == twice.pairs(0)
+
+
+@given(METRICS, st.integers(1, 3), st.sampled_from(["label", "name", "value"]))
+def test_sizes_in_a_longer_form_than_need_be_are_refused(
+    metric: bytes, n_more: int, where: str
+) -> None:
+    """Else one series had many identities, as its bytes are hashed."""
+
+    def padded(run: bytes, part: str) -> bytes:
+        if part != where:
+            return sized(run)
+        assert len(run) < 128
+        return bytes([len(run) | 0x80]) + b"\x80" * (n_more - 1) + b"\x00" + run
+
+    inner = b"\x0a" + padded(b"__name__", "name") + b"\x12" + padded(metric, "value")
+
+    found = canonicalised(b"\x0a" + padded(inner, "label"))
+
+    assert found.verdict.tolist() == [canon.MALFORMED]
