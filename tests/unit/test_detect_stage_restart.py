@@ -20,6 +20,7 @@ from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.analyze.detectors.basic import Basic
 from watchkeeper.analyze.detectors.fk import FK
 from watchkeeper.bus.base import MIXED, Delivery
+from watchkeeper.errors import Permanent
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
 from watchkeeper.model.series import DEFAULT_TENANT, I32, U8, U64, Kind, Series, SeriesId
 from watchkeeper.model.signal import NewSeries, SampleBatch
@@ -297,6 +298,34 @@ async def test_a_replay_from_the_beginning_names_every_anomaly_the_same(
 
     assert len(before) >= 2
     assert alike(await replayed.anomalies()) == before
+
+
+class Stubborn(MemoryStore):
+    """A store that will never take what it is given while it is `full`."""
+
+    full = False
+
+    async def save(self, batch: Sequence[object]) -> int:
+        if self.full and batch:
+            raise Permanent("store: this record cannot be kept")
+        return await super().save(batch)
+
+
+async def test_what_can_never_be_saved_does_not_end_detection(executor: Executor) -> None:
+    """The runtime puts the record aside, and hands over the next."""
+    store = Stubborn(MemoryStore.Config())
+    one = Process(executor, store=store)
+    log = one.log(calm(0, 300), wild(300), calm(301, 60), wild(361, row=1))
+    await one.stage.handle(log[:2])
+    store.full = True
+    with pytest.raises(Permanent):
+        await one.stage.handle(log[2:3])
+    store.full = False
+
+    for delivery in log[3:]:
+        await one.stage.handle([delivery])
+
+    assert {a.position for a in await one.anomalies() if a.status is AnomalyStatus.OPEN} == {5}
 
 
 async def test_a_position_is_that_of_the_record_that_changed_the_episode(

@@ -21,7 +21,7 @@ from watchkeeper.analyze.detectors.base import Detector, Findings, Points
 from watchkeeper.analyze.detectors.basic import Basic
 from watchkeeper.analyze.judge import Judge
 from watchkeeper.bus.base import MIXED, SAMPLES, Delivery
-from watchkeeper.errors import ConfigError
+from watchkeeper.errors import ConfigError, Retryable
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus
 from watchkeeper.model.series import I32, N_PARTITIONS, U8, U64, Series
 from watchkeeper.model.signal import NewSeries, SampleBatch
@@ -93,7 +93,8 @@ class DetectStage:
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
         """Judge these records and save what they changed.
 
-        Judging learns, so where only saving failed, only saving is tried again.
+        Judging learns, so where only saving failed, only saving is tried again. What can never be
+        saved is let go of with its records, or nothing behind them would be judged.
         """
         if self._basic is None:
             return
@@ -101,9 +102,13 @@ class DetectStage:
             self._unsaved = await asyncio.get_running_loop().run_in_executor(
                 self._executor, self._judge_all, deliveries
             )
-        if self._unsaved:
-            await self._save(self._unsaved)
-        self._unsaved = None
+        unsaved, self._unsaved = self._unsaved, None
+        try:
+            if unsaved:
+                await self._save(unsaved)
+        except Retryable:
+            self._unsaved = unsaved
+            raise
 
     async def dump(self, partition: int) -> bytes:
         """The detectors' state of a partition's series, by identity, for another process too."""
