@@ -10,7 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from watchkeeper.cli import words
+from watchkeeper.cli.output import labels_text
 from watchkeeper.config import units
+from watchkeeper.lake.selector import parse_selector
+from watchkeeper.model.series import METRIC_NAME, Matcher, MatchOp
 
 SCALE = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 LENGTH_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -143,3 +146,28 @@ def test_a_spike_is_seen_however_narrow_the_cell(
     values[place % len(values)] = 1000.0
 
     assert BARS[-1] in words.sparkline(values, width)
+
+
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True)
+
+
+@given(NAMES, st.dictionaries(NAMES, st.text(st.characters(codec="utf-8"), max_size=12)))
+@example("up", {"path": 'C:\\new "dir"', "note": "two\nlines\t"})
+@example("up", {"odd": "\x1b[31m"})
+def test_labels_are_shown_as_a_selector_that_selects_them(
+    name: str, labels: dict[str, str]
+) -> None:
+    shown = labels_text({METRIC_NAME: name, **labels})
+
+    assert set(parse_selector(shown)) == {
+        Matcher(METRIC_NAME, MatchOp.EQUAL, name),
+        *(Matcher(label, MatchOp.EQUAL, value) for label, value in labels.items()),
+    }
+
+
+@given(st.dictionaries(NAMES, st.text(st.characters(), max_size=12)))
+@example({"a": "\x9b31m", "b": "\u202e", "c": "\r"})
+def test_no_label_steers_the_terminal(labels: dict[str, str]) -> None:
+    shown = labels_text(labels)
+
+    assert shown.replace("\x7f", "").isprintable()

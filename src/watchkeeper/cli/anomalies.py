@@ -6,7 +6,7 @@ import argparse
 
 from rich.text import Text
 
-from watchkeeper.cli import connection, times, words
+from watchkeeper.cli import connection, numbers, times, words
 from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.output import Column, Output, labels_text
 from watchkeeper.clock import SystemClock
@@ -22,7 +22,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detector", metavar="NAME", help="only by this detector")
     parser.add_argument("--since", metavar="TIME", help="not ended before: 1h (ago), a date ...")
     parser.add_argument("--until", metavar="TIME", help="started before: 1h (ago), a date ...")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many")
+    parser.add_argument(
+        "--limit", type=numbers.whole(1), default=50, metavar="N", help="at most so many"
+    )
     parser.add_argument("--follow", action="store_true", help="print changes until Ctrl-C")
     parser.add_argument(
         "--after", metavar="POSITION", help="with --follow: resume behind this position"
@@ -102,11 +104,13 @@ def explained(anomaly: Anomaly) -> list[tuple[str, str]]:
 def _follow(given: argparse.Namespace, client: Client, output: Output) -> int:
     output.say("following; Ctrl-C ends it", "dim")
     for change in client.follow(given.after):
+        if change.anomaly is not None and not _chosen(given, change.anomaly):
+            continue
         if output.as_json:
             output.json(change)
         elif change.anomaly is None:
             output.say("changes were missed here; `watchkeeper anomalies` lists them", "yellow")
-        elif _chosen(given, change.anomaly):
+        else:
             output.print(_line(change.anomaly))
     return Exit.OK
 

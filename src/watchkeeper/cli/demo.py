@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from watchkeeper.cli import words
+from watchkeeper.cli import numbers, words
 from watchkeeper.cli.anomalies import explained
 from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.output import Output, labels_text
@@ -58,7 +58,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="end when it is found; status 0 only if it is the one that was planted",
     )
-    parser.add_argument("--port", type=int, default=0, help="of its server; 0 takes a free one")
+    parser.add_argument(
+        "--port",
+        type=numbers.whole(0, 65535),
+        default=0,
+        help="of its server; 0 takes a free one",
+    )
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="keep what it stores (else it is deleted)"
     )

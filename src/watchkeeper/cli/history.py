@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import numpy as np
 
+from watchkeeper.cli.times import digits
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.sdk import TimeSeries
 from watchkeeper.sdk.calls import Call
@@ -85,7 +86,7 @@ class History:
                 "query": self.match,
                 "start": f"{start_s + self.step_s:.3f}",
                 "end": f"{end_s:.3f}",
-                "step": f"{self.step_s:g}",
+                "step": digits(self.step_s),
             }
             found = self._ask("/api/v1/query_range", params, _Matrix)
         read = [_columns(row, round(start_s * 1000)) for row in found.result]

@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from watchkeeper.cli import connection, times, words
+from watchkeeper.cli import connection, numbers, times, words
 from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.history import History, TooMuch
 from watchkeeper.cli.output import Output, Steps
@@ -54,7 +54,8 @@ class Progress(msgspec.Struct, frozen=True):
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--from", dest="source", required=True, metavar="URL", help="the Prometheus to read")
-    add("--days", type=float, default=14.0, metavar="N", help="how far back; 14 are enough")
+    days = numbers.amount(0.01, 10_000)
+    add("--days", type=days, default=14.0, metavar="N", help="how far back; 14 are enough")
     add("--match", default='{__name__!=""}', metavar="SELECTOR", help="which series to read")
     add("--step", metavar="DURATION", help="resample, such as 1m; else samples as they came")
     add(

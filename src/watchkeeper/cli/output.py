@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from rich.console import Console
@@ -21,6 +22,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+_AS_IT_IS: Final[Mapping[str, Any]] = {"highlight": False, "markup": False, "emoji": False}
+"""Labels are whatever a sender says: a bracket or a colon in them is no command to the printer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -34,8 +38,8 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-        self.err = Console(stderr=True, highlight=False)
+        self.out = Console(soft_wrap=not sys.stdout.isatty(), **_AS_IT_IS)
+        self.err = Console(stderr=True, **_AS_IT_IS)
 
     def json(self, value: Any) -> None:
         """One line of JSON."""
@@ -67,7 +71,7 @@ class Output:
         if self.out.is_terminal:
             self.out.print(table)
         else:
-            Console(file=sys.stdout, width=10_000, highlight=False).print(table)
+            Console(file=sys.stdout, width=10_000, **_AS_IT_IS).print(table)
 
     @contextmanager
     def progress(self, task: str, total: float | None) -> Iterator[Steps]:
@@ -99,8 +103,18 @@ class Steps:
 
 
 def labels_text(labels: Mapping[str, str]) -> str:
-    """As a selector: name{a="b"}."""
-    inside = ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())
+    """As a selector that may be asked for as it is: name{a="b"}."""
+    inside = ", ".join(f"{name}={_quoted(value)}" for name, value in sorted(labels.items())
                        if name != "__name__")  # fmt: skip
     metric = labels.get("__name__", "")
     return f"{metric}{{{inside}}}" if inside or not metric else metric
+
+
+def _quoted(value: str) -> str:
+    """In the escapes that selectors know; what would steer a terminal is one of them."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else _escaped(ord(one)) for one in text)
+
+
+def _escaped(number: int) -> str:
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from watchkeeper.cli import connection, times, words
+from watchkeeper.cli import connection, numbers, times, words
 from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.output import Column, Output, labels_text
 from watchkeeper.clock import SystemClock
@@ -28,7 +28,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--agg", choices=_FOLDS, help="fold across series")
     add("--by", metavar="LABELS", help="labels that keep series apart, such as service,code")
     add("--points", action="store_true", help="print every point, not the course")
-    add("--limit", type=int, default=50, metavar="N", help="print at most so many series")
+    add(
+        "--limit",
+        type=numbers.whole(1),
+        default=50,
+        metavar="N",
+        help="print at most so many series",
+    )
     connection.arguments(parser)
 
 
@@ -66,7 +72,7 @@ def _step(given: argparse.Namespace, length_s: float) -> str | None:
     if given.step == "raw":
         return None
     if given.step is not None:
-        return f"{times.duration_s(given.step, '--step'):g}s"
+        return f"{times.digits(times.duration_s(given.step, '--step'))}s"
     if given.points and not given.agg and given.over_time is None:
         return None
     wanted = length_s / _MAX_COURSE

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from watchkeeper.cli import connection
+from watchkeeper.cli import connection, numbers
 from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.output import Output
 from watchkeeper.cli.tally import Tally
@@ -36,12 +36,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help='{"metrics": [{"name", "value", "labels", "timestamp", "type"}]}, a list of such '
         "points, or one a line; `-` or nothing reads standard input",
     )
-    parser.add_argument("--generate", type=int, metavar="N", help="N series of a daily curve")
     parser.add_argument(
-        "--rounds", type=int, default=1, metavar="N", help="with --generate: samples of each"
+        "--generate", type=numbers.whole(1), metavar="N", help="N series of a daily curve"
     )
     parser.add_argument(
-        "--every", type=float, default=1.0, metavar="S", help="with --generate: pause in seconds"
+        "--rounds",
+        type=numbers.whole(1),
+        default=1,
+        metavar="N",
+        help="with --generate: samples of each",
+    )
+    parser.add_argument(
+        "--every",
+        type=numbers.amount(0, 86_400),
+        default=1.0,
+        metavar="S",
+        help="with --generate: pause in seconds",
     )
     connection.arguments(parser)
 

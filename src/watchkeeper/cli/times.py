@@ -35,3 +35,8 @@ def duration_s(text: str, name: str) -> float:
     if seconds is None or seconds <= 0:
         raise ConfigError(f"{name}: '{text}' is not {units.WORDS['s']}")
     return float(seconds)
+
+
+def digits(seconds: float) -> str:
+    """A duration as servers read it, in every digit: 90, 0.5, 1234567."""
+    return str(int(seconds)) if seconds == int(seconds) else str(seconds)
