@@ -70,11 +70,13 @@ class Bell(FakeClock):
 
 
 class Gate:
-    """In front of a bus: refuses while `full`, and holds whoever appends while `hold` says so."""
+    """In front of a bus: refuses while `full`, fails while `mistaken`, holds whoever appends from
+    `hold` to `let_go`."""
 
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.full = False
+        self.mistaken = False
         self.groups: list[Sequence[Logged]] = []
         self._go_on = threading.Event()
         self._reached = threading.Event()
@@ -96,6 +98,8 @@ class Gate:
         assert self._go_on.wait(10)
         if self.full:
             raise Retryable("log: no space left on the device")
+        if self.mistaken:
+            raise ZeroDivisionError
         position = self.bus.append(records)
         self.groups.append(records)
         return position

@@ -148,6 +148,34 @@ async def test_the_refusal_is_over_when_the_log_takes_again(tmp_path: Path) -> N
         assert one.ingest.refusal is None
 
 
+async def test_a_mistake_on_the_way_to_the_log_does_not_end_the_process(tmp_path: Path) -> None:
+    """A tenant's name that the log had no room for did, and nobody was answered any more."""
+    async with house(tmp_path) as one:
+        one.gate.mistaken = True
+        with pytest.raises(Retryable, match="ZeroDivisionError"):
+            await one.send(body(("up", 0, 1.0)))
+        said = one.ingest.refusal
+        one.gate.mistaken = False
+        one.clock.advance(0.1)
+
+        again = await one.send(body(("up", 0, 1.0)))
+
+        assert said is not None
+        assert again.n_accepted == 1
+        assert len(one.samples()) == 1
+
+
+async def test_a_tenant_whose_name_is_too_long_is_refused_and_nobody_else(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        longest = await one.send(body(("up", 0, 1.0)), tenant=TenantId("t" * 150))
+        for name in ("t" * 151, "t" * 70_000, "é" * 76):
+            with pytest.raises(BadInput, match="150 are allowed"):
+                await one.send(body(("up", 0, 1.0)), tenant=TenantId(name))
+        other = await one.send(body(("up", 0, 1.0)))
+
+        assert (longest.n_accepted, other.n_accepted) == (1, 1)
+
+
 async def test_a_refused_second_is_ticked_when_the_log_takes_again(tmp_path: Path) -> None:
     """Or what depends on elapsed time would stand still for a second too long."""
     async with house(tmp_path) as one:

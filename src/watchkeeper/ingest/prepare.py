@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import xxhash
 
+from watchkeeper.errors import BadInput
 from watchkeeper.ingest.admit import Admission, Admitted
 from watchkeeper.ingest.receivers.base import MetricReceiver
 from watchkeeper.lake.series import Catalog
 from watchkeeper.model.series import TenantId
 from watchkeeper.model.signal import Logged, NewSeries, Reject, SampleBatch, Tick
+
+MAX_TENANT_BYTES: Final = 150
+"""As many as Mimir and Loki allow. The log has two bytes for the length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Preparer:
 
     def prepare(self, request: Request, now_ns: int) -> Prepared:
         """Raises BadInput or Retryable, and then has changed nothing but the catalog."""
+        _check_tenant(request.tenant)
         body_hash = _hash(request)
         if self._admission.knows_body(body_hash, now_ns):
             return Prepared(Accepted(0, repeated=True))
@@ -135,6 +141,15 @@ class Preparer:
     def recycle(self, now_ns: int, idle_s: float) -> int:
         """Let series that have been idle for long leave memory; how many."""
         return len(np.atleast_1d(self._catalog.recycle(now_ns, idle_s)))
+
+
+def _check_tenant(tenant: TenantId) -> None:
+    n_bytes = len(tenant.encode())
+    if n_bytes > MAX_TENANT_BYTES:
+        raise BadInput(
+            f"tenant '{tenant[:20]}...' has {n_bytes} bytes, {MAX_TENANT_BYTES} are allowed; "
+            "shorten what the sender's tenant header says"
+        )
 
 
 def _hash(request: Request) -> bytes:

@@ -189,14 +189,25 @@ class Ingest:
         series = self._preparer.unlogged()
         batches = [one.batch for one in prepared if one.batch is not None]
         records: list[Logged] = [*series, *([Tick(now_ns)] if ticks else []), *batches]
-        try:
+        with catching() as caught:
             if records:
                 self.position = self._bus.append(records)
-        except Retryable as refusal:
+        if caught:
             self._preparer.take_back(prepared)
-            return group, refusal
+            return group, self._refusal(caught[0])
         self._preparer.logged(len(series))
         return group, None
+
+    def _refusal(self, error: Exception) -> Retryable:
+        """What everybody in a group is told that the log did not take."""
+        if isinstance(error, Retryable):
+            return error
+        _log.failure("group not made durable", error)
+        return Retryable(
+            f"ingest: a mistake of this server's kept the group from the log: {error!r}; "
+            "the server's log says more",
+            after_s=self._config.retry_after_s,
+        )
 
     def _prepare(self, request: Request, now_ns: int) -> Prepared | BadInput | Retryable:
         with catching() as caught:
