@@ -91,7 +91,7 @@ class SeriesFile:
             self._end, self._position, self._n_rows = _HEAD_BYTES, 0, 0
             self._write(entries)
             self._files.sync(self._fd)
-            fresh.replace(self._path)
+            self._files.rename(fresh, self._path)
             self._files.sync_folder(self._path.parent)
         except OSError as error:
             if self._fd not in (-1, former[0]):
@@ -125,7 +125,9 @@ class SeriesFile:
             )
 
     def _source(self, offset: int, size: int) -> bytearray:
-        return bytearray(os.pread(self._fd, size, offset))
+        # A length that went bad may announce gigabytes, for which memory would be taken.
+        left = os.fstat(self._fd).st_size - offset
+        return bytearray(os.pread(self._fd, max(0, min(size, left)), offset))
 
     def _translated(self, error: OSError) -> Retryable:
         return Retryable(
