@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Protocol, TypeVar, cast
 
@@ -22,6 +21,7 @@ from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.errors import Permanent, Retryable
 from watchkeeper.model.series import N_PARTITIONS
 from watchkeeper.model.signal import Tick
+from watchkeeper.patience import Failure, Patience
 from watchkeeper.store.base import Store
 
 T = TypeVar("T")
@@ -32,9 +32,6 @@ _HANDLED: Final = telemetry.counter(
 )
 _DEAD: Final = telemetry.counter(
     "watchkeeper_runtime_dead_records_total", "Records that a stage could not apply.", ("stage",)
-)
-_FAILED: Final = telemetry.counter(
-    "watchkeeper_runtime_failures_total", "What failed, and was tried again.", ("stage", "what")
 )
 _CHECKPOINTS: Final = telemetry.counter(
     "watchkeeper_runtime_checkpoints_total", "Checkpoints that are durable.", ("stage",)
@@ -101,63 +98,12 @@ class StatefulStage(Stage, Protocol):
         ...
 
 
-@contextmanager
-def catching() -> Iterator[list[Exception]]:
-    """What the block raises ends up in the list, so that one mistake does not end the process."""
-    caught: list[Exception] = []
-    try:
-        yield caught
-    except Exception as error:  # noqa: BLE001 - the one place where all is caught
-        caught.append(error)
-
-
 @dataclass(frozen=True, slots=True)
 class Dead:
     """A record that a stage could not apply. It is in the log until that is released."""
 
     delivery: Delivery
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    error: Exception
-
-
-class _Patience:
-    """Tries things, says what fails, and waits longer each time."""
-
-    def __init__(self, name: str, clock: Clock, config: RuntimeConfig) -> None:
-        self.failing: str | None = None
-        """What is tried again just now, and why; None while all is well."""
-        self._name = name
-        self._clock = clock
-        self._config = config
-        self._pause_s = config.retry_s
-
-    async def attempt(self, what: str, job: Awaitable[T]) -> T | _Failure:
-        """Whatever a stage, a bus or a store raises, the process goes on, and says what it met."""
-        with catching() as caught:
-            result = await job
-        if caught:
-            self._tell(what, caught[0])
-            return _Failure(caught[0])
-        self.failing = None
-        self._pause_s = self._config.retry_s
-        return result
-
-    async def pause(self, failure: _Failure) -> None:
-        asked_s = failure.error.after_s if isinstance(failure.error, Retryable) else 0.0
-        await self._clock.sleep(min(max(asked_s, self._pause_s), self._config.retry_limit_s))
-        self._pause_s = min(2 * self._pause_s, self._config.retry_limit_s)
-
-    def _tell(self, what: str, error: Exception) -> None:
-        _FAILED.add(1, self._name, what)
-        if not isinstance(error, Retryable | Permanent):
-            _log.failure("unforeseen failure", error, stage=self._name, what=what)
-        elif self.failing is None:  # once, not at every retry
-            _log.warning("failed", stage=self._name, what=what, why=error)
-        self.failing = f"{what}: {type(error).__name__}: {error}"
 
 
 class Loop:
@@ -180,7 +126,7 @@ class Loop:
         self._bus = bus
         self._clock = clock
         self._config = config
-        self._patience = _Patience(stage.name, clock, config)
+        self._patience = Patience(stage.name, clock, config.retry_s, config.retry_limit_s)
         # By partition: up to where all is applied, where that is durable, and was before that.
         self._done = {} if after is None else dict.fromkeys(range(N_PARTITIONS), after)
         self._covered: dict[int, int] = {}
@@ -222,7 +168,7 @@ class Loop:
         wait_s = 0.0 if self._stopping else _TAKE_S
         taking = self._bus.take(self._stage.topic, dict(self._done), wait_s=wait_s)
         took = await self._patience.attempt("take", taking)
-        if isinstance(took, _Failure):
+        if isinstance(took, Failure):
             if not self._stopping:
                 await self._patience.pause(took)
         elif took:
@@ -298,13 +244,14 @@ class Loop:
         for partition in range(N_PARTITIONS):
             lease = self._bus.lease(stage.topic, stage.name, partition, ttl_s)
             fence = await self._patience.attempt("lease", lease)
-            if isinstance(fence, _Failure):
+            if isinstance(fence, Failure):
                 self._renew_ns = 0
                 break
             if fence is None:
                 self._drop(partition)
                 continue
-            known, self._fences[partition] = self._fences.get(partition), fence
+            known = self._fences.get(partition)
+            self._fences[partition] = fence
             # The very next token: ours had run out, and nobody came in between.
             if fence != known and fence - 1 != known:
                 gained.append(partition)
@@ -313,7 +260,7 @@ class Loop:
 
     async def _restore(self, stage: StatefulStage, gained: Sequence[int]) -> None:
         kept = await self._patience.attempt("restore", self._bus.restore(stage.topic, stage.name))
-        if isinstance(kept, _Failure):  # to be gained anew
+        if isinstance(kept, Failure):  # to be gained anew
             for partition in gained:
                 self._drop(partition)
             self._renew_ns = 0
@@ -380,14 +327,15 @@ class Relay:
         self._store = store
         self._bus = bus
         self._clock = clock
-        self._patience = _Patience("relay", clock, RuntimeConfig())
+        usual = RuntimeConfig()
+        self._patience = Patience("relay", clock, usual.retry_s, usual.retry_limit_s)
         self.position = 0
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             n_relayed = await self._patience.attempt("relay", self.relay())
-            if isinstance(n_relayed, _Failure):
+            if isinstance(n_relayed, Failure):
                 await self._patience.pause(n_relayed)
             elif not n_relayed:
                 await self._clock.sleep(_RELAY_S)

@@ -25,7 +25,7 @@ from watchkeeper.errors import BadInput, Retryable
 from watchkeeper.ingest.admit import AdmitConfig
 from watchkeeper.ingest.prepare import Accepted, Prepared, Preparer, Request
 from watchkeeper.model.signal import Logged, Tick
-from watchkeeper.runtime import catching
+from watchkeeper.patience import catching
 
 _log: Final = telemetry.Log(__name__)
 _BODIES = telemetry.counter(
