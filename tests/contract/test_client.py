@@ -282,8 +282,10 @@ async def test_a_server_that_is_away_is_named_with_the_remedy_and_the_cause(talk
         ("query", ("up",), b'{"series": [{"labels": {}, "points": [[1, "much"]]}]}'),
         ("query", ("up",), b'{"series": null}'),
         ("health", (), b"ok"),
+        ("health", (), b'{"status": "\xff"}'),
+        ("anomaly_page", (), b'{"items": %s' % (b"[" * 10_000)),
     ],
-    ids=str,
+    ids=lambda part: str(part)[:30],
 )
 async def test_an_answer_that_is_not_ours_is_told_to_be_somebody_elses(
     talk: Talk, name: str, arguments: tuple[str, ...], body: bytes

@@ -320,6 +320,26 @@ def test_a_refusal_in_the_middle_ends_it_with_the_servers_words(stub: Stub, caps
     assert (status, err) == (Exit.REFUSED, "watchkeeper send: too large; send less\n")
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"metrics": [{"name": "\xff"}]}', "points.json: is no JSON of points"),
+        (b"[" * 10_000, "points.json: is no JSON of points"),
+        (b'{"name": "up"}\n{"name": "\xff"}', "points.json:2: is no JSON of a point"),
+    ],
+    ids=["no UTF-8", "too deep", "no UTF-8 in a line"],
+)
+def test_a_file_that_cannot_be_read_as_points_is_refused(
+    capsys: Said, content: bytes, said: str
+) -> None:
+    Path("points.json").write_bytes(content)
+
+    status, _, err = ran(capsys, "send", "points.json", "--url", "http://127.0.0.1:9")
+
+    assert status == Exit.REFUSED
+    assert said in err
+
+
 def test_a_file_that_is_a_folder_is_wrong_usage(capsys: Said) -> None:
     status, _, err = ran(capsys, "send", ".", "--url", "http://127.0.0.1:9")
 

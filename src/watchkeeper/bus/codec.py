@@ -66,7 +66,7 @@ def decode_event(payload: bytes) -> Event:
         if name not in _RECORDS:
             raise Permanent(f"bus: an event holds a {name}, unknown to this release; run a newer")
         return Event(sequence, msgspec.msgpack.decode(raw, type=_RECORDS[name]))
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadInput(f"bus: {len(payload)} bytes are no event: {error}") from error
 
 
@@ -113,7 +113,7 @@ def read(payload: bytes) -> PortableSamples | NewSeries | Tick:
             return record
     try:
         return _unpack(payload)
-    except (struct.error, ValueError) as error:
+    except (struct.error, ValueError, OverflowError) as error:
         raise BadInput(f"bus: a message of {len(payload)} bytes is not whole: {error}") from error
 
 

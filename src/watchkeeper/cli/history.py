@@ -13,7 +13,7 @@ import numpy as np
 from watchkeeper.cli.times import digits
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.sdk import TimeSeries
-from watchkeeper.sdk.calls import Call
+from watchkeeper.sdk.calls import UNREADABLE, Call
 from watchkeeper.sdk.retry import Retry, settled
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ class History:
     def _data(self, response: httpx.Response, kind: type[T]) -> T:
         try:
             answer = msgspec.json.decode(response.content, type=_Answer[kind])  # type: ignore[valid-type]
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise Permanent(
                 f"{self.url}: answers nothing that Prometheus would ({error}); check --from"
             ) from error

@@ -23,6 +23,7 @@ from watchkeeper.clock import NS_PER_S, SystemClock
 from watchkeeper.errors import ConfigError, WatchkeeperError
 from watchkeeper.sdk import Client, TimeSeries
 from watchkeeper.sdk.address import address
+from watchkeeper.sdk.calls import UNREADABLE
 from watchkeeper.sdk.series import count
 
 _WANTED_SAMPLES: Final = 200_000
@@ -115,7 +116,7 @@ def _begin(given: argparse.Namespace, source: str, url: str) -> Progress:
         return fresh
     try:
         former = msgspec.json.decode(given.resume_file.read_bytes(), type=Progress)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise ConfigError(
             f"--resume-file: {given.resume_file} cannot be read ({error}); delete it to start anew"
         ) from error

@@ -20,6 +20,7 @@ from watchkeeper.cli.tally import Tally
 from watchkeeper.clock import NS_PER_S, Clock, SystemClock
 from watchkeeper.errors import BadInput, ConfigError
 from watchkeeper.sdk import Client, Sample
+from watchkeeper.sdk.calls import UNREADABLE
 
 _BATCH = 5000
 """Points of a request: large enough to be cheap, small enough to be a step of the progress."""
@@ -87,7 +88,7 @@ def read_points(file: str | None) -> list[dict[str, Any]]:
         return _read_lines(name, text)
     try:
         found = msgspec.json.decode(text, type=_Document | list[dict[str, Any]])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         if not _is_point(text):
             raise BadInput(
                 f'send: {name}: is no JSON of points ({error}); write {{"metrics": [{{"name": '
@@ -100,7 +101,7 @@ def read_points(file: str | None) -> list[dict[str, Any]]:
 def _is_point(text: bytes) -> bool:
     try:
         found = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return False
     return isinstance(found, dict) and "metrics" not in found
 
@@ -112,7 +113,7 @@ def _read_lines(name: str, text: bytes) -> list[dict[str, Any]]:
             continue
         try:
             points.append(msgspec.json.decode(line, type=dict[str, Any]))
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise BadInput(f"send: {name}:{number}: is no JSON of a point ({error})") from error
     return points
 

@@ -35,6 +35,9 @@ Parameters = Mapping[str, str]
 AGAIN: Final = frozenset({429, 502, 503, 504})
 """Answers after which the same request may be sent again."""
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON ends with where it is none, is no UTF-8, or is nested beyond reason."""
+
 _SENTENCE: Final = re.compile(r"(\d+) samples accepted; not accepted: (.*)", re.DOTALL)
 _REJECT: Final = re.compile(r"(\d+) samples: (\w+)(?: \(((?:[^()]|\([^()]*\))*)\))?")
 
@@ -95,7 +98,7 @@ def write_json(body: bytes) -> Call[Written]:
     def read(response: httpx.Response) -> Written:
         try:
             return msgspec.json.decode(response.content, type=Written)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise refusal(response) from None
 
     return Call(
@@ -145,7 +148,7 @@ def fed(lines: EventLines, line: str, response: httpx.Response) -> Change | None
     """The change that a line of the stream completes, if it does."""
     try:
         return lines.feed(line)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _foreign(response, error) from error
 
 
@@ -182,7 +185,7 @@ def _said(response: httpx.Response) -> str:
         return response.text.strip()[:1000]
     try:
         problem = msgspec.json.decode(response.content, type=Problem)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return response.text.strip()[:1000]
     return problem.detail or problem.title
 
@@ -190,7 +193,7 @@ def _said(response: httpx.Response) -> str:
 def _decoded(response: httpx.Response, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(response.content, type=kind)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise _foreign(response, error) from error
 
 
