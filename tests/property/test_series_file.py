@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.disks import Crash, FaultyFiles, UnsyncedFiles
+from tests.unit.test_series import HOUR_S, pods, send
 from tests.unit.test_series_file import brief, content, left, series
+from tests.unit.test_series_history import at, opened, shown
 from watchkeeper.errors import Retryable
 from watchkeeper.lake.frames import HEAD
 from watchkeeper.lake.series_file import Entry, SeriesFile
@@ -169,3 +171,56 @@ def test_a_crash_while_writing_anew_leaves_the_former_or_the_new(
 
     former, fresh = [("came", [0, 1])], [("came", [5]), ("left", [7])]
     assert content(tmp_path) in ([former, fresh] if call == "sync_folder" else [former])
+
+
+def test_a_file_whose_name_is_in_doubt_is_written_anew_before_it_is_added_to(
+    tmp_path: Path,
+) -> None:
+    """What was appended went into the former file, which had lost its name: it was never read."""
+    files = FaultyFiles()
+    file = SeriesFile(tmp_path, files)
+    file.rewrite([series(0, 2)])
+    files.fail("sync_folder", errno.EIO)
+    with pytest.raises(Retryable):
+        file.rewrite([series(0, 1)])
+
+    assert file.is_bloated(10**9)
+    with pytest.raises(Retryable):
+        file.append([series(8, 1)])
+    file.rewrite([series(0, 1), series(8, 1)])
+    file.append([left(8)])
+    file.close()
+
+    assert content(tmp_path) == [("came", [0]), ("came", [8]), ("left", [8])]
+
+
+class BadFolder(UnsyncedFiles):
+    """One folder cannot be synced, for a time."""
+
+    bad: Path | None = None
+
+    def sync_folder(self, folder: Path) -> None:
+        if folder == self.bad:
+            raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_catalog_loses_no_series_when_its_file_is_replaced_on_a_bad_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is due to be written anew, the folder cannot be synced, and then many come."""
+    monkeypatch.setattr("watchkeeper.lake.series_file._SPARE_ROWS", 10)
+    files = BadFolder()
+    known = opened(tmp_path, files=files, donor_keep_s=0.0)
+    send(known, *pods(100))
+    known.persist(at(0))
+    known.recycle(at(2), HOUR_S)
+    files.bad = tmp_path
+    with pytest.raises(Retryable):
+        known.persist(at(2))
+    files.bad = None
+
+    send(known, *pods(200, batch="next"), after_s=3 * HOUR_S)
+    known.persist(at(3))
+    known.close()
+
+    assert len(shown(opened(tmp_path, 3))) == 200

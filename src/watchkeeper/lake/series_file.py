@@ -81,7 +81,9 @@ class SeriesFile:
             raise self._translated(error) from error
 
     def rewrite(self, entries: Iterable[Entry]) -> None:
-        """Replace everything. Raises Retryable, and then the former file stands."""
+        """Replace everything. Raises Retryable, and then the former file stands, or it must be
+        written anew: `is_bloated` says so."""
+        is_renamed = False
         former = (self._fd, self._end, self._position, self._n_rows)
         fresh = self._path.with_suffix(".new")
         try:
@@ -92,11 +94,14 @@ class SeriesFile:
             self._write(entries)
             self._files.sync(self._fd)
             self._files.rename(fresh, self._path)
+            is_renamed = True
             self._files.sync_folder(self._path.parent)
         except OSError as error:
             if self._fd not in (-1, former[0]):
                 self._files.close(self._fd)
             self._fd, self._end, self._position, self._n_rows = former
+            if is_renamed:  # the former has no name any more: what it is given would be lost
+                self.close()
             raise self._translated(error) from error
         if former[0] >= 0:
             self._files.close(former[0])
