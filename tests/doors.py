@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -120,6 +120,8 @@ class House:
     gate: Gate
     preparer: Preparer
     ingest: Ingest
+    keeper: Callable[[Any], Upkeep]
+    """Upkeep of another lake."""
     upkeep: Upkeep
     storing: StoreStage
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
@@ -197,16 +199,25 @@ async def house(
     with ThreadPoolExecutor(1) as ingesting, ThreadPoolExecutor(1) as keeping:
         door = Ingest(config, preparer, bus=gate, clock=clock, executor=ingesting)
         door.position = log.last
-        keeper = Upkeep(
-            upkeep or UpkeepConfig(),
-            Surroundings(keeping, folder, ()),
-            ingest=door,
-            preparer=preparer,
-            lake=lake,
-            bus=gate,
-        )
+
+        def keeper(of: Any) -> Upkeep:
+            around = Surroundings(keeping, clock, folder, ())
+            return Upkeep(
+                upkeep or UpkeepConfig(), around, ingest=door, preparer=preparer, lake=of, bus=gate
+            )
+
         one = House(
-            folder, clock, log, catalog, lake, gate, preparer, door, keeper, StoreStage(lake)
+            folder,
+            clock,
+            log,
+            catalog,
+            lake,
+            gate,
+            preparer,
+            door,
+            keeper,
+            keeper(lake),
+            StoreStage(lake),
         )
         accepting = asyncio.create_task(door.run())
         try:

@@ -111,7 +111,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             "detect": Loop(detect, bus, clock, config.runtime),
         }
         relay = Relay(store, bus, clock)
-        around = Surroundings(keeping, data_dir, ("detect",))
+        around = Surroundings(keeping, clock, data_dir, ("detect",))
         upkeep = Upkeep(config.upkeep, around, ingest=ingest, preparer=preparer, lake=lake, bus=bus)
         services = Services(
             config=config.server,
@@ -127,7 +127,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         async with asyncio.TaskGroup() as tasks:
             accepting = tasks.create_task(ingest.run())
             looping = [tasks.create_task(loop.run()) for loop in loops.values()]
-            beside = [tasks.create_task(upkeep.run(clock)), tasks.create_task(relay.run())]
+            beside = [tasks.create_task(upkeep.run()), tasks.create_task(relay.run())]
             try:
                 yield App(services, loops, catalog)
             finally:  # in the order in which records flow, so that nothing is left on the way

@@ -280,6 +280,18 @@ async def test_the_position_of_work_between_groups_covers_what_it_saw(tmp_path: 
         assert dumped[0] != one.preparer.dump()
 
 
+async def test_work_that_fails_between_groups_fails_whoever_asked_for_it(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+
+        def work() -> None:
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await one.ingest.between_groups(work)
+
+        assert (await one.send(body(("up", 0, 1.0)))).n_accepted == 1
+
+
 @pytest.mark.parametrize("queue_bytes", [1, 50, 10_000])
 async def test_a_body_is_never_too_large_for_an_empty_queue(
     tmp_path: Path, queue_bytes: int

@@ -13,8 +13,9 @@ import pytest
 
 from tests.disks import FaultyFiles
 from tests.doors import Bell, House, body, house
-from watchkeeper.errors import Retryable
+from watchkeeper.errors import Permanent, Retryable
 from watchkeeper.ingest.upkeep_stage import STATE_FILE, UpkeepConfig, unseal
+from watchkeeper.lake.base import Lake
 from watchkeeper.lake.wal import WalConfig
 
 OFTEN = UpkeepConfig(every_s=1, save_s=10, idle_s=60)
@@ -38,7 +39,7 @@ async def asleep(one: House) -> None:
 
 
 def begin(one: House) -> None:
-    one.tasks.append(asyncio.create_task(one.upkeep.run(one.clock)))
+    one.tasks.append(asyncio.create_task(one.upkeep.run()))
 
 
 def saved(folder: Path) -> tuple[int, bytes] | None:
@@ -140,6 +141,58 @@ async def test_upkeep_goes_on_after_memory_could_not_be_saved(tmp_path: Path) ->
 
         assert saved(tmp_path) is not None
         assert not one.tasks[0].done()
+
+
+class FullLake:
+    """A lake on a disk that is full, and has room later."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.fault: Exception | None = Retryable("lake: No space left on device")
+        self.n_asked = 0
+
+    def maintain(self, now_ns: int, *, everything: bool = False) -> None:
+        self.n_asked += 1
+        if self.fault is not None:
+            raise self.fault
+        self.lake.maintain(now_ns, everything=everything)
+
+    def stored(self) -> int:
+        return self.lake.stored()
+
+
+@pytest.mark.parametrize("fault", [Retryable("lake: full"), Permanent("lake: odd"), IndexError()])
+async def test_upkeep_goes_on_after_the_lake_could_not_be_kept(
+    tmp_path: Path, fault: Exception
+) -> None:
+    """A full disk ended the process, that was to wait until there is room again."""
+    async with house(tmp_path, upkeep=OFTEN) as one:
+        full = FullLake(one.lake)
+        full.fault = fault
+        keeper = one.keeper(full)
+        one.tasks.append(asyncio.create_task(keeper.run()))
+        await one.send(body(("up", 0, 1.0)))
+        await pass_time(one, 3)
+        full.fault = None
+        await pass_time(one, 10)
+
+        assert full.n_asked >= 10
+        assert not one.tasks[0].done()
+        assert saved(tmp_path) is not None
+
+
+async def test_a_stop_on_a_full_disk_saves_what_it_can(tmp_path: Path) -> None:
+    """The samples stay in the log; the door's memory may still find room."""
+    async with house(tmp_path) as one:
+        await one.send(body(("up", 0, 1.0)))
+        await one.store()
+
+        await one.keeper(FullLake(one.lake)).finish(one.clock.now_ns())
+
+        kept = saved(tmp_path)
+        assert kept is not None
+        assert kept[0] == one.log.last
+        assert len(one.samples()) == 1
 
 
 async def test_damaged_memory_is_made_up_for_by_the_log(tmp_path: Path) -> None:

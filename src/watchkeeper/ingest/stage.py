@@ -219,8 +219,13 @@ class Ingest:
         return _Mistake(request.protocol, error)
 
     async def _do(self, job: _Job) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._executor, job.work)
-        if not job.done.done():
+        with catching() as caught:
+            await asyncio.get_running_loop().run_in_executor(self._executor, job.work)
+        if job.done.done():
+            return
+        if caught:
+            job.done.set_exception(caught[0])
+        else:
             job.done.set_result(self.position)
 
 

@@ -23,6 +23,7 @@ from watchkeeper.ingest.stage import Ingest
 from watchkeeper.lake.base import Lake
 from watchkeeper.lake.files import Files
 from watchkeeper.model.signal import Logged, NewSeries, Tick
+from watchkeeper.patience import Patience
 
 _log: Final = telemetry.Log(__name__)
 STATE_FILE: Final = "door.state"
@@ -48,9 +49,10 @@ class UpkeepConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Where upkeep is done, and for whom the log is kept."""
+    """Where and when upkeep is done, and for whom the log is kept."""
 
     executor: Executor
+    clock: Clock
     data_dir: Path
     groups: tuple[str, ...]
     """Those who begin at their checkpoints."""
@@ -62,7 +64,7 @@ class Upkeep:
     def __init__(
         self,
         config: UpkeepConfig,
-        surroundings: Surroundings,
+        around: Surroundings,
         *,
         ingest: Ingest,
         preparer: Preparer,
@@ -70,7 +72,7 @@ class Upkeep:
         bus: Bus,
     ) -> None:
         self._config = config
-        self._around = surroundings
+        self._around = around
         self._ingest = ingest
         self._preparer = preparer
         self._lake = lake
@@ -80,22 +82,28 @@ class Upkeep:
         """Position that the log must have been released beyond before a slot changes hands."""
         self._marks: deque[tuple[int, int]] = deque()
         """(time, position) of each save within the idle time, oldest first."""
+        # A full disk or a mistake of ours is told, and tried again the next time; it ends nothing.
+        self._patience = Patience("upkeep", around.clock, config.every_s, config.every_s)
 
-    async def run(self, clock: Clock) -> None:
+    async def run(self) -> None:
+        clock = self._around.clock
         saved_ns = clock.now_ns()
         while True:
             await clock.sleep(self._config.every_s)
             now_ns = clock.now_ns()
-            await self._on_thread(lambda: self._lake.maintain(clock.now_ns()))
+            await self._patience.attempt("lake", self._maintain(now_ns))
             if now_ns - saved_ns >= self._config.save_s * NS_PER_S:
                 saved_ns = now_ns
-                await self._save(now_ns)
+                await self._patience.attempt("door", self._save(now_ns))
 
     async def finish(self, now_ns: int) -> None:
         """Write out everything, and release what nobody needs any more. The door is closed."""
-        await self._on_thread(lambda: self._lake.maintain(now_ns, everything=True))
+        await self._patience.attempt("lake", self._maintain(now_ns, everything=True))
         position, state = self._ingest.position, self._preparer.dump()
-        await self._keep(position, state)
+        await self._patience.attempt("door", self._keep(position, state))
+
+    async def _maintain(self, now_ns: int, *, everything: bool = False) -> None:
+        await self._on_thread(lambda: self._lake.maintain(now_ns, everything=everything))
 
     async def _save(self, now_ns: int) -> None:
         dumped: list[bytes] = []
