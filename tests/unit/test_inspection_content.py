@@ -11,6 +11,8 @@ from tests import lakes
 from tests.lakes import CELL, NOON, ask
 from watchkeeper.errors import Permanent
 from watchkeeper.lake.inspection import lake_damage
+from watchkeeper.lake.manifest import SegmentInfo
+from watchkeeper.lake.segment import Segment
 from watchkeeper.lake.sidecar import map_arrays
 
 SUFFIXES = [".parquet", ".index", ".5m.parquet", ".5m.index"]
@@ -130,3 +132,20 @@ def test_each_segment_is_judged_by_itself(tmp_path: Path) -> None:
 
     assert [one.split(": ")[0] for one in found] == [str(first), str(last)]
     assert shares == [1 / 3, 2 / 3, 1.0]
+
+
+def test_a_segment_that_is_merged_while_it_is_looked_at_is_sound(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a running server: the manifest names others by now, and the files are gone."""
+
+    class Merged(Segment):
+        def __init__(self, folder: Path, info: SegmentInfo) -> None:
+            (lake / "manifest.json").write_text(json.dumps({"segments": []}))
+            for name in info.names:
+                (folder / name).unlink()
+            super().__init__(folder, info)
+
+    monkeypatch.setattr("watchkeeper.lake.inspection.Segment", Merged)
+
+    assert lake_damage(lake) == []

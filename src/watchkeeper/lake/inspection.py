@@ -101,7 +101,7 @@ def _content_fault(folder: Path, info: SegmentInfo) -> str | None:
         Segment(folder, info).check()
         if info.has_cells:
             Rollup(folder, info).check()
-    except Permanent as error:
+    except (OSError, Permanent) as error:
         return str(error).removeprefix("lake: ")
     return None
 
