@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,8 +66,11 @@ def lake_damage(directory: Path, tell: Tell = lambda _share: None) -> list[str]:
 def _segments(folder: Path) -> list[LogSegment]:
     if not folder.is_dir():
         return []
-    found = (LogSegment.found(path) for path in folder.iterdir())
-    return sorted((one for one in found if one), key=lambda segment: segment.serial)
+    found: list[LogSegment] = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # released since the folder was read, oldest first
+            found += filter(None, [LogSegment.found(path)])
+    return sorted(found, key=lambda segment: segment.serial)
 
 
 def _read_segment(segment: LogSegment, following: LogSegment | None, note: OnDamage) -> None:
