@@ -186,6 +186,19 @@ def test_a_dump_loaded_elsewhere_judges_alike(admission: Admission) -> None:
     assert reasons(admit(twin, wire((1, -10, 9.0), (1, -10, 9.0)), slots=[1, 1])) == {"conflict": 2}
 
 
+@pytest.mark.parametrize("n_slots", [1, 2, 64])
+def test_a_dump_is_loaded_where_there_is_room_for_fewer_series_or_for_more(
+    admission: Admission, n_slots: int
+) -> None:
+    """The limit of series was changed between two starts."""
+    admit(admission, wire((0, -30, 1.0), (1, -10, 2.0)))
+    other = Admission(AdmitConfig(), n_slots)
+
+    other.load(admission.dump(2))
+
+    assert admit(other, wire((0, -30, 1.0))).n_duplicates == 1
+
+
 def test_replay_of_a_batch_leaves_the_same_memory(admission: Admission) -> None:
     admitted = admit(admission, wire((0, -30, 1.0), (0, -15, 2.0)))
     assert admitted.batch is not None

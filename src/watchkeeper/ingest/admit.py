@@ -162,8 +162,10 @@ class Admission:
         last_ns, last_bits, bodies = msgspec.msgpack.decode(
             state, type=tuple[bytes, bytes, list[tuple[bytes, int]]]
         )
-        self._last_ns[: len(last_ns) // 8] = np.frombuffer(last_ns, np.int64)
-        self._last_bits[: len(last_bits) // 8] = np.frombuffer(last_bits, np.int64)
+        # As much as there is room for: where the limit was lowered, no series is beyond it.
+        for kept, run in ((self._last_ns, last_ns), (self._last_bits, last_bits)):
+            column = np.frombuffer(run, np.int64)[: len(kept)]
+            kept[: len(column)] = column
         self._bodies = OrderedDict(bodies)
 
     @property
