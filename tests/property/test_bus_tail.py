@@ -39,6 +39,7 @@ def test_a_tail_never_holds_more_than_its_bytes(
 @given(st.integers(0, 60), SIZES, st.integers(0, 5), st.integers(0, 40))
 @example(10, [[5, 5, 5]], 0, 1)
 @example(0, [[0, 0]], 3, 3)
+@example(0, [], 0, 1)
 def test_a_tail_gives_everything_behind_a_position_or_says_that_it_cannot(
     limit: int, groups: Sequence[Sequence[int]], first: int, after: int
 ) -> None:

@@ -38,7 +38,8 @@ class Tail:
         """The records behind `after`, up to about `limit_bytes` of them; `begins_before` holds."""
         found = []
         # From the newest back: a deque is slow to reach in its middle, and most takers keep up.
-        newest = list(islice(reversed(self._kept), self.last - after))
+        # Somebody may be ahead of a log that was lost: nothing is behind them.
+        newest = list(islice(reversed(self._kept), max(0, self.last - after)))
         for delivery, size in reversed(newest):
             found.append(delivery)
             limit_bytes -= size
