@@ -23,7 +23,7 @@ from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.model.signal import SampleBatch
 
 N_PODS = 20
-N_DEPLOYMENTS = 40
+N_DEPLOYMENTS = 25
 HOUR_NS = round(HOUR_S) * S
 EVERYTHING = (0, START_NS + 1000 * HOUR_NS)
 
