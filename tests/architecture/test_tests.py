@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.architecture.source import ROOT, modules
 
-TEST_LINES_PER_SOURCE_LINE = 0.8
+TEST_LINES_PER_SOURCE_LINE = 1.2
 """The budget is 1.2. This only goes up: whoever raises what is there raises this with it."""
 MOCKS_PER_TEST = 0.1
 PLACEHOLDERS = {"Mock", "MagicMock", "AsyncMock", "patch", "monkeypatch.setattr", "mocker"}
