@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -173,9 +172,7 @@ async def _serve(config: Config) -> None:
                 )
             )
             for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().add_signal_handler(
-                    number, server.handle_exit, number, None
-                )
+                asyncio.get_running_loop().add_signal_handler(number, _stop, server, app.services)
             gc.collect()
             gc.freeze()  # modules and services live as long as we do: not to be looked at again
             shown = f"[{host}]" if ":" in host else host
@@ -185,15 +182,17 @@ async def _serve(config: Config) -> None:
     _log.info("stopped")
 
 
+def _stop(server: uvicorn.Server, services: Services) -> None:
+    services.stopping.set()
+    server.should_exit = True
+
+
 class _Server(uvicorn.Server):
     """Leaves signals to us: its own way would end the process before anything is saved."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -313,6 +313,27 @@ async def test_a_stream_ends_with_the_bus_and_without_a_mistake(one: Api) -> Non
         assert stream.serving.exception() is None
 
 
+async def test_a_stream_ends_when_the_server_is_to_stop_and_is_resumed_behind_it(
+    one: Api,
+) -> None:
+    """It would hold the stop up to its limit, and then end as an error."""
+    async with one.streaming() as stream:
+        await stream.until(lambda text: "connected" in text)
+        await one.save(episode(1))
+        (last,) = await stream.events(1)
+        assert stream.serving is not None
+
+        one.front.services.stopping.set()
+
+        await stream.serving
+        assert stream.serving.exception() is None
+    one.front.services.stopping.clear()
+    await one.save(episode(2))
+    async with one.streaming(last_event_id=last["id"]) as resumed:
+        (event,) = await resumed.events(1)
+        assert json.loads(event["data"])["id"] == "at-2"
+
+
 async def test_many_readers_hear_the_same(one: Api) -> None:
     async with one.streaming() as first, one.streaming() as second:
         for stream in (first, second):

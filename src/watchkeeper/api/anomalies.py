@@ -105,7 +105,7 @@ async def stream(
     after = int(told) if _POSITION.fullmatch(told) else None
     changes = services.bus.follow(ANOMALIES, after)
     return StreamingResponse(
-        _events(changes, _tenant(request)),
+        _events(changes, _tenant(request), services.stopping),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
@@ -121,8 +121,11 @@ async def one_anomaly(request: Request, anomaly_id: str) -> Any:
     return JSONResponse(to_json(found))
 
 
-async def _events(changes: AsyncIterator[Delivery | None], tenant: TenantId) -> AsyncIterator[str]:
+async def _events(
+    changes: AsyncIterator[Delivery | None], tenant: TenantId, stopping: asyncio.Event
+) -> AsyncIterator[str]:
     """Changes as SSE text, with a comment now and then so that proxies keep the line open."""
+    stop = asyncio.ensure_future(stopping.wait())
     # We follow before we say so: who lists the anomalies after that has missed no change.
     pending: asyncio.Task[Delivery | None] | None = asyncio.ensure_future(anext(changes))
     try:
@@ -130,7 +133,12 @@ async def _events(changes: AsyncIterator[Delivery | None], tenant: TenantId) -> 
         yield ": connected\n\n"
         while True:
             pending = pending or asyncio.ensure_future(anext(changes))
-            done, _ = await asyncio.wait({pending}, timeout=_KEEPALIVE_S)
+            both = {pending, stop}
+            done, _ = await asyncio.wait(
+                both, timeout=_KEEPALIVE_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if stop in done:  # readers come again, and resume
+                return
             if not done:
                 yield ": still here\n\n"
                 continue
@@ -146,5 +154,6 @@ async def _events(changes: AsyncIterator[Delivery | None], tenant: TenantId) -> 
                 data = json.dumps(to_json(event.record))
                 yield f"id: {change.position}\nevent: anomaly\ndata: {data}\n\n"
     finally:
+        stop.cancel()
         if pending is not None:
             pending.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -63,3 +64,5 @@ class Services:
     caught_up: Callable[[int], Awaitable[None]]
     """Waits until the lake can be read up to a position: one reads one's own writes."""
     checks: Callable[[], list[Check]] = field(default=list)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the server is to stop: what would not end by itself ends then."""
