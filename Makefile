@@ -13,6 +13,8 @@ ARGS       ?=
 SUITE      ?=
 DATA       ?=
 DURATION_S ?= 600
+# One more than there are cores, since tests wait for the disk.
+WORKERS    ?= $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check lint types bench quality soak docs golden clean peers site
@@ -27,7 +29,7 @@ run: $(READY)  ## start it with its defaults (ARGS="--config watchkeeper.yaml")
 	$(BIN)/watchkeeper run $(ARGS)
 
 test: $(READY) peers  ## all tests but the soak (ARGS=tests/unit for some of them)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: lint types test site  ## exactly what CI runs
 
