@@ -333,7 +333,7 @@ def test_one_anomaly_is_explained(stub: Stub, capsys: pytest.CaptureFixture[str]
     stub.routes["/api/v1/anomalies/a1"] = Reply(200, ANOMALY)
 
     _, out, _ = ran(capsys, "anomalies", "a1", "--url", stub.url)
-    assert "1e-06, 1 in 1M by this series' own history" in out
+    assert "1e-06, 1 in 1M by the tail of its own history" in out
     assert "fk (level 3.5)" in out
     assert "still open" in out
 

@@ -94,7 +94,7 @@ def explained(anomaly: Anomaly) -> list[tuple[str, str]]:
         ("value", words.number(anomaly.value)),
         ("expected", words.band(anomaly.expected.low, anomaly.expected.high)),
         ("p-value", f"{anomaly.p_value:.2g}, {words.probability(anomaly.p_value)} "
-                    "by this series' own history"),
+                    "by the tail of its own history"),
         ("severity", anomaly.severity),
         ("found by", f"{anomaly.detector} ({said})" if said else anomaly.detector),
     ]  # fmt: skip
