@@ -132,7 +132,8 @@ async def live(world: MemoryWorld, n: int, script: Mapping[str, Sequence[str]], 
     last = await bus.publish(SAMPLES, [make.tick(k) for k in range(n)]) if n else world_last(bus)
     running = asyncio.create_task(loop.run())
     try:
-        await until(lambda: loop.position >= last and len(stage.pages[0]) >= last, clock)
+        # `position` speaks of what is owned, which may not be all yet.
+        await until(lambda: min(map(len, stage.pages)) >= last <= loop.position, clock)
         bus.is_cut_off = dies
     finally:
         running.cancel()
