@@ -54,6 +54,14 @@ def test_a_folder_without_a_manifest_is_an_empty_lake(folder: Path) -> None:
     assert manifests.load(folder, DAY) == Manifest(window_ns=DAY)
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b'{"version": "\xff"}', b'{"stored": -1.5}', b"[]"])
+def test_a_damaged_manifest_is_told_with_the_remedy(folder: Path, content: bytes) -> None:
+    (folder / FILE_NAME).write_bytes(content)
+
+    with pytest.raises(Permanent, match=f"{FILE_NAME} is damaged .*; restore it from a backup"):
+        manifests.load(folder, DAY)
+
+
 def test_segments_stand_by_window_and_then_by_arrival() -> None:
     added = [shaped(n, window=w, order=o) for n, w, o in [(1, 2, 9), (2, 1, 8), (3, 2, 4)]]
 

@@ -106,7 +106,7 @@ def load(folder: Path, window_ns: int) -> Manifest:
         return Manifest(window_ns=window_ns)
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Permanent(f"lake: {path} is damaged ({error}); restore it from a backup") from error
     if manifest.version != VERSION:
         raise Permanent(
