@@ -215,6 +215,16 @@ def event(position: int, **fields: Any) -> bytes:
     return b"id: %d\nevent: anomaly\ndata: %s\n\n" % (position, data)
 
 
+@pytest.mark.parametrize("asked", [["a1"], ["--since", "1h"], ["--until", "1h"], ["--limit", "3"]])
+def test_what_cannot_be_followed_is_refused_and_not_passed_over(
+    stub: Stub, capsys: pytest.CaptureFixture[str], asked: list[str]
+) -> None:
+    status, _, err = ran(capsys, "anomalies", *asked, "--follow", "--url", stub.url)
+
+    assert status == Exit.USAGE
+    assert f"leave out {asked[0].removeprefix('--').replace('a1', 'id')}" in err
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 @pytest.mark.parametrize(
     ("flag", "value", "other"),

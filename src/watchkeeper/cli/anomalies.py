@@ -10,8 +10,10 @@ from watchkeeper.cli import connection, numbers, times, words
 from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.output import Column, Output, labels_text
 from watchkeeper.clock import SystemClock
+from watchkeeper.errors import ConfigError
 from watchkeeper.sdk import Anomaly, Client
 
+_LIMIT = 50
 _STYLES = {"evidence": "bold red", "info": "yellow"}
 
 
@@ -23,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="TIME", help="not ended before: 1h (ago), a date ...")
     parser.add_argument("--until", metavar="TIME", help="started before: 1h (ago), a date ...")
     parser.add_argument(
-        "--limit", type=numbers.whole(1), default=50, metavar="N", help="at most so many"
+        "--limit", type=numbers.whole(1), metavar="N", help=f"at most so many ({_LIMIT})"
     )
     parser.add_argument("--follow", action="store_true", help="print changes until Ctrl-C")
     parser.add_argument(
@@ -44,9 +46,10 @@ def run(given: argparse.Namespace) -> int:
 
 def _list(given: argparse.Namespace, client: Client, output: Output) -> int:
     now_ns = SystemClock().now_ns()
+    limit = given.limit or _LIMIT
     found = list(
         client.anomalies(
-            limit=given.limit,
+            limit=limit,
             status=given.status,
             service=given.service,
             detector=given.detector,
@@ -58,8 +61,8 @@ def _list(given: argparse.Namespace, client: Client, output: Output) -> int:
         output.json({"items": found})
     elif found:
         output.table(_COLUMNS, [_row(anomaly) for anomaly in found])
-        if len(found) == given.limit:
-            output.say(f"the newest {given.limit}; --limit prints more")
+        if len(found) == limit:
+            output.say(f"the newest {limit}; --limit prints more")
     else:
         output.say("no anomalies")
     return Exit.OK
@@ -102,6 +105,12 @@ def explained(anomaly: Anomaly) -> list[tuple[str, str]]:
 
 
 def _follow(given: argparse.Namespace, client: Client, output: Output) -> int:
+    for name in ("id", "since", "until", "limit"):
+        if getattr(given, name) is not None:
+            raise ConfigError(
+                f"anomalies --follow: prints all that changes from now on; leave out {name}, or "
+                "leave out --follow"
+            )
     output.say("following; Ctrl-C ends it", "dim")
     for change in client.follow(given.after):
         if change.anomaly is not None and not _chosen(given, change.anomaly):
