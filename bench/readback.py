@@ -14,8 +14,8 @@ from bench.peers import Server
 
 Points = tuple[I64, F64]
 """Times in ms and values, in order of time."""
-VISIBLE_S = 10.0
-"""VictoriaMetrics shows new samples and series only after a while."""
+VISIBLE_S = 60.0
+"""VictoriaMetrics shows new samples after a few seconds, new series sometimes only after thirty."""
 EVERYTHING = '{__name__=~".+"}'
 
 
