@@ -225,8 +225,11 @@ class Loop:
             newest[delivery.partition] = max(newest.get(delivery.partition, 0), delivery.position)
             if isinstance(tick := delivery.record, Tick):
                 _LAG_S.set((self._clock.now_ns() - tick.now_ns) / NS_PER_S, self._stage.name)
-        mixed = newest.get(MIXED, 0)
-        self._done = {p: max(at, mixed, newest.get(p, 0)) for p, at in self._done.items()}
+        mixed = newest.pop(MIXED, 0)
+        if not newest and mixed >= max(self._done.values(), default=0):
+            self._done = dict.fromkeys(self._done, mixed)  # as nearly always where one log has all
+        else:
+            self._done = {p: max(at, mixed, newest.get(p, 0)) for p, at in self._done.items()}
         self._cycle_records += len(deliveries)
         self._is_halfway = False
         _POSITION.set(self.position, self._stage.name)
