@@ -21,9 +21,10 @@ from watchkeeper.bus.ports import Ports
 from watchkeeper.clock import FakeClock
 from watchkeeper.errors import Retryable
 from watchkeeper.ingest.admit import Admission
+from watchkeeper.ingest.admit_rows import RowAdmission
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.prepare import Accepted, Preparer, Request
-from watchkeeper.ingest.receivers.base import MetricReceiver
+from watchkeeper.ingest.receivers.base import Receiver
 from watchkeeper.ingest.receivers.metrics_json import MetricsJson
 from watchkeeper.ingest.receivers.otlp_metrics import OtlpMetrics
 from watchkeeper.ingest.stage import Ingest, IngestConfig
@@ -190,11 +191,12 @@ async def house(
     lake: Lake = lakes.build("disk", folder / "lake", catalog, files=disk, head_rows=4096)
     ports = Ports(clock=clock, data_dir=folder, disk=disk, log=log, catalog=catalog)
     gate = Gate(MemoryBus(MemoryBus.Config(), ports=ports))
-    receivers: dict[str, MetricReceiver] = {
+    receivers: dict[str, Receiver] = {
         "metrics_json": MetricsJson(seed=1),
         "otlp_metrics": OtlpMetrics(seed=2),
     }
-    preparer = Preparer(receivers, catalog, Admission(config.admit, settings.n_slots))
+    admission = Admission(config.admit, settings.n_slots)
+    preparer = Preparer(receivers, catalog, admission, RowAdmission(config.rows, Enrich()))
     recover(preparer, folder, lambda: ((at, wire.decode(bytes(p))) for at, p in log.read(0)))
     with ThreadPoolExecutor(1) as ingesting, ThreadPoolExecutor(1) as keeping:
         door = Ingest(config, preparer, bus=gate, clock=clock, executor=ingesting)

@@ -10,8 +10,16 @@ import numpy as np
 
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, Severity
+from watchkeeper.model.row import Origin, origin, texts
 from watchkeeper.model.series import DEFAULT_TENANT, Entity, Kind, LabelBlock, TenantId
-from watchkeeper.model.signal import NewSeries, SampleBatch, Tick, WireSamples
+from watchkeeper.model.signal import (
+    LogBatch,
+    NewSeries,
+    SampleBatch,
+    SpanBatch,
+    Tick,
+    WireSamples,
+)
 
 NS_PER_S = 1_000_000_000
 START_NS = 1_700_000_000 * NS_PER_S
@@ -99,6 +107,49 @@ def new_series(first_slot: int = 0, *rows: Mapping[str, str], kind: Kind = Kind.
         entities=(("", "", "", ""),),
         labels=label_block(*rows),
         donor=np.full(n, -1, np.int32),
+    )
+
+
+SHOP = origin([("service", "shop")])
+
+
+def logs(*rows: tuple[int, int, bytes], origins: Sequence[Origin] = (SHOP,)) -> LogBatch:
+    """Lines of (time, severity, body); a severity always comes from the same of the origins."""
+    n = len(rows)
+    severity = np.array([row[1] for row in rows], np.uint8)
+    return LogBatch(
+        origins=tuple(origins),
+        origin=(severity % len(origins)).astype(np.int32),
+        time_ns=np.array([row[0] for row in rows], np.int64),
+        severity=severity,
+        trace=np.zeros((n, 2), np.uint64),
+        span=np.zeros(n, np.uint64),
+        template=np.zeros(n, np.uint64),
+        body=texts([row[2] for row in rows]),
+        attributes=texts([b""] * n),
+    )
+
+
+def spans(*rows: tuple[int, int, bytes], origins: Sequence[Origin] = (SHOP,)) -> SpanBatch:
+    """Root spans of (start, duration, name), each a trace of its own."""
+    n = len(rows)
+    number = np.arange(1, n + 1, dtype=np.uint64)
+    nothing = texts([b""] * n)
+    return SpanBatch(
+        origins=tuple(origins),
+        origin=np.zeros(n, np.int32),
+        start_ns=np.array([row[0] for row in rows], np.int64),
+        duration_ns=np.array([row[1] for row in rows], np.int64),
+        trace=np.stack([number, number], axis=1),
+        span=number,
+        parent=np.zeros(n, np.uint64),
+        kind=np.full(n, 2, np.uint8),
+        status=np.zeros(n, np.uint8),
+        name=texts([row[2] for row in rows]),
+        message=nothing,
+        attributes=nothing,
+        events=nothing,
+        links=nothing,
     )
 
 

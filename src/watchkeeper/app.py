@@ -29,8 +29,11 @@ from watchkeeper.api.services import Check, Services
 from watchkeeper.bus.ports import Ports
 from watchkeeper.clock import Clock, SystemClock
 from watchkeeper.config import Config
+from watchkeeper.config.sections import Chosen
 from watchkeeper.errors import ConfigError
 from watchkeeper.ingest.admit import Admission
+from watchkeeper.ingest.admit_rows import RowAdmission
+from watchkeeper.ingest.decode_stage import Decoding
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.prepare import Preparer
 from watchkeeper.ingest.stage import Ingest
@@ -92,12 +95,17 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             config.catalog.n_slots,
             resumes_sums=config.bus.use == "memory",  # only then the door's records are replayed
         )
-        preparer = Preparer(receivers, catalog, admission)
+        rows = RowAdmission(config.ingest.rows, enrich)
+        preparer = Preparer(receivers, catalog, admission, rows)
         await asyncio.get_running_loop().run_in_executor(
             ingesting, recover, preparer, data_dir, lambda: _records(log)
         )
 
-        ingest = Ingest(config.ingest, preparer, bus=bus, clock=clock, executor=ingesting)
+        decoding = Decoding(config.ingest.decoding, _text_receivers(config))
+        stack.callback(decoding.close)
+        ingest = Ingest(
+            config.ingest, preparer, decoding=decoding, bus=bus, clock=clock, executor=ingesting
+        )
         ingest.position = log.last
         storing = StoreStage(lake)
         detectors = [
@@ -139,6 +147,15 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
                     task.cancel()
                 await asyncio.wait(beside)
                 await upkeep.finish(clock.now_ns())
+
+
+def _text_receivers(config: Config) -> dict[str, Chosen]:
+    """Those that make rows: their bodies may be decoded beside the door."""
+    return {
+        name: chosen
+        for name, chosen in config.receivers.items()
+        if plugins.load("receiver", chosen.use).makes != "samples"
+    }
 
 
 def _records(log: WriteAheadLog) -> Iterator[tuple[int, Logged]]:

@@ -22,7 +22,7 @@ from watchkeeper import plugins
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import BadInput, TooLarge
 from watchkeeper.ingest.receivers import schema
-from watchkeeper.ingest.receivers.base import MetricReceiver
+from watchkeeper.ingest.receivers.base import Receiver
 from watchkeeper.ingest.receivers.limits import Limits
 from watchkeeper.ingest.receivers.reference import samples_of
 from watchkeeper.model.series import Kind
@@ -149,8 +149,8 @@ def protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def build(protocol: Protocol, **limits: int) -> MetricReceiver:
-    receiver: MetricReceiver = plugins.load("receiver", protocol.name)(Limits(**limits), seed=1)
+def build(protocol: Protocol, **limits: int) -> Receiver:
+    receiver: Receiver = plugins.load("receiver", protocol.name)(Limits(**limits), seed=1)
     return receiver
 
 

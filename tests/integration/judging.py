@@ -21,6 +21,7 @@ from watchkeeper.bus.base import SAMPLES, Bus
 from watchkeeper.bus.ports import Ports
 from watchkeeper.clock import NS_PER_S, SystemClock
 from watchkeeper.ingest.admit import Admission, AdmitConfig
+from watchkeeper.ingest.admit_rows import RowAdmission, RowLimits
 from watchkeeper.ingest.enrich import Enrich, EnrichConfig
 from watchkeeper.ingest.prepare import Preparer, Request
 from watchkeeper.ingest.receivers.remote_write import RemoteWrite
@@ -57,7 +58,8 @@ def redis_bus(url: str, prefix: str, folder: Path, known: Catalog) -> Bus:
 def traffic(known: Catalog) -> Iterator[list[Logged]]:
     """Groups as the door makes them of two days of latencies, in which two services fall ill."""
     admission = Admission(AdmitConfig(), 1010)
-    preparer = Preparer({"remote_write": RemoteWrite()}, known, admission)
+    rows_admission = RowAdmission(RowLimits(), Enrich())
+    preparer = Preparer({"remote_write": RemoteWrite()}, known, admission, rows_admission)
     for some in minutes(0, END, 30):
         rows = [
             (
@@ -70,8 +72,7 @@ def traffic(known: Catalog) -> Iterator[list[Logged]]:
         ]
         now_ns = (BEGIN_S + some[-1] * STEP_S) * NS_PER_S
         request = Request("remote_write", body(rows), remote_write.HEADERS, DEFAULT_TENANT)
-        batch = preparer.prepare(request, now_ns).batch
-        assert batch is not None
+        (batch,) = preparer.prepare(request, now_ns).records
         series = preparer.unlogged()
         preparer.logged(len(series))
         yield [*series, Tick(now_ns), batch]

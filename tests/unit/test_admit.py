@@ -126,7 +126,7 @@ def test_what_was_taken_back_can_come_again(admission: Admission) -> None:
     admit(admission, wire((0, -30, 1.0)))
     failed = admit(admission, wire((0, -15, 2.0), (0, 0, 3.0)))
 
-    admission.take_back(failed, b"")
+    admission.take_back(failed)
     again = admit(admission, wire((0, -15, 2.0), (0, 0, 3.0)))
 
     assert again.batch is not None
@@ -204,7 +204,8 @@ def test_replay_of_a_batch_leaves_the_same_memory(admission: Admission) -> None:
     assert admitted.batch is not None
     twin = Admission(AdmitConfig(), n_slots=64)
 
-    twin.follow(admitted.batch, NOW)
+    twin.follow(admitted.batch)
+    twin.remember_logged_body(admitted.batch.body_hash, NOW)
 
     assert admit(twin, wire((0, -15, 2.0))).n_duplicates == 1
 
@@ -268,7 +269,7 @@ def test_a_repeated_delta_is_known_for_one_after_a_later_one_was_taken_back(
 ) -> None:
     add(admission, (0, -30, 5.0))
     later = replace(wire((0, -20, 9.0)), is_delta=np.ones(1, np.bool_))
-    admission.take_back(admit(admission, later), b"")
+    admission.take_back(admit(admission, later))
 
     again = admit(admission, replace(wire((0, -30, 5.0)), is_delta=np.ones(1, np.bool_)))
 

@@ -37,7 +37,7 @@ def test_remote_write_is_never_2xx_when_something_was_not_written() -> None:
 
 
 def test_otlp_success_leaves_partial_success_unset() -> None:
-    answer = OtlpWords().accepted(ALL, {})
+    answer = OtlpWords("samples").accepted(ALL, {})
     told = ExportMetricsServiceResponse.FromString(answer.body)
 
     assert answer.status == 200
@@ -45,16 +45,16 @@ def test_otlp_success_leaves_partial_success_unset() -> None:
 
 
 def test_otlp_partial_success_counts_what_was_rejected() -> None:
-    told = ExportMetricsServiceResponse.FromString(OtlpWords().accepted(SOME, {}).body)
+    told = ExportMetricsServiceResponse.FromString(OtlpWords("samples").accepted(SOME, {}).body)
 
     assert told.partial_success.rejected_data_points == 1
     assert "future" in told.partial_success.error_message
 
 
 def test_otlp_answers_json_with_json() -> None:
-    full = OtlpWords().accepted(ALL, JSON_REQUEST)
-    partial = OtlpWords().accepted(SOME, JSON_REQUEST)
-    refused = OtlpWords().refused(BadInput("no"), JSON_REQUEST)
+    full = OtlpWords("samples").accepted(ALL, JSON_REQUEST)
+    partial = OtlpWords("samples").accepted(SOME, JSON_REQUEST)
+    refused = OtlpWords("samples").refused(BadInput("no"), JSON_REQUEST)
 
     assert json.loads(full.body) == {}
     assert json.loads(partial.body)["partialSuccess"]["rejectedDataPoints"] == "1"
@@ -63,15 +63,15 @@ def test_otlp_answers_json_with_json() -> None:
 
 
 def test_otlp_errors_are_google_rpc_status_and_say_what_may_be_retried() -> None:
-    refused = OtlpWords().refused(BadInput("no"), {})
-    later = OtlpWords().refused(Retryable("full", after_s=2.5), {})
+    refused = OtlpWords("samples").refused(BadInput("no"), {})
+    later = OtlpWords("samples").refused(Retryable("full", after_s=2.5), {})
 
     assert (refused.status, Status.FromString(refused.body).code) == (400, 3)
     assert (later.status, Status.FromString(later.body).code) == (503, 14)
     assert (b"retry-after", b"3") in later.headers
 
 
-@pytest.mark.parametrize("words", [RemoteWriteWords(), OtlpWords(), JsonWords()])
+@pytest.mark.parametrize("words", [RemoteWriteWords(), OtlpWords("samples"), JsonWords("samples")])
 def test_overload_is_503_with_retry_after_in_every_protocol(words: Any) -> None:
     answer = words.refused(Retryable("full"), {})
 
@@ -79,13 +79,13 @@ def test_overload_is_503_with_retry_after_in_every_protocol(words: Any) -> None:
     assert (b"retry-after", b"1") in answer.headers
 
 
-@pytest.mark.parametrize("words", [RemoteWriteWords(), OtlpWords(), JsonWords()])
+@pytest.mark.parametrize("words", [RemoteWriteWords(), OtlpWords("samples"), JsonWords("samples")])
 def test_too_large_is_413_in_every_protocol(words: Any) -> None:
     assert words.refused(TooLarge("large"), {}).status == 413
 
 
 def test_json_says_what_was_taken_and_what_was_not() -> None:
-    answer = JsonWords().accepted(SOME, {})
+    answer = JsonWords("samples").accepted(SOME, {})
 
     assert answer.status == 200
     assert json.loads(answer.body) == {
@@ -96,7 +96,7 @@ def test_json_says_what_was_taken_and_what_was_not() -> None:
 
 
 def test_json_is_400_when_nothing_was_taken() -> None:
-    answer = JsonWords().accepted(Accepted(0, (Reject("future", 1),)), {})
+    answer = JsonWords("samples").accepted(Accepted(0, (Reject("future", 1),)), {})
 
     assert answer.status == 400
     assert "future" in json.loads(answer.body)["detail"]

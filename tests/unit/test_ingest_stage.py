@@ -16,6 +16,8 @@ import pytest
 from watchkeeper.clock import NS_PER_S, FakeClock
 from watchkeeper.errors import BadInput, Retryable
 from watchkeeper.ingest.admit import Admission, AdmitConfig
+from watchkeeper.ingest.admit_rows import RowAdmission, RowLimits
+from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.prepare import Accepted, Preparer, Request
 from watchkeeper.ingest.stage import Ingest, IngestConfig
 from watchkeeper.model.series import DEFAULT_TENANT, LabelBlock
@@ -132,7 +134,12 @@ async def open_door(config: IngestConfig | None = None) -> AsyncIterator[Door]:
     with ThreadPoolExecutor(1) as executor:
         ingest = Ingest(
             config or IngestConfig(),
-            Preparer({"plain": Plain()}, Rows(), Admission(AdmitConfig(), n_slots=64)),  # type: ignore[arg-type]
+            Preparer(
+                {"plain": Plain()},
+                Rows(),  # type: ignore[arg-type]
+                Admission(AdmitConfig(), n_slots=64),
+                RowAdmission(RowLimits(), Enrich()),
+            ),
             bus=bus,  # type: ignore[arg-type]
             clock=clock,
             executor=executor,

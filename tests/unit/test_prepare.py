@@ -15,6 +15,7 @@ from tests import make
 from tests.make import NS_PER_S, START_NS
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.admit import Admission, AdmitConfig
+from watchkeeper.ingest.admit_rows import RowAdmission, RowLimits
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.prepare import Prepared, Preparer, Request
 from watchkeeper.ingest.receivers.metric_points import MetricPoints
@@ -44,6 +45,7 @@ class Door:
             {"metrics_json": MetricsJson(seed=1), "metric_points": MetricPoints(seed=2)},
             self.catalog,
             self.admission,
+            RowAdmission(RowLimits(), Enrich()),
         )
 
     def prepare(
@@ -65,7 +67,7 @@ class Door:
 
     def commit(self, *prepared: Prepared) -> None:
         series = self.preparer.unlogged()
-        self.log += [*series, *(one.batch for one in prepared if one.batch is not None)]
+        self.log += [*series, *(record for one in prepared for record in one.records)]
         self.preparer.logged(len(series))
 
     def restarted(self, saved: bytes | None = None, position: int = 0) -> Door:
@@ -133,7 +135,7 @@ def test_the_same_body_again_is_known_and_adds_nothing(door: Door) -> None:
 
     assert again.accepted.repeated
     assert again.accepted.n_accepted == 0
-    assert again.batch is None
+    assert not again.records
 
 
 def test_the_same_body_of_another_tenant_is_another_body(door: Door) -> None:
@@ -142,9 +144,10 @@ def test_the_same_body_of_another_tenant_is_another_body(door: Door) -> None:
     other = door.take(body(("up", 0, 1.0)), tenant=OTHER)
 
     assert not other.accepted.repeated
-    assert other.batch is not None
-    assert other.batch.tenant == OTHER
-    assert other.batch.slot.tolist() != door.log[1].slot.tolist()  # type: ignore[union-attr]
+    (batch,) = other.records
+    assert isinstance(batch, SampleBatch)
+    assert batch.tenant == OTHER
+    assert batch.slot.tolist() != door.log[1].slot.tolist()  # type: ignore[union-attr]
 
 
 def test_the_same_bytes_through_another_door_are_another_body(door: Door) -> None:
@@ -165,7 +168,7 @@ def test_one_sample_through_two_protocols_is_stored_once(door: Door) -> None:
     other = door.take(json.dumps(point).encode(), protocol="metric_points")
 
     assert other.accepted.n_accepted == 1
-    assert other.batch is None
+    assert not other.records
     assert len(door.samples()) == 1
 
 
@@ -319,8 +322,9 @@ def test_a_new_owner_of_a_slot_inherits_no_time(door: Door) -> None:
     late = door.take(body(("up", -2 * HOUR_S, 1.0), pod="c"), after_s=3 * HOUR_S)
 
     assert n_left[0] == 1
-    assert late.batch is not None
-    assert late.batch.slot.tolist()[0] in (0, 1)
+    (batch,) = late.records
+    assert isinstance(batch, SampleBatch)
+    assert batch.slot.tolist()[0] in (0, 1)
     assert late.accepted.rejects == ()
 
 

@@ -7,14 +7,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from google.protobuf.json_format import MessageToJson
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from watchkeeper.api.problems import retry_after, status_of
 from watchkeeper.errors import BadInput, Retryable, TooLarge, WatchkeeperError
 from watchkeeper.ingest.prepare import Accepted
+from watchkeeper.ingest.receivers.base import Noun
 
 Headers = Sequence[tuple[bytes, bytes]]
 Scope = Mapping[str, Any]
@@ -47,30 +51,36 @@ class RemoteWriteWords:
 
     def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
         if accepted.rejects:
-            return Answer(400, _sentence(accepted).encode(), _TEXT)
+            return Answer(400, _sentence(accepted, "samples").encode(), _TEXT)
         return Answer(204)
 
     def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
         return Answer(status_of(error), str(error).encode(), (*_TEXT, *_retry(error)))
 
 
+_REJECTED: Mapping[Noun, tuple[type[Any], str]] = {
+    "samples": (ExportMetricsServiceResponse, "rejected_data_points"),
+    "lines": (ExportLogsServiceResponse, "rejected_log_records"),
+    "spans": (ExportTraceServiceResponse, "rejected_spans"),
+}
+"""What OTLP answers, and where it says how many items it did not take."""
+
+
+@dataclass(frozen=True, slots=True)
 class OtlpWords:
     """200 with a partial success, or google.rpc.Status; in the request's own content type."""
 
+    noun: Noun
+
     def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
         n_rejected = sum(reject.count for reject in accepted.rejects)
-        if _is_json(headers):
-            body: dict[str, Any] = {}
-            if accepted.rejects:
-                body["partialSuccess"] = {
-                    "rejectedDataPoints": str(n_rejected),
-                    "errorMessage": _sentence(accepted),
-                }
-            return Answer(200, json.dumps(body).encode(), _JSON)
-        response = ExportMetricsServiceResponse()
+        kind, rejected = _REJECTED[self.noun]
+        response = kind()
         if accepted.rejects:
-            response.partial_success.rejected_data_points = n_rejected
-            response.partial_success.error_message = _sentence(accepted)
+            setattr(response.partial_success, rejected, n_rejected)
+            response.partial_success.error_message = _sentence(accepted, self.noun)
+        if _is_json(headers):
+            return Answer(200, MessageToJson(response, indent=None).encode(), _JSON)
         return Answer(200, response.SerializeToString(), _PROTOBUF)
 
     def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
@@ -84,8 +94,11 @@ class OtlpWords:
         return Answer(status, told, (*_PROTOBUF, *_retry(error)))
 
 
+@dataclass(frozen=True, slots=True)
 class JsonWords:
     """What was taken and what was not, as JSON; 400 only if nothing was."""
+
+    noun: Noun
 
     def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
         body = {
@@ -97,7 +110,8 @@ class JsonWords:
             ],
         }
         if accepted.rejects and not accepted.n_accepted:
-            body |= {"status": 400, "title": "Nothing was accepted", "detail": _sentence(accepted)}
+            told = _sentence(accepted, self.noun)
+            body |= {"status": 400, "title": "Nothing was accepted", "detail": told}
             return Answer(400, json.dumps(body).encode(), _PROBLEM)
         return Answer(200, json.dumps(body).encode(), _JSON)
 
@@ -119,9 +133,11 @@ class Door:
 
 DOORS: Mapping[str, Door] = {
     "/api/v1/write": Door("remote_write", RemoteWriteWords(), "Prometheus remote write 1.0"),
-    "/v1/metrics": Door("otlp_metrics", OtlpWords(), "OTLP/HTTP metrics, protobuf or JSON"),
-    "/api/v1/metrics/write": Door("metrics_json", JsonWords(), "Metrics as plain JSON"),
-    "/ingest/metrics": Door("metric_points", JsonWords(), "Metric points, one or a list"),
+    "/v1/metrics": Door(
+        "otlp_metrics", OtlpWords("samples"), "OTLP/HTTP metrics, protobuf or JSON"
+    ),
+    "/api/v1/metrics/write": Door("metrics_json", JsonWords("samples"), "Metrics as plain JSON"),
+    "/ingest/metrics": Door("metric_points", JsonWords("samples"), "Metric points, one or a list"),
 }
 
 
@@ -167,10 +183,9 @@ def _is_json(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
-def _sentence(accepted: Accepted) -> str:
+def _sentence(accepted: Accepted, noun: Noun) -> str:
     parts = [
-        f"{reject.count} samples: {reject.reason}"
-        + (f" ({reject.detail})" if reject.detail else "")
+        f"{reject.count} {noun}: {reject.reason}" + (f" ({reject.detail})" if reject.detail else "")
         for reject in accepted.rejects
     ]
-    return f"{accepted.n_accepted} samples accepted; not accepted: {'; '.join(parts)}"
+    return f"{accepted.n_accepted} {noun} accepted; not accepted: {'; '.join(parts)}"

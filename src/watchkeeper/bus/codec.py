@@ -19,13 +19,25 @@ from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import wire
 from watchkeeper.model.anomaly import Anomaly
+from watchkeeper.model.change import Change
 from watchkeeper.model.event import Event
 from watchkeeper.model.series import F64, I32, I64, N_PARTITIONS, U8, U64, LabelBlock, TenantId
-from watchkeeper.model.signal import NewSeries, SampleBatch, Tick
+from watchkeeper.model.signal import (
+    LogBatch,
+    NewSeries,
+    RowBatch,
+    SampleBatch,
+    SpanBatch,
+    Tick,
+    take,
+)
 
 _HEAD: Final = struct.Struct("<BBBxIqqHH4x")  # version kind times n base_ns generation tenant hash
 _RECORDS: Final[Mapping[str, type[Any]]] = {kind.__name__: kind for kind in (Anomaly,)}
 """What may be in an event."""
+
+Shared = NewSeries | LogBatch | SpanBatch | Change | Tick
+"""Records that any process understands as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +117,18 @@ def split_series(new: NewSeries) -> Iterator[tuple[int, bytes]]:
         yield number, wire.encode(_rows(new, np.flatnonzero(new.partition == number)))
 
 
-def read(payload: bytes) -> PortableSamples | NewSeries | Tick:
+def split_rows(batch: RowBatch, partition_by_origin: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """(partition, message) for each partition that has rows; rows of an origin stay in order."""
+    of_row = np.array(partition_by_origin, np.int64)[batch.origin]
+    for number in np.unique(of_row).tolist():
+        yield number, wire.encode(take(batch, np.flatnonzero(of_row == number)))
+
+
+def read(payload: bytes) -> PortableSamples | Shared:
     """What is in a message. Raises Permanent or BadInput, as `wire.decode` does."""
     if wire.kind_of(payload) != wire.SAMPLES:
         record = wire.decode(bytearray(payload))
-        if isinstance(record, NewSeries | Tick):
+        if not isinstance(record, SampleBatch):
             return record
     try:
         return _unpack(payload)

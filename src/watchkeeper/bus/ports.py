@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from watchkeeper.clock import Clock
-from watchkeeper.model.series import I32, U8, U64
+from watchkeeper.model.series import I32, U8, U64, TenantId
 from watchkeeper.model.signal import NewSeries
 
 
@@ -49,6 +49,10 @@ class SeriesCatalog(Protocol):
 
     def lookup(self, identity: U64) -> I32:
         """The slots of these identities (n, 2); -1 where a series has none here."""
+        ...
+
+    def partition_of(self, tenant: TenantId, service: str) -> int:
+        """Where all that speaks of this service meets."""
         ...
 
     def adopt(self, new: NewSeries) -> NewSeries:

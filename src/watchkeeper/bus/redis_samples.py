@@ -12,17 +12,28 @@ from watchkeeper import telemetry
 from watchkeeper.bus.base import Delivery
 from watchkeeper.bus.codec import (
     PortableSamples,
+    Shared,
     join,
     localize,
     read,
     registrations,
     split,
+    split_rows,
     split_series,
 )
 from watchkeeper.bus.ports import SeriesCatalog
 from watchkeeper.model import wire
+from watchkeeper.model.change import Change
 from watchkeeper.model.series import I32, I64, N_PARTITIONS, U64
-from watchkeeper.model.signal import Logged, NewSeries, SampleBatch, Tick
+from watchkeeper.model.signal import (
+    LogBatch,
+    Logged,
+    NewSeries,
+    RowBatch,
+    SampleBatch,
+    SpanBatch,
+    Tick,
+)
 
 _log: Final = telemetry.Log(__name__)
 _UNKNOWN: Final = telemetry.counter(
@@ -63,6 +74,11 @@ class Writer:
             elif isinstance(record, Tick):
                 payload = wire.encode(record)
                 messages += ((partition, payload) for partition in range(N_PARTITIONS))
+            elif isinstance(record, Change):
+                partition = self._catalog.partition_of(record.tenant, record.entity.service)
+                messages.append((partition, wire.encode(record)))
+            elif isinstance(record, LogBatch | SpanBatch):
+                messages += split_rows(record, self._partitions(record))
             else:
                 messages += self._split(record)
                 wanted.append(self._unregistered(record.slot))
@@ -82,6 +98,12 @@ class Writer:
         """What it registered need not be registered again in this generation."""
         partition = self._catalog.partition[group.slots]
         self._registered[group.slots] = self._generation[partition]
+
+    def _partitions(self, batch: RowBatch) -> list[int]:
+        """By origin."""
+        return [
+            self._catalog.partition_of(batch.tenant, one.entity.service) for one in batch.origins
+        ]
 
     def _split(self, batch: SampleBatch) -> Iterator[tuple[int, bytes]]:
         return split(batch, self._catalog.identity, self._catalog.partition, self._generation)
@@ -114,7 +136,7 @@ class Entry:
 class Unread:
     """Messages that were read, and what must be fetched before they can be delivered."""
 
-    found: list[tuple[Entry, PortableSamples | NewSeries | Tick]] = field(default_factory=list)
+    found: list[tuple[Entry, PortableSamples | Shared]] = field(default_factory=list)
     announced: set[bytes] = field(default_factory=set)
     """Identities of the new series among them."""
     unknown: dict[tuple[int, int], set[bytes]] = field(default_factory=dict)
@@ -156,20 +178,20 @@ class Reader:
     def _localized(
         self,
         entry: Entry,
-        record: PortableSamples | NewSeries | Tick,
+        record: PortableSamples | Shared,
         fetched: Mapping[bytes, bytes],
     ) -> Iterator[Logged]:
-        if isinstance(record, Tick):
-            yield record
-        elif isinstance(record, NewSeries):
+        if isinstance(record, NewSeries):
             # Ours has our slots and donors already. Another one's may be known here, or not.
             is_ours = entry.producer == self._producer
             yield record if is_ours else self._catalog.adopt(record)
-        else:
+        elif isinstance(record, PortableSamples):
             yield from self._adopt(record, fetched)
             slots = self._catalog.lookup(record.identity)
             _tell_unknown(slots, entry)
             yield localize(record, slots)
+        else:
+            yield record
 
     def _adopt(
         self, samples: PortableSamples, fetched: Mapping[bytes, bytes]

@@ -130,10 +130,12 @@ class Admission:
         n_duplicates = int(counts[kernel.DUPLICATE])
         return Admitted(batch, n_duplicates, rejects, (slot, undo_ns, undo_bits))
 
-    def take_back(self, admitted: Admitted, body_hash: bytes) -> None:
+    def take_back(self, admitted: Admitted) -> None:
         """The log refused the batch: forget that it ever came. Latest admitted first."""
         slot, undo_ns, undo_bits = admitted.undo
         kernel.undo(slot, undo_ns, undo_bits, self._newest)
+
+    def forget_body(self, body_hash: bytes) -> None:
         self._bodies.pop(body_hash, None)
 
     def forget(self, slots: I32) -> None:
@@ -141,12 +143,15 @@ class Admission:
         self._last_ns[slots] = NO_TIME
         self._last_bits[slots] = 0
 
-    def follow(self, batch: SampleBatch, now_ns: int) -> None:
-        """Apply a batch of the log at restart; `now_ns` is 0 in front of the log's first tick."""
+    def follow(self, batch: SampleBatch) -> None:
+        """Apply a batch of the log at restart."""
         kernel.follow(batch.slot, batch.time_ns, batch.value, self._newest)
-        if batch.body_hash:
+
+    def remember_logged_body(self, body_hash: bytes, now_ns: int) -> None:
+        """A body of the log at restart; `now_ns` is 0 in front of the log's first tick."""
+        if body_hash:
             newest_ns = next(reversed(self._bodies.values()), 0)
-            self.remember_body(batch.body_hash, now_ns or newest_ns)
+            self.remember_body(body_hash, now_ns or newest_ns)
 
     def dump(self, n_slots: int) -> bytes:
         """All of it, for slots below `n_slots`, to be loaded by `load`."""

@@ -11,10 +11,23 @@ import xxhash
 
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.admit import Admission, Admitted
-from watchkeeper.ingest.receivers.base import MetricReceiver
+from watchkeeper.ingest.admit_rows import RowAdmission
+from watchkeeper.ingest.receivers.base import Receiver
 from watchkeeper.lake.series import Catalog
+from watchkeeper.model.change import Change
 from watchkeeper.model.series import TenantId
-from watchkeeper.model.signal import Logged, NewSeries, Reject, SampleBatch, Tick
+from watchkeeper.model.signal import (
+    LogBatch,
+    Logged,
+    NewSeries,
+    Reject,
+    SampleBatch,
+    SpanBatch,
+    Tick,
+    Wire,
+    WireRows,
+    WireSamples,
+)
 
 MAX_TENANT_BYTES: Final = 150
 """As many as Mimir and Loki allow. The log has two bytes for the length."""
@@ -28,6 +41,8 @@ class Request:
     body: bytes
     headers: Mapping[str, str]
     tenant: TenantId
+    decoded: Wire | None = None
+    """What is in it, where that was found out before it came here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,7 @@ class Accepted:
     """What to tell the sender, once it is durable."""
 
     n_accepted: int
+    """Samples, lines, spans or changes."""
     rejects: tuple[Reject, ...] = ()
     repeated: bool = False
     """The body is known, and nothing was done."""
@@ -45,12 +61,11 @@ class Prepared:
     """A body that was let in, before it is durable."""
 
     accepted: Accepted
+    records: tuple[Logged, ...] = ()
+    """To be logged, behind new series."""
     body_hash: bytes = b""
     admitted: Admitted | None = None
-
-    @property
-    def batch(self) -> SampleBatch | None:
-        return None if self.admitted is None else self.admitted.batch
+    """Of samples: how to take them back."""
 
 
 class Preparer:
@@ -58,13 +73,15 @@ class Preparer:
 
     def __init__(
         self,
-        receivers: Mapping[str, MetricReceiver],
+        receivers: Mapping[str, Receiver],
         catalog: Catalog,
         admission: Admission,
+        rows: RowAdmission,
     ) -> None:
         self._receivers = receivers
         self._catalog = catalog
         self._admission = admission
+        self._rows = rows
         self._unlogged: list[NewSeries] = []
         """First seen, and not in the log yet. Kept over a failed sync: the catalog knows them."""
 
@@ -74,29 +91,47 @@ class Preparer:
         body_hash = _hash(request)
         if self._admission.knows_body(body_hash, now_ns):
             return Prepared(Accepted(0, repeated=True))
-        wire = self._receivers[request.protocol].decode(
+        wire = request.decoded or self._receivers[request.protocol].decode(
             request.body, request.headers, now_ns=now_ns
         )
         if wire.is_of_now:
             body_hash = b""
-        resolved = self._catalog.resolve(request.tenant, wire, now_ns)
+        if isinstance(wire, WireRows):
+            prepared = self._prepare_rows(request.tenant, wire, body_hash, now_ns)
+        else:
+            prepared = self._prepare_samples(request.tenant, wire, body_hash, now_ns)
+        if body_hash and prepared.records:
+            self._admission.remember_body(body_hash, now_ns)
+        return prepared
+
+    def _prepare_samples(
+        self, tenant: TenantId, wire: WireSamples, body_hash: bytes, now_ns: int
+    ) -> Prepared:
+        resolved = self._catalog.resolve(tenant, wire, now_ns)
         if resolved.new is not None:
             self._admission.forget(resolved.new.slot)
             self._unlogged.append(resolved.new)
         admitted = self._admission.admit(
-            request.tenant, wire, resolved.slots, body_hash=body_hash, now_ns=now_ns
+            tenant, wire, resolved.slots, body_hash=body_hash, now_ns=now_ns
         )
+        records: tuple[Logged, ...] = ()
         n_accepted = 0
         if admitted.batch is not None:
+            records = (admitted.batch,)
             n_accepted = len(admitted.batch)
             self._catalog.last_seen_ns[admitted.batch.slot] = now_ns
-            if body_hash:
-                self._admission.remember_body(body_hash, now_ns)
         accepted = Accepted(
             n_accepted + admitted.n_duplicates,
             wire.rejects + resolved.rejects + admitted.rejects,
         )
-        return Prepared(accepted, body_hash, admitted)
+        return Prepared(accepted, records, body_hash, admitted)
+
+    def _prepare_rows(
+        self, tenant: TenantId, wire: WireRows, body_hash: bytes, now_ns: int
+    ) -> Prepared:
+        admitted = self._rows.admit(tenant, wire, body_hash=body_hash, now_ns=now_ns)
+        accepted = Accepted(admitted.n_accepted, wire.rejects + admitted.rejects)
+        return Prepared(accepted, admitted.records, body_hash)
 
     def unlogged(self) -> Sequence[NewSeries]:
         """Series that must be logged before the next samples."""
@@ -109,8 +144,9 @@ class Preparer:
     def take_back(self, prepared: Sequence[Prepared]) -> None:
         """These were refused by the log: forget that they ever came. In order of preparation."""
         for one in reversed(prepared):
+            self._admission.forget_body(one.body_hash)
             if one.admitted is not None:
-                self._admission.take_back(one.admitted, one.body_hash)
+                self._admission.take_back(one.admitted)
 
     def follow(self, record: Logged, now_ns: int, *, fresh: bool) -> int:
         """Apply a record of the log at restart; the log's own time after it.
@@ -126,9 +162,14 @@ class Preparer:
                 if fresh:
                     self._admission.forget(record.slot)
             case SampleBatch():
-                self._admission.follow(record, now_ns)
+                self._admission.follow(record)
+                self._admission.remember_logged_body(record.body_hash, now_ns)
                 if now_ns:  # else before the first tick: as the catalog counts it, seen just now
                     self._catalog.last_seen_ns[record.slot] = now_ns
+            case LogBatch() | SpanBatch():
+                self._admission.remember_logged_body(record.body_hash, now_ns)
+            case Change():
+                pass  # an upsert: to be told the same again is no harm
         return now_ns
 
     def dump(self) -> bytes:

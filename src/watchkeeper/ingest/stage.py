@@ -23,6 +23,8 @@ from watchkeeper.bus.base import Bus
 from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.errors import BadInput, Retryable
 from watchkeeper.ingest.admit import AdmitConfig
+from watchkeeper.ingest.admit_rows import RowLimits
+from watchkeeper.ingest.decode_stage import Decoding, DecodingConfig
 from watchkeeper.ingest.prepare import Accepted, Prepared, Preparer, Request
 from watchkeeper.model.signal import Logged, Tick
 from watchkeeper.patience import catching
@@ -34,9 +36,12 @@ _BODIES = telemetry.counter(
 _SAMPLES = telemetry.counter(
     "watchkeeper_ingest_samples_total", "Samples that are durable.", ("protocol",)
 )
+_ROWS = telemetry.counter(
+    "watchkeeper_ingest_rows_total", "Lines, spans and changes that are durable.", ("protocol",)
+)
 _REJECTED = telemetry.counter(
-    "watchkeeper_ingest_rejected_samples_total",
-    "Samples that were not accepted, by reason.",
+    "watchkeeper_ingest_rejected_items_total",
+    "Samples, lines, spans and changes that were not accepted, by reason.",
     ("protocol", "reason"),
 )
 _DUPLICATES = telemetry.counter(
@@ -63,6 +68,8 @@ class IngestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         float, Meta(gt=0, description="What an overloaded answer tells senders to wait.")
     ] = 1.0
     admit: AdmitConfig = msgspec.field(default_factory=AdmitConfig)
+    rows: RowLimits = msgspec.field(default_factory=RowLimits)
+    decoding: DecodingConfig = msgspec.field(default_factory=DecodingConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +95,14 @@ class Ingest:
         config: IngestConfig,
         preparer: Preparer,
         *,
+        decoding: Decoding | None = None,
         bus: Bus,
         clock: Clock,
         executor: Executor,
     ) -> None:
         self._config = config
         self._preparer = preparer
+        self._decoding = decoding
         self._bus = bus
         self._clock = clock
         self._executor = executor
@@ -119,11 +128,22 @@ class Ingest:
                 "ingest: too much is waiting for the log (ingest.queue_bytes)",
                 after_s=self._config.retry_after_s,
             )
+        self._queued_bytes += size
+        if self._decoding is not None:
+            request = await self._decode(self._decoding, request)
         waiting = _Waiting(request, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        self._queued_bytes += size
         self._arrived.set()
         return await waiting.answer
+
+    async def _decode(self, decoding: Decoding, request: Request) -> Request:
+        """What is large and slow to read is read beside the door; meanwhile it waits like all."""
+        with catching() as caught:
+            return await decoding.decoded(request, self._clock.now_ns())
+        self._queued_bytes -= len(request.body)
+        outcome = self._unprepared(caught[0], request)
+        _BODIES.add(1, request.protocol, _word(outcome))
+        raise outcome
 
     async def run(self) -> None:
         """Take group after group until closed; a tick each second while nothing arrives."""
@@ -187,8 +207,9 @@ class Ingest:
         group: Group = [(one, self._prepare(one.request, now_ns)) for one in waiting]
         prepared = [outcome for _, outcome in group if isinstance(outcome, Prepared)]
         series = self._preparer.unlogged()
-        batches = [one.batch for one in prepared if one.batch is not None]
-        records: list[Logged] = [*series, *([Tick(now_ns)] if ticks else []), *batches]
+        records: list[Logged] = [*series, *([Tick(now_ns)] if ticks else [])]
+        for one in prepared:
+            records += one.records
         with catching() as caught:
             if records:
                 self.position = self._bus.append(records)
@@ -212,7 +233,9 @@ class Ingest:
     def _prepare(self, request: Request, now_ns: int) -> Prepared | BadInput | Retryable:
         with catching() as caught:
             return self._preparer.prepare(request, now_ns)
-        (error,) = caught
+        return self._unprepared(caught[0], request)
+
+    def _unprepared(self, error: Exception, request: Request) -> BadInput | Retryable:
         if isinstance(error, BadInput | Retryable):
             return error
         _log.failure("body not understood", error, protocol=request.protocol)
@@ -248,16 +271,21 @@ def _answer(waiting: _Waiting, outcome: Prepared | BadInput | Retryable) -> None
         if not waiting.answer.done():
             waiting.answer.set_result(outcome.accepted)
         return
-    _BODIES.add(1, protocol, "retry" if isinstance(outcome, Retryable) else "refused")
+    _BODIES.add(1, protocol, _word(outcome))
     if not waiting.answer.done():
         waiting.answer.set_exception(outcome)
 
 
+def _word(refusal: BadInput | Retryable) -> str:
+    return "retry" if isinstance(refusal, Retryable) else "refused"
+
+
 def _count(protocol: str, one: Prepared) -> None:
     _BODIES.add(1, protocol, "repeated" if one.accepted.repeated else "accepted")
-    if one.batch is not None:
-        _SAMPLES.add(len(one.batch), protocol)
-    if one.admitted is not None and one.admitted.n_duplicates:
+    if one.admitted is None:
+        _ROWS.add(one.accepted.n_accepted, protocol)
+    else:
+        _SAMPLES.add(one.accepted.n_accepted - one.admitted.n_duplicates, protocol)
         _DUPLICATES.add(one.admitted.n_duplicates, protocol)
     for reject in one.accepted.rejects:
         _REJECTED.add(reject.count, protocol, reject.reason)

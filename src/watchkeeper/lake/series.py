@@ -24,7 +24,7 @@ from watchkeeper.lake import series_role_kernel as role_kernel
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.series_aliases import Aliases
 from watchkeeper.lake.series_config import CatalogConfig
-from watchkeeper.lake.series_entities import Enrich, Entities
+from watchkeeper.lake.series_entities import Enrich, Entities, partition
 from watchkeeper.lake.series_keeper import Keeper
 from watchkeeper.lake.series_limits import refusals
 from watchkeeper.lake.series_register import Register
@@ -238,6 +238,10 @@ class Catalog:
     def describe(self, slots: I32) -> list[NewSeries]:
         """What is in these slots, as another process may adopt it: a record per tenant."""
         return list(self._register.copied(slots))
+
+    def partition_of(self, tenant: TenantId, service: str) -> int:
+        """Where all that speaks of this service meets, equal in every process."""
+        return partition(self._register.tenants.scope(tenant), service)
 
     def labels(self, slots: I32) -> list[dict[str, str]]:
         """The labels of some slots; empty for one that is free."""

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
-from watchkeeper.model.series import F64, I32, I64, U8, U64, LabelBlock, Mask, TenantId
+import numpy as np
+
+from watchkeeper.model.change import Change
+from watchkeeper.model.row import Origin, Texts
+from watchkeeper.model.series import (
+    DEFAULT_TENANT,
+    F64,
+    I32,
+    I64,
+    U8,
+    U64,
+    LabelBlock,
+    Mask,
+    TenantId,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +114,133 @@ class NewSeries:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """One column of numbers of a batch of rows."""
+
+    kind: type[np.generic]
+    width: int = 1
+    """Numbers in a row."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogBatch:
+    """Log lines of one tenant, in the order of their coming.
+
+    As a receiver makes it, tenant and entities are not decided yet.
+    """
+
+    COLUMNS: ClassVar[Mapping[str, Column]] = {
+        "time_ns": Column(np.int64),
+        "template": Column(np.uint64),
+        "trace": Column(np.uint64, 2),
+        "span": Column(np.uint64),
+        "origin": Column(np.int32),
+        "severity": Column(np.uint8),
+    }
+    """Widest first, so that all are aligned."""
+    TEXTS: ClassVar[tuple[str, ...]] = ("body", "attributes")
+
+    origins: tuple[Origin, ...]
+    origin: I32
+    """(n,) index into `origins`."""
+    time_ns: I64
+    severity: U8
+    """As OpenTelemetry numbers them: 1 to 24 (see `model.severity`), 0 where it is not known."""
+    trace: U64
+    """(n, 2): the trace id's first eight bytes and last eight, big-endian; 0 for none."""
+    span: U64
+    template: U64
+    """Equal for lines that differ only in their numbers and ids (see `model.template`)."""
+    body: Texts
+    attributes: Texts
+    """Of the line alone: a JSON object of texts, or nothing."""
+    tenant: TenantId = DEFAULT_TENANT
+    body_hash: bytes = b""
+    """As in SampleBatch."""
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanBatch:
+    """Spans of one tenant, in the order of their coming; see LogBatch."""
+
+    COLUMNS: ClassVar[Mapping[str, Column]] = {
+        "start_ns": Column(np.int64),
+        "duration_ns": Column(np.int64),
+        "trace": Column(np.uint64, 2),
+        "span": Column(np.uint64),
+        "parent": Column(np.uint64),
+        "origin": Column(np.int32),
+        "kind": Column(np.uint8),
+        "status": Column(np.uint8),
+    }
+    TEXTS: ClassVar[tuple[str, ...]] = ("name", "message", "attributes", "events", "links")
+
+    origins: tuple[Origin, ...]
+    origin: I32
+    start_ns: I64
+    duration_ns: I64
+    """Never below 0."""
+    trace: U64
+    """(n, 2): the trace id's first eight bytes and last eight, big-endian; never both 0."""
+    span: U64
+    parent: U64
+    """0 for a root."""
+    kind: U8
+    """SpanKind."""
+    status: U8
+    """SpanStatus."""
+    name: Texts
+    message: Texts
+    """Of the status: what went wrong."""
+    attributes: Texts
+    """A JSON object of texts, or nothing."""
+    events: Texts
+    """A JSON list of {"time_ns", "name", "attributes"}, or nothing."""
+    links: Texts
+    """A JSON list of {"trace_id", "span_id", "attributes"}, or nothing."""
+    tenant: TenantId = DEFAULT_TENANT
+    body_hash: bytes = b""
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+
+RowBatch = LogBatch | SpanBatch
+
+
+def take(batch: RowBatch, rows: I64) -> RowBatch:
+    """These rows of a batch, in this order. Origins stay, used or not."""
+    columns: dict[str, Any] = {name: getattr(batch, name)[rows] for name in batch.COLUMNS}
+    columns |= {name: getattr(batch, name).take(rows) for name in batch.TEXTS}
+    return type(batch)(
+        origins=batch.origins, tenant=batch.tenant, body_hash=batch.body_hash, **columns
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WireRows:
+    """What a receiver decoded from a body that has no samples. Pickles: it may come from another
+    process."""
+
+    records: tuple[RowBatch | Change, ...]
+    rejects: tuple[Reject, ...] = ()
+    is_of_now: bool = False
+    """As in WireSamples."""
+
+
+Wire = WireSamples | WireRows
+"""What a receiver makes of a body."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """The clock, in the log: what depends on elapsed time is decided on ticks, never on a clock."""
 
     now_ns: int
 
 
-Logged = SampleBatch | NewSeries | Tick
-"""What the log holds today, in the order in which everyone applies it."""
+Logged = SampleBatch | NewSeries | LogBatch | SpanBatch | Change | Tick
+"""What the log holds, in the order in which everyone applies it."""

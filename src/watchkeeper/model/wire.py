@@ -14,11 +14,13 @@ import numpy as np
 
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import BadInput, Permanent
+from watchkeeper.model import row_wire
+from watchkeeper.model.change import Change
 from watchkeeper.model.series import I64, LabelBlock, TenantId
-from watchkeeper.model.signal import Logged, NewSeries, SampleBatch, Tick
+from watchkeeper.model.signal import LogBatch, Logged, NewSeries, SampleBatch, SpanBatch, Tick
 
 VERSION: Final = 1
-SAMPLES, SERIES, TICK = 1, 2, 3
+SAMPLES, SERIES, TICK, LOGS, SPANS, CHANGE = range(1, 7)
 """The second byte of a record."""
 
 _HEAD: Final = struct.Struct("<BB6x")
@@ -41,7 +43,12 @@ def encode(record: Logged) -> bytes:
         return _encode_samples(record)
     if isinstance(record, NewSeries):
         return _encode_series(record)
-    return _TICK.pack(VERSION, TICK, record.now_ns)
+    if isinstance(record, Tick):
+        return _TICK.pack(VERSION, TICK, record.now_ns)
+    if isinstance(record, Change):
+        return _HEAD.pack(VERSION, CHANGE) + msgspec.msgpack.encode(record)
+    kind = LOGS if isinstance(record, LogBatch) else SPANS
+    return row_wire.encode(_HEAD.pack(VERSION, kind), record)
 
 
 def decode(payload: Payload) -> Logged:
@@ -55,13 +62,19 @@ def decode(payload: Payload) -> Logged:
             return _decode_samples(payload)
         if kind == SERIES:
             return _decode_series(payload)
-        return Tick(_TICK.unpack_from(payload)[2])
+        if kind == TICK:
+            return Tick(_TICK.unpack_from(payload)[2])
+        if kind == CHANGE:
+            return msgspec.msgpack.decode(bytes(payload[_HEAD.size :]), type=Change)
+        if kind == LOGS:
+            return row_wire.decode(_HEAD.size, payload, LogBatch)
+        return row_wire.decode(_HEAD.size, payload, SpanBatch)
     except (struct.error, ValueError, msgspec.MsgspecError) as error:
         raise BadInput(f"wire: a record of {len(payload)} bytes is not whole: {error}") from error
 
 
 def kind_of(payload: Payload) -> int:
-    """SAMPLES, SERIES or TICK."""
+    """SAMPLES, SERIES, TICK, LOGS, SPANS or CHANGE."""
     if len(payload) < _HEAD.size:
         raise BadInput(f"wire: {len(payload)} bytes are no record")
     version, kind = _HEAD.unpack_from(payload)
@@ -70,7 +83,7 @@ def kind_of(payload: Payload) -> int:
             f"wire: a record is of version {version}, this release reads version {VERSION}; "
             "run the release that wrote it, or a newer one"
         )
-    if kind not in (SAMPLES, SERIES, TICK):
+    if not SAMPLES <= kind <= CHANGE:
         raise Permanent(f"wire: a record is of kind {kind}, unknown to this release; run a newer")
     return int(kind)
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import ClassVar, Literal, Protocol
 
-from watchkeeper.model.signal import WireSamples
+from watchkeeper.model.signal import Wire
+
+Noun = Literal["samples", "lines", "spans", "changes"]
 
 
-class MetricReceiver(Protocol):
-    """Decodes one protocol's metric bodies. Pure: no I/O, no clock; equal input, equal output.
+class Receiver(Protocol):
+    """Decodes one protocol's bodies. Pure: no I/O, no clock; equal input, equal output.
 
     Instances may keep a compiled kernel and reusable buffers, and are used by one thread at a time;
     the columns handed out are the caller's and are never written again.
     """
 
-    def decode(self, body: bytes, headers: Mapping[str, str], *, now_ns: int) -> WireSamples:
-        """The body's samples; header names are lower case.
+    makes: ClassVar[Noun]
+    """What comes of its bodies. All but samples may be decoded in another process."""
 
-        `now_ns` stands in where the protocol allows a sample without a time. Raises BadInput if the
+    def decode(self, body: bytes, headers: Mapping[str, str], *, now_ns: int) -> Wire:
+        """What the body holds; header names are lower case.
+
+        `now_ns` stands in where the protocol allows an item without a time. Raises BadInput if the
         body as a whole is unusable (status 415 for an unknown encoding or content type), TooLarge
         if it decompresses beyond the limit; one bad item among good ones becomes a Reject.
         """

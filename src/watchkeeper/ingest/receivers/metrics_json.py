@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 from msgspec import Raw, Struct, field
 
+from watchkeeper.ingest.receivers.base import Noun
 from watchkeeper.ingest.receivers.content import Inflater
 from watchkeeper.ingest.receivers.json_items import (
     Item,
@@ -45,6 +46,7 @@ class MetricsJson:
     """The receiver of `POST /api/v1/metrics/write`. A bad item costs itself only."""
 
     Config = Limits
+    makes: ClassVar[Noun] = "samples"
 
     def __init__(self, config: Limits | None = None, *, seed: int | None = None) -> None:
         self._limits = config or Limits()

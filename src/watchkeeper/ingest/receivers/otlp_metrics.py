@@ -12,7 +12,7 @@ import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from watchkeeper.ingest.receivers import otlp_metrics_kernel as kernel
 from watchkeeper.ingest.receivers import otlp_naming as naming
 from watchkeeper.ingest.receivers import otlp_point_kernel as point_kernel
 from watchkeeper.ingest.receivers import reference, schema
+from watchkeeper.ingest.receivers.base import Noun
 from watchkeeper.ingest.receivers.content import Inflater, content_type
 from watchkeeper.ingest.receivers.limits import Limits
 from watchkeeper.ingest.receivers.otlp_attribute_kernel import MALFORMED, STACK_SIZE, UNUSUAL
@@ -77,6 +78,7 @@ class OtlpMetrics:
     """The receiver of OTLP/HTTP metrics. A body is refused whole only if it is malformed."""
 
     Config = Limits
+    makes: ClassVar[Noun] = "samples"
 
     def __init__(self, config: Limits | None = None, *, seed: int | None = None) -> None:
         self._limits = config or Limits()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import weakref
 from collections.abc import Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 import cramjam
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import remote_write_kernel as kernel
+from watchkeeper.ingest.receivers.base import Noun
 from watchkeeper.ingest.receivers.content import content_encoding, content_type
 from watchkeeper.ingest.receivers.limits import Limits
 from watchkeeper.model.series import F64, I64, U8, U64, LabelBlock
@@ -35,6 +36,7 @@ class RemoteWrite:
     """The receiver of remote write 1.0. A body is refused whole only if it is malformed."""
 
     Config = Limits
+    makes: ClassVar[Noun] = "samples"
 
     def __init__(self, config: Limits | None = None, *, seed: int | None = None) -> None:
         self._limits = config or Limits()
