@@ -9,7 +9,7 @@ import cramjam
 import numpy as np
 
 from watchkeeper.errors import BadInput
-from watchkeeper.ingest.receivers.limits import Limits
+from watchkeeper.ingest.receivers.limits import BodyLimit
 
 _OVERFLOW: Final = "failed to write whole buffer"
 """What cramjam says if the output does not fit; held by a test."""
@@ -40,7 +40,7 @@ def content_encoding(headers: Mapping[str, str]) -> str:
 class Inflater:
     """Decompresses bodies as their Content-Encoding says, into memory that it uses again."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: BodyLimit) -> None:
         self._limits = limits
         self._scratch = np.empty(_KEPT_BYTES, np.uint8)
 

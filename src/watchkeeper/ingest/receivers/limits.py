@@ -10,15 +10,12 @@ from msgspec import Meta
 from watchkeeper.errors import TooLarge
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bounds on what a body becomes in memory, whatever its size on the wire."""
+class BodyLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A bound on what a body becomes in memory, whatever its size on the wire."""
 
     decompressed_bytes: Annotated[
         int, Meta(ge=1, description="A body larger than this, once decompressed, is refused.")
     ] = 20 << 20
-    samples: Annotated[
-        int, Meta(ge=1, description="A body with more samples than this is refused.")
-    ] = 1_000_000
 
     def too_many_bytes(self) -> TooLarge:
         return TooLarge(
@@ -26,8 +23,31 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "(decompressed_bytes of the receiver); send smaller batches"
         )
 
+
+class Limits(BodyLimit, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds on a body of samples."""
+
+    samples: Annotated[
+        int, Meta(ge=1, description="A body with more samples than this is refused.")
+    ] = 1_000_000
+
     def too_many_samples(self) -> TooLarge:
         return TooLarge(
             f"the body has more than {self.samples} samples (samples of the receiver); "
+            "send smaller batches"
+        )
+
+
+class RowLimits(BodyLimit, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds on a body of log lines, spans or changes."""
+
+    rows: Annotated[
+        int,
+        Meta(ge=1, description="A body with more lines, spans or changes than this is refused."),
+    ] = 1_000_000
+
+    def too_many_rows(self) -> TooLarge:
+        return TooLarge(
+            f"the body has more than {self.rows} lines, spans or changes (rows of the receiver); "
             "send smaller batches"
         )

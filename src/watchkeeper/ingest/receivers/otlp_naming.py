@@ -143,9 +143,12 @@ def bound_text(number: float) -> str:
     return "NaN" if math.isnan(number) else ("+Inf" if number > 0 else "-Inf")
 
 
-def value_text(value: Any) -> str:
-    """An AnyValue as a label's value: scalars as they are read, others as JSON."""
-    plain = _plain(value)
+def value_text(value: Any, errors: str = "strict") -> str:
+    """An AnyValue as a label's value: scalars as they are read, others as JSON.
+
+    `errors` says, as Python does, what becomes of text that is not UTF-8.
+    """
+    plain = _plain(value, errors)
     if isinstance(plain, str):
         return plain
     if isinstance(plain, float):
@@ -153,10 +156,10 @@ def value_text(value: Any) -> str:
     return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, errors: str) -> Any:
     match value.WhichOneof("value"):
         case "string_value":
-            return value.string_value.decode()
+            return value.string_value.decode(errors=errors)
         case "bool_value":
             return value.bool_value
         case "int_value":
@@ -166,9 +169,12 @@ def _plain(value: Any) -> Any:
         case "bytes_value":
             return base64.b64encode(value.bytes_value).decode()
         case "array_value":
-            return [_plain(item) for item in value.array_value.values]
+            return [_plain(item, errors) for item in value.array_value.values]
         case "kvlist_value":
-            return {item.key.decode(): _plain(item.value) for item in value.kvlist_value.values}
+            return {
+                item.key.decode(errors=errors): _plain(item.value, errors)
+                for item in value.kvlist_value.values
+            }
     return ""
 
 

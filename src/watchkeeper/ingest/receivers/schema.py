@@ -59,6 +59,13 @@ OTLP: Final = {
     "SummaryDataPoint": "7 KeyValue* attributes, 3 fixed64 time_unix_nano, 4 fixed64 count, "
     "5 double sum, 6 ValueAtQuantile* quantile_values, 8 uint32 flags",
     "ValueAtQuantile": "1 double quantile, 2 double value",
+    "InstrumentationScope": "1 bytes name, 2 bytes version, 3 KeyValue* attributes",
+    "ExportLogsServiceRequest": "1 ResourceLogs* resource_logs",
+    "ResourceLogs": "1 Resource resource, 2 ScopeLogs* scope_logs",
+    "ScopeLogs": "1 InstrumentationScope scope, 2 LogRecord* log_records",
+    "LogRecord": "1 fixed64 time_unix_nano, 11 fixed64 observed_time_unix_nano, "
+    "2 int32 severity_number, 3 bytes severity_text, 5 AnyValue body, 6 KeyValue* attributes, "
+    "9 bytes trace_id, 10 bytes span_id, 12 bytes event_name",
 }
 
 
@@ -70,7 +77,7 @@ def remote_write() -> Mapping[str, type[Any]]:
 
 @cache
 def otlp() -> Mapping[str, type[Any]]:
-    """The message classes of OTLP metrics."""
+    """The message classes of OTLP, of all signals."""
     return _classes("otlp", OTLP)
 
 
