@@ -10,6 +10,8 @@ import numpy as np
 
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, Severity
+from watchkeeper.model.audit import NO_HASH, Act, AuditEntry
+from watchkeeper.model.principal import ALL_TENANTS, INSTALLATION, ApiKey, Limits, Role, User
 from watchkeeper.model.row import Origin, origin, texts
 from watchkeeper.model.series import DEFAULT_TENANT, Entity, Kind, LabelBlock, TenantId
 from watchkeeper.model.signal import (
@@ -178,6 +180,46 @@ def anomaly(**fields: Any) -> Anomaly:
         "p_value": 1e-6,
     }
     return Anomaly(**{**usual, **fields})
+
+
+def act(**fields: Any) -> Act:
+    given: dict[str, Any] = {
+        "principal": "user:ann",
+        "action": "key.create",
+        "target": "key:k",
+        "tenant": INSTALLATION,
+    }
+    return Act(**(given | fields))
+
+
+def audit_entry(position: int, **fields: Any) -> AuditEntry:
+    """An entry at its place, sealed onto nothing."""
+    return AuditEntry(position, START_NS, act(**fields), NO_HASH, NO_HASH)
+
+
+def api_key(identity: str, **fields: Any) -> ApiKey:
+    given: dict[str, Any] = {
+        "name": "collector",
+        "digest": "",
+        "role": Role.VIEWER,
+        "scopes": frozenset(),
+        "tenants": (ALL_TENANTS,),
+        "limits": Limits(),
+        "created_ns": START_NS,
+        "created_by": "console:ann",
+    }
+    return ApiKey(id=identity, **(given | fields))
+
+
+def user(name: str, **fields: Any) -> User:
+    given: dict[str, Any] = {
+        "password": "",
+        "role": Role.VIEWER,
+        "tenants": (ALL_TENANTS,),
+        "created_ns": START_NS,
+        "created_by": "console:ann",
+    }
+    return User(name=name, **(given | fields))
 
 
 def _sized(run: bytes) -> bytes:

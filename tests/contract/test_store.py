@@ -15,9 +15,11 @@ from tests import make
 from watchkeeper import plugins
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
+from watchkeeper.model.audit import AuditEntry
+from watchkeeper.model.principal import INSTALLATION, ApiKey
 from watchkeeper.model.series import DEFAULT_TENANT, Entity, TenantId
 from watchkeeper.store import records
-from watchkeeper.store.base import Filter, Store
+from watchkeeper.store.base import Filter, Occupied, Store
 
 DURABLE = sorted(set(plugins.BUILTIN["store"]) - {"memory"})
 ALL = Filter(DEFAULT_TENANT)
@@ -50,6 +52,12 @@ def episode(started_ns: int = 1000, **fields: Any) -> Anomaly:
 
 def closed(anomaly: Anomaly, *, ended_ns: int, position: int) -> Anomaly:
     return replace(anomaly, status=AnomalyStatus.CLOSED, ended_ns=ended_ns, position=position)
+
+
+async def targets(store: Store) -> list[str]:
+    """What the audit trail tells, newest first."""
+    page = await store.list(AuditEntry, Filter(INSTALLATION, limit=100))
+    return [entry.act.target for entry in page.items]
 
 
 async def ids(store: Store, query: Filter) -> list[str]:
@@ -276,6 +284,70 @@ async def test_an_unknown_kind_is_refused_and_nothing_is_kept(store: Store) -> N
 
     assert await ids(store, ALL) == []
     assert await store.events(0, 10) == []
+
+
+async def test_an_entry_of_the_trail_is_never_replaced(store: Store) -> None:
+    first = make.audit_entry(1, target="a")
+    await store.save([first])
+
+    with pytest.raises(Occupied, match="never changed"):
+        await store.save([make.audit_entry(1, target="b")])
+
+    assert await targets(store) == ["a"]
+
+
+async def test_who_comes_too_late_for_a_place_saves_nothing_of_a_batch(store: Store) -> None:
+    await store.save([make.audit_entry(1, target="a")])
+
+    with pytest.raises(Occupied):
+        await store.save([make.api_key("late"), make.audit_entry(1, target="b")])
+
+    assert await store.get(ApiKey, INSTALLATION, "late") is None
+
+
+async def test_the_same_entry_may_be_saved_again(store: Store) -> None:
+    entry = make.audit_entry(1)
+    await store.save([entry])
+
+    await store.save([entry])
+
+    assert (await store.list(AuditEntry, Filter(INSTALLATION))).items == [entry]
+
+
+async def test_of_many_that_want_one_place_one_gets_it(store: Store) -> None:
+    wanted = [make.audit_entry(1, target=str(n)) for n in range(8)]
+
+    outcomes = await asyncio.gather(
+        *(store.save([entry]) for entry in wanted), return_exceptions=True
+    )
+
+    assert sum(isinstance(outcome, Occupied) for outcome in outcomes) == 7
+    assert len(await targets(store)) == 1
+
+
+async def test_the_trail_is_never_forgotten(bounded: Store) -> None:
+    for position in range(1, 15):
+        await bounded.save([make.audit_entry(position, target=str(position))])
+
+    assert await targets(bounded) == [str(position) for position in range(14, 0, -1)]
+
+
+async def test_who_may_do_what_is_no_event(store: Store) -> None:
+    await store.save([make.api_key("k"), make.audit_entry(1), make.user("ann")])
+
+    assert await store.events(0, 10) == []
+
+
+async def test_noting_a_use_does_not_undo_a_revocation(store: Store) -> None:
+    key = make.api_key("k")
+    await store.save([key])
+    await store.save([replace(key, revoked_ns=5, revision=1)])
+
+    await store.save([replace(key, used_ns=10)])
+
+    kept = await store.get(ApiKey, INSTALLATION, "k")
+    assert kept is not None
+    assert kept.revoked_ns == 5
 
 
 async def test_saving_nothing_gives_the_last_sequence(store: Store) -> None:

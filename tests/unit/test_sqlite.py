@@ -117,3 +117,14 @@ async def test_the_doctor_finds_a_sound_file_sound_and_a_torn_one_damaged(tmp_pa
     path.write_bytes(body)
 
     assert connection.damage(path)
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM record", "UPDATE record SET body = x'00'"])
+async def test_the_file_itself_keeps_the_trail_from_change(tmp_path: Path, statement: str) -> None:
+    store = SqliteStore(SqliteConfig(), data_dir=tmp_path)
+    await store.save([make.audit_entry(1)])
+    await store.close()
+
+    with sqlite3.connect(tmp_path / FILE_NAME) as foreign, pytest.raises(sqlite3.IntegrityError):
+        foreign.execute(statement)
+    foreign.close()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from watchkeeper.errors import Permanent
 from watchkeeper.model.event import Event as Event  # saved changes are what a store announces
 from watchkeeper.model.series import TenantId
 
@@ -35,16 +36,26 @@ class Page(Generic[R]):
     """None on the last page."""
 
 
+class Occupied(Permanent):
+    """A record that is never changed would have been; nothing of the batch was saved.
+
+    Whoever meets it was too late: read again, and take the next place.
+    """
+
+
 class Store(Protocol):
     """Transactional and durable: what `save` returned from is there after a crash.
 
     Saving the same record again changes nothing and announces nothing, so a replay may save
-    everything anew. Closing is safe twice and without use.
+    everything anew. Entries of the audit trail are only ever added. Closing is safe twice and
+    without use.
     """
 
     async def save(self, records: Sequence[Any]) -> int:
-        """Insert or update by id, and write one outbox event per record that changed, in one
-        transaction; the sequence of the last event."""
+        """Insert or update by id, and write one outbox event per record that changed and is
+        announced (keys, users and the audit trail are not), in one transaction; the sequence of
+        the last event. Raises Occupied where an entry of the audit trail would change, also when
+        another process has just saved it."""
         ...
 
     async def get(self, kind: type[R], tenant: TenantId, key: str) -> R | None: ...

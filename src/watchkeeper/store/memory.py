@@ -50,10 +50,8 @@ class MemoryStore:
         self._check_open()
         rows = [records.row(record) for record in batch]
         for row in records.changes(rows, self._known(rows)):
-            self._last += 1
-            if len(self._outbox) == self._config.outbox_limit:
-                records.FORGOTTEN.add(1, "events")
-            self._outbox.append((self._last, row))
+            if records.is_announced(row):
+                self._announce(row)
             records.SAVED.add()
             group = self._rows.setdefault((row.kind, row.tenant), {})
             group[row.key] = row
@@ -97,6 +95,12 @@ class MemoryStore:
 
     async def close(self) -> None:
         self._closed = True
+
+    def _announce(self, row: records.Row) -> None:
+        self._last += 1
+        if len(self._outbox) == self._config.outbox_limit:
+            records.FORGOTTEN.add(1, "events")
+        self._outbox.append((self._last, row))
 
     def _known(self, rows: Sequence[records.Row]) -> dict[records.Identity, records.Known]:
         found = {}

@@ -17,6 +17,9 @@ import msgspec
 from watchkeeper import telemetry
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
+from watchkeeper.model.audit import AuditEntry
+from watchkeeper.model.principal import INSTALLATION, ApiKey, User
+from watchkeeper.store.base import Occupied
 
 STILL_OPEN: Final = 2**63 - 1
 """The end of what has not ended, so that one comparison serves both."""
@@ -63,6 +66,10 @@ class _Kind:
     name: str
     row: Callable[[Any], Row]
     decoder: msgspec.msgpack.Decoder[Any]
+    is_announced: bool = True
+    """Its changes become events. Who may do what is nobody's news."""
+    is_final: bool = False
+    """Once saved, never changed and never forgotten."""
 
 
 # MessagePack and not JSON, because a band may be open to one side and JSON knows no infinity; in
@@ -88,8 +95,64 @@ def _anomaly_row(anomaly: Anomaly) -> Row:
     )
 
 
+def _key_row(key: ApiKey) -> Row:
+    return Row(
+        kind="api_key",
+        tenant=INSTALLATION,
+        key=key.id,
+        started_ns=key.created_ns,
+        ended_ns=STILL_OPEN if key.revoked_ns is None else key.revoked_ns,
+        status="active" if key.revoked_ns is None else "revoked",
+        service="",
+        detector="",
+        # Whoever notes a use of it, from what they had read, must not undo that it was revoked.
+        version=(key.revision, 0, key.used_ns or 0),
+        body=_encoder.encode(key),
+    )
+
+
+def _user_row(user: User) -> Row:
+    return Row(
+        kind="user",
+        tenant=INSTALLATION,
+        key=user.name,
+        started_ns=user.created_ns,
+        ended_ns=STILL_OPEN,
+        status="active" if user.disabled_ns is None else "disabled",
+        service="",
+        detector="",
+        version=(user.revision, 0, 0),
+        body=_encoder.encode(user),
+    )
+
+
+def _audit_row(entry: AuditEntry) -> Row:
+    return Row(
+        kind="audit",
+        tenant=INSTALLATION,  # one trail for all, or the place of an entry would prove nothing
+        key=f"{entry.position:019d}",
+        started_ns=entry.position,  # a clock may be put back, a position may not
+        ended_ns=STILL_OPEN,
+        # What listings choose by: what was done, to whose state, by whom.
+        status=entry.act.action,
+        service=entry.act.tenant,
+        detector=entry.act.principal,
+        version=(entry.position, 0, 0),
+        body=_encoder.encode(entry),
+    )
+
+
 _KINDS: Final[Mapping[type, _Kind]] = {
     Anomaly: _Kind("anomaly", _anomaly_row, msgspec.msgpack.Decoder(Anomaly)),
+    ApiKey: _Kind("api_key", _key_row, msgspec.msgpack.Decoder(ApiKey), is_announced=False),
+    User: _Kind("user", _user_row, msgspec.msgpack.Decoder(User), is_announced=False),
+    AuditEntry: _Kind(
+        "audit",
+        _audit_row,
+        msgspec.msgpack.Decoder(AuditEntry),
+        is_announced=False,
+        is_final=True,
+    ),
 }
 _BY_NAME: Final = {kind.name: kind for kind in _KINDS.values()}
 
@@ -112,6 +175,11 @@ def row(record: Any) -> Row:
     return _kind_of(type(record)).row(record)
 
 
+def is_announced(row: Row) -> bool:
+    """Whether a change of it becomes an event."""
+    return _BY_NAME[row.kind].is_announced
+
+
 def decode(kind: str, body: bytes) -> Any:
     """The record behind a body."""
     return _BY_NAME[kind].decoder.decode(body)
@@ -125,12 +193,15 @@ def changes(rows: Iterable[Row], known: Mapping[Identity, Known]) -> list[Row]:
     """Those rows that change what is stored, in order.
 
     An equal record changes nothing, and neither does one older than what is there. At an equal
-    version another body wins: the same change, seen with other settings.
+    version another body wins: the same change, seen with other settings. What is final is refused
+    if it differs: Occupied.
     """
     now = dict(known)
     changed = []
     for one in rows:
         stored = now.get(one.identity)
+        if stored is not None and one.body != stored[1] and _BY_NAME[one.kind].is_final:
+            raise Occupied(f"store: {one.kind} {one.key} is there, and is never changed")
         if stored is not None and (one.version < stored[0] or one.body == stored[1]):
             continue
         now[one.identity] = (one.version, one.body)

@@ -138,7 +138,7 @@ class SqliteStore:
         with translated(self._path):
             execute("BEGIN IMMEDIATE")
             try:
-                count, first, last = self._write(rows)
+                count, first, last, n_changed = self._write(rows)
                 execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
@@ -146,24 +146,30 @@ class SqliteStore:
                 raise
         # Before the first event of all, "the oldest that is left" is 0.
         records.FORGOTTEN.add(max(0, first - max(self._first, 1)), "events")
-        records.SAVED.add(last - self._last)
+        records.SAVED.add(n_changed)
         self._count, self._first, self._last = count, first, last
         return self._last
 
-    def _write(self, rows: Sequence[records.Row]) -> tuple[dict[tuple[str, str], int], int, int]:
-        """Inside the transaction; the counters as they are once it is committed."""
+    def _write(
+        self, rows: Sequence[records.Row]
+    ) -> tuple[dict[tuple[str, str], int], int, int, int]:
+        """Inside the transaction; the counters as they are once it is committed, and how many
+        records changed."""
         known = self._known(rows)
         changed = records.changes(rows, known)
+        told = [(row.kind, row.body) for row in changed if records.is_announced(row)]
         many = self._connection.executemany
         many(queries()["upsert_record"], map(_columns, changed))
-        many(queries()["append_event"], [(row.kind, row.body) for row in changed])
+        many(queries()["append_event"], told)
         count = dict(self._count)
         for kind, tenant, _ in {row.identity for row in changed} - known.keys():
             count[kind, tenant] = count.get((kind, tenant), 0) + 1
-        last = self._last + len(changed)
+        last = self._last + len(told)
         for group in {(row.kind, row.tenant) for row in changed}:
+            # A command may have saved beside us, so a group may be new to us and yet known.
+            count[group] = count.get(group, 0)
             count[group] -= self._prune_records(group, count[group])
-        return count, self._prune_outbox(last), last
+        return count, self._prune_outbox(last), last, len(changed)
 
     def _known(self, rows: Sequence[records.Row]) -> dict[records.Identity, records.Known]:
         asked = json.dumps([row.identity for row in rows])
