@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from watchkeeper import __version__
-from watchkeeper.api import anomalies, health, metrics, problems
+from watchkeeper.api import anomalies, health, metrics, problems, sources
 from watchkeeper.api.doors import (
     DOORS,
     Answer,
@@ -70,6 +70,7 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     app.include_router(metrics.router)
     app.include_router(anomalies.router)
+    app.include_router(sources.router)
     app.include_router(health.router)
     plain = app.openapi
 

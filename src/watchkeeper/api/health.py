@@ -13,6 +13,7 @@ from watchkeeper.api.services import Services
 router = APIRouter(tags=["operation"])
 
 
+@router.get("/api/v3/aiops/health")
 @router.get("/health")
 async def health(request: Request) -> JSONResponse:
     """200 while every check holds, else 503; each check named."""
@@ -27,6 +28,7 @@ async def health(request: Request) -> JSONResponse:
     return JSONResponse(body, 200 if well else 503)
 
 
+@router.get("/api/v3/aiops/metrics")
 @router.get("/metrics")
 async def metrics() -> PlainTextResponse:
     """Our own metrics in Prometheus' text format."""

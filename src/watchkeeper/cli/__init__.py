@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "send": _Entry("Send samples from a file, standard input, or generated.", "send"),
     "query": _Entry("Read samples: select, fold over time, fold across series.", "query"),
     "anomalies": _Entry("List anomalies, or follow them as they come.", "anomalies"),
+    "sources": _Entry("Who sends, what was not taken and why; send a test event.", "sources"),
     "import": _Entry("Learn from the history of a Prometheus.", "import_"),
     "doctor": _Entry("Check this installation, and say what to do about it.", "doctor"),
     "config": _Entry("Check, show and describe the configuration.", "config", has_verbs=True),

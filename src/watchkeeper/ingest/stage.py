@@ -26,6 +26,7 @@ from watchkeeper.ingest.admit import AdmitConfig
 from watchkeeper.ingest.admit_rows import RowLimits
 from watchkeeper.ingest.decode_stage import Decoding, DecodingConfig
 from watchkeeper.ingest.prepare import Accepted, Prepared, Preparer, Request
+from watchkeeper.ingest.sources import Sources
 from watchkeeper.model.signal import Logged, Tick
 from watchkeeper.patience import catching
 
@@ -112,6 +113,8 @@ class Ingest:
         self._jobs: deque[_Job] = deque()
         self._ticked_ns = 0
         self._closing = False
+        self.sources = Sources()
+        """Who sends, and how that goes."""
         self.position = 0
         """Of the last durable record; a reader who waits for it reads its own writes."""
         self.refusal: str | None = None
@@ -124,10 +127,12 @@ class Ingest:
         size = len(request.body)
         if self._queued_bytes and self._queued_bytes + size > self._config.queue_bytes:
             _BODIES.add(1, request.protocol, "overload")
-            raise Retryable(
+            overload = Retryable(
                 "ingest: too much is waiting for the log (ingest.queue_bytes)",
                 after_s=self._config.retry_after_s,
             )
+            self.sources.told(request, overload, self._clock.now_ns())
+            raise overload
         self._queued_bytes += size
         if self._decoding is not None:
             request = await self._decode(self._decoding, request)
@@ -143,6 +148,7 @@ class Ingest:
         self._queued_bytes -= len(request.body)
         outcome = self._unprepared(caught[0], request)
         _BODIES.add(1, request.protocol, _word(outcome))
+        self.sources.told(request, outcome, self._clock.now_ns())
         raise outcome
 
     async def run(self) -> None:
@@ -193,8 +199,11 @@ class Ingest:
             self._executor, self._make_durable, waiting, now_ns, ticks
         )
         self.refusal = None if refusal is None else str(refusal)
-        for one, outcome in group:
-            _answer(one, outcome if refusal is None else refusal)
+        for one, prepared in group:
+            outcome = prepared if refusal is None else refusal
+            accepted = outcome.accepted if isinstance(outcome, Prepared) else outcome
+            self.sources.told(one.request, accepted, now_ns)
+            _answer(one, outcome)
         if refusal is not None:
             await self._clock.sleep(_PAUSE_S)
         elif ticks:

@@ -11,6 +11,7 @@ from watchkeeper.sdk.answers import (
     Health,
     QueriedSeries,
     Rejected,
+    Source,
     Written,
 )
 from watchkeeper.sdk.async_client import AsyncClient
@@ -31,6 +32,7 @@ __all__ = [
     "Rejected",
     "Retry",
     "Sample",
+    "Source",
     "TimeSeries",
     "Written",
     "series_of",

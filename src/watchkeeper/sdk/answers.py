@@ -52,6 +52,30 @@ class Change(msgspec.Struct, frozen=True):
     position: str | None = None
 
 
+class Source(msgspec.Struct, frozen=True):
+    """One sender by one protocol, since the server started."""
+
+    tenant: str
+    protocol: str
+    sender: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+    last_accepted_at: datetime | None = None
+    bodies: int = 0
+    bytes: int = 0
+    accepted: int = 0
+    repeated: int = 0
+    refused: int = 0
+    put_off: int = 0
+    rejected: Mapping[str, int] = {}
+    last_problem: str = ""
+    last_problem_at: datetime | None = None
+
+
+class SourceList(msgspec.Struct, frozen=True):
+    items: tuple[Source, ...]
+
+
 class QueriedSeries(msgspec.Struct, frozen=True):
     labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]

@@ -12,7 +12,15 @@ import httpx
 from watchkeeper.errors import Retryable
 from watchkeeper.sdk import calls
 from watchkeeper.sdk.address import address
-from watchkeeper.sdk.answers import Anomaly, AnomalyPage, Change, Health, QueriedSeries, Written
+from watchkeeper.sdk.answers import (
+    Anomaly,
+    AnomalyPage,
+    Change,
+    Health,
+    QueriedSeries,
+    Source,
+    Written,
+)
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.client import ENDED, STREAM, STREAM_TIMEOUT, TENANT_HEADER
 from watchkeeper.sdk.events import EventLines
@@ -95,6 +103,10 @@ class AsyncClient:
 
     async def anomaly(self, identity: str) -> Anomaly:
         return await self.call(calls.anomaly(identity))
+
+    async def sources(self) -> tuple[Source, ...]:
+        """Who sends, and how that goes; who was heard of last comes first."""
+        return await self.call(calls.sources())
 
     async def health(self) -> Health:
         """Asked once: whoever asks for health wants to know it as it is."""

@@ -23,6 +23,8 @@ from watchkeeper.sdk.answers import (
     Problem,
     QueriedSeries,
     Rejected,
+    Source,
+    SourceList,
     Written,
 )
 from watchkeeper.sdk.events import EventLines
@@ -136,6 +138,11 @@ def anomalies(**asked: str | Time | None) -> Call[AnomalyPage]:
 def anomaly(identity: str) -> Call[Anomaly]:
     path = f"/api/v1/anomalies/{quote(identity, safe='')}"  # what is no id leads nowhere else
     return Call("GET", path, lambda r: _decoded(r, Anomaly))
+
+
+def sources() -> Call[tuple[Source, ...]]:
+    """Who sends, who was heard of last first."""
+    return Call("GET", "/api/v1/sources", lambda r: _decoded(r, SourceList).items)
 
 
 def health() -> Call[Health]:

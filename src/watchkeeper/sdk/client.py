@@ -21,7 +21,15 @@ import httpx
 from watchkeeper.errors import Retryable
 from watchkeeper.sdk import calls
 from watchkeeper.sdk.address import address
-from watchkeeper.sdk.answers import Anomaly, AnomalyPage, Change, Health, QueriedSeries, Written
+from watchkeeper.sdk.answers import (
+    Anomaly,
+    AnomalyPage,
+    Change,
+    Health,
+    QueriedSeries,
+    Source,
+    Written,
+)
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
@@ -108,6 +116,10 @@ class Client:
 
     def anomaly(self, identity: str) -> Anomaly:
         return self.call(calls.anomaly(identity))
+
+    def sources(self) -> tuple[Source, ...]:
+        """Who sends, and how that goes; who was heard of last comes first."""
+        return self.call(calls.sources())
 
     def health(self) -> Health:
         """Asked once: whoever asks for health wants to know it as it is."""
