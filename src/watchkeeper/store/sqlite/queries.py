@@ -1,43 +1,14 @@
-"""Finds the SQL: named statements and numbered migrations, kept in files of their own."""
+"""The SQL of the SQLite store."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from importlib import resources
+from functools import partial
 from typing import Final
 
-_HEAD: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
-_MIGRATION: Final = re.compile(r"(?P<number>\d{4})_(?P<when>pre|post)_(?P<name>\w+)\.sql")
+from watchkeeper.store import sql
+from watchkeeper.store.sql import Migration as Migration
 
+_PACKAGE: Final = "watchkeeper.store.sqlite"
 
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step of the schema. `pre`: the release before can run beside it; `post`: it cannot."""
-
-    number: int
-    when: str
-    name: str
-    script: str
-
-
-@cache
-def queries() -> Mapping[str, str]:
-    """Name -> statement."""
-    text = (resources.files(__package__) / "queries.sql").read_text(encoding="utf-8")
-    pieces = _HEAD.split(text)
-    return dict(zip(pieces[1::2], map(str.strip, pieces[2::2]), strict=True))
-
-
-@cache
-def migrations() -> tuple[Migration, ...]:
-    """All of them, in order of number."""
-    found = []
-    for file in (resources.files(__package__) / "schema").iterdir():
-        match = _MIGRATION.fullmatch(file.name)
-        if match:
-            script = file.read_text(encoding="utf-8")
-            found.append(Migration(int(match["number"]), match["when"], match["name"], script))
-    return tuple(sorted(found, key=lambda migration: migration.number))
+queries = partial(sql.queries, _PACKAGE)
+migrations = partial(sql.migrations, _PACKAGE)
