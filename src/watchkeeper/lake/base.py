@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -30,6 +30,14 @@ class Fold(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Sieve:
+    """Of raw samples only those in the first `length_ns` of every `every_ns` since the start."""
+
+    every_ns: int
+    length_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class SampleQuery:
     """Samples of some series, start <= time < end; raw, or folded over steps and across series."""
 
@@ -46,6 +54,18 @@ class SampleQuery:
     """Labels that keep series apart when folding across."""
     limit: int = 1_000_000
     """Rows of the answer; a larger one is refused with BadInput that names the remedy."""
+    sieve: Sieve | None = None
+    """None: all samples. For raw samples only."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesQuery:
+    """Series that may have samples in start <= time < end, to the grain of the lake's files."""
+
+    tenant: TenantId
+    matchers: tuple[Matcher, ...]
+    start_ns: int
+    end_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +93,10 @@ class Lake(Protocol):
         ...
 
     def query(self, query: SampleQuery) -> Frame: ...
+
+    def series(self, query: SeriesQuery) -> Sequence[Mapping[str, str]]:
+        """The labels of every such series, sorted."""
+        ...
 
     def stored(self) -> int:
         """The log position up to which everything is in synced files, new series included."""

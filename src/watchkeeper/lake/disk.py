@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from watchkeeper import telemetry
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.errors import BadInput, Permanent, Retryable
 from watchkeeper.lake import manifest as manifests
-from watchkeeper.lake.base import Frame, SampleQuery
+from watchkeeper.lake.base import Frame, SampleQuery, SeriesQuery
 from watchkeeper.lake.compact import Compaction, choose
 from watchkeeper.lake.disk_config import DiskLakeConfig
 from watchkeeper.lake.files import Files
@@ -146,15 +146,10 @@ class DiskLake:
     def query(self, query: SampleQuery) -> Frame:
         wanted = select(self._catalog, query.tenant, query.matchers, query.start_ns)
         with self._reading() as (state, heads):
+            library, segments = self._library, state.manifest.segments
 
             def scan(span: Span) -> Scan:
-                way = Scan(
-                    wanted,
-                    span,
-                    segments=state.manifest.segments,
-                    heads=heads,
-                    library=self._library,
-                )
+                way = Scan(wanted, span, segments=segments, heads=heads, library=library)
                 if way.n_rows > self._config.scan_rows:
                     raise BadInput(
                         f"query: would look at {way.n_rows} samples, more than lake.scan_rows "
@@ -163,6 +158,14 @@ class DiskLake:
                 return way
 
             return answer(query, wanted, scan)
+
+    def series(self, query: SeriesQuery) -> Sequence[Mapping[str, str]]:
+        wanted = select(self._catalog, query.tenant, query.matchers, query.start_ns)
+        span = Span(query.start_ns, query.end_ns, query.start_ns, by_cells=True)
+        with self._reading() as (state, heads):
+            library, segments = self._library, state.manifest.segments
+            way = Scan(wanted, span, segments=segments, heads=heads, library=library)
+            return sorted(wanted.labels(way.held()), key=lambda labels: sorted(labels.items()))
 
     def stored(self) -> int:
         return self._state.manifest.stored

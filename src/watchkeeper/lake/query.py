@@ -10,13 +10,13 @@ import numpy as np
 
 from watchkeeper.errors import BadInput
 from watchkeeper.lake import segment_kernel
-from watchkeeper.lake.base import Fold, Frame, SampleQuery
+from watchkeeper.lake.base import Fold, Frame, SampleQuery, Sieve
 from watchkeeper.lake.fold import NO_CUT, Across, Cells, Stepping, cells_of, merge_cells, steps_of
 from watchkeeper.lake.head import Head
 from watchkeeper.lake.library import Library
 from watchkeeper.lake.manifest import SegmentInfo
 from watchkeeper.lake.rollup import CELL_NS, Rollup
-from watchkeeper.lake.runs import Runs, merge, offsets
+from watchkeeper.lake.runs import Runs, merge, offsets, sift
 from watchkeeper.lake.segment import GROUP_ROWS, Segment
 from watchkeeper.lake.selection import Wanted
 from watchkeeper.model.series import I32, I64
@@ -36,6 +36,8 @@ class Span:
     """Before the start, where the first samples' predecessors are needed."""
     by_cells: bool
     """Whether cells will do."""
+    sieve: Sieve | None = None
+    """Which samples will do; since the start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,10 @@ class Scan:
         self._n = len(wanted)
         self._span_ns = (span.read_from_ns, span.end_ns)
         self._edges_ns = (span.read_from_ns, span.start_ns, span.end_ns)
+        self._sieve = span.sieve
         self._heads = [
-            head.read(n, wanted.identity, wanted.slot, self._span_ns) for head, n in heads
+            self._sifted(head.read(n, wanted.identity, wanted.slot, self._span_ns))
+            for head, n in heads
         ]
         self._parts = list(self._find(wanted, segments, library, span.by_cells))
         self.has_cells = any(part.rollup for part in self._parts)
@@ -81,6 +85,15 @@ class Scan:
         block = np.cumsum(self._cost) // _BLOCK_GROUPS
         edges = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), self._n]
         return pairwise(edges)
+
+    def held(self) -> I64:
+        """Which of the wanted series have something in this time, to the grain of the files."""
+        held = np.zeros(self._n, np.bool_)
+        for part in self._parts:
+            held |= part.place >= 0
+        for runs in self._heads:
+            held |= np.diff(runs.offset) > 0
+        return np.flatnonzero(held)
 
     def samples(self, first: int, last: int) -> Runs:
         """All samples of these series."""
@@ -144,8 +157,13 @@ class Scan:
         return cost
 
     def _samples(self, first: int, last: int, parts: Sequence[Part]) -> Runs:
-        sources = [part.segment.read(part.place[first:last], *self._span_ns) for part in parts]
+        sources = [
+            part.segment.read(part.place[first:last], *self._span_ns, self._sieve) for part in parts
+        ]
         return merge([*sources, *(head.part(first, last) for head in self._heads)], last - first)
+
+    def _sifted(self, runs: Runs) -> Runs:
+        return runs if self._sieve is None else sift(runs, self._span_ns[0], self._sieve)
 
     def _rolled(self, part: Part, first: int, last: int, fold: Fold) -> Cells:
         start_ns, end_ns = self._span_ns
@@ -182,6 +200,8 @@ def _check(query: SampleQuery) -> None:
         )
     if query.step_ns is not None and not 0 < query.step_ns <= _LATEST_NS:
         raise BadInput(f"query: a step of {query.step_ns} ns is none; it is 1 to {_LATEST_NS}")
+    if query.sieve is not None and query.step_ns is not None:
+        raise BadInput("query: a sieve is for raw samples; leave out either it or the step")
     if query.across in (Fold.LAST, Fold.RATE):
         raise BadInput(f"query: '{query.across}' folds over time only; use it as `over_time`")
     if query.across is not None and query.step_ns is None:
@@ -189,7 +209,9 @@ def _check(query: SampleQuery) -> None:
 
 
 def _raw(query: SampleQuery, wanted: Wanted, scan: Callable[[Span], Scan]) -> Runs:
-    way = scan(Span(query.start_ns, query.end_ns, query.start_ns, by_cells=False))
+    way = scan(
+        Span(query.start_ns, query.end_ns, query.start_ns, by_cells=False, sieve=query.sieve)
+    )
     found = _Bounded(query.limit)
     for first, last in way.blocks():
         found.add(way.samples(first, last))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from watchkeeper.lake import segment_kernel
+from watchkeeper.lake.base import Sieve
 from watchkeeper.model.series import F64, I64
 
 
@@ -27,6 +28,20 @@ class Runs:
         """Runs first..last alone, without copying samples."""
         a, b = int(self.offset[first]), int(self.offset[last])
         return Runs(self.offset[first : last + 1] - a, self.time_ns[a:b], self.value[a:b])
+
+
+def sift(runs: Runs, start_ns: int, sieve: Sieve) -> Runs:
+    """What a sieve lets through."""
+    begin, stop = runs.offset[:-1], runs.offset[1:].copy()
+    time_ns, bits = runs.time_ns.copy(), runs.value.view(np.int64).copy()
+    segment_kernel.sift_runs(
+        time_ns, bits, begin, stop, 1, start_ns, sieve.every_ns, sieve.length_ns
+    )
+    offset = offsets(stop - begin)
+    kept = np.empty((2, offset[-1]), np.int64)
+    segment_kernel.copy_runs(time_ns, begin, stop, 1, offset, kept[0])
+    segment_kernel.copy_runs(bits, begin, stop, 1, offset, kept[1])
+    return Runs(offset, kept[0], kept[1].view(np.float64))
 
 
 def offsets(count: I64) -> I64:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from watchkeeper.lake import segment_kernel
+from watchkeeper.lake.base import Sieve
 from watchkeeper.lake.columns import Column, ColumnReader, ColumnWriter, Groups, Layout
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.manifest import SegmentInfo
@@ -158,10 +159,14 @@ class Segment:
         """For each series its first row group, and the one behind its last."""
         return group_bounds(*rows_of(self.start, place), GROUP_ROWS)
 
-    def read(self, place: I64, start_ns: int, end_ns: int) -> Runs:
+    def read(self, place: I64, start_ns: int, end_ns: int, sieve: Sieve | None = None) -> Runs:
         """The samples of the series at these places, start <= time < end."""
         count = np.zeros(len(place), np.int64)
         time, number, begin, stop = self._load(*rows_of(self.start, place))
+        if sieve is not None:
+            segment_kernel.sift_runs(
+                time, number, begin, stop, self.unit_ns, start_ns, sieve.every_ns, sieve.length_ns
+            )
         least, most = -(-start_ns // self.unit_ns), (end_ns - 1) // self.unit_ns
         segment_kernel.narrow_runs(time, begin, stop, least, most, count)
         offset = offsets(count)

@@ -130,12 +130,49 @@ def first_at(time, begin, stop, wanted):
 
 
 @kernel
+def _first_from(time, at, stop, wanted):
+    """As `first_at`, for a row that is not far from `at`."""
+    step = 1
+    while at + step < stop and time[at + step] < wanted:
+        at += step
+        step *= 2
+    return first_at(time, at, min(at + step, stop), wanted)
+
+
+@kernel
 def narrow_runs(time, begin, stop, least, most, count):
     """Cut each sorted run to least <= time <= most, and count what is left."""
     for s in range(len(begin)):
         begin[s] = first_at(time, begin[s], stop[s], least)
         stop[s] = first_at(time, begin[s], stop[s], most + 1)
         count[s] = stop[s] - begin[s]
+
+
+@kernel
+def sift_runs(time, bits, begin, stop, unit, first, every, length):
+    """Keep of each sorted run what lies in the first `length` of every `every` since `first`.
+
+    Rows move towards their run's beginning, and `stop` follows. `time` is in units of `unit`, the
+    rest in nanoseconds.
+    """
+    for s in range(len(begin)):
+        at = begin[s]
+        kept = at
+        end = stop[s]
+        while at < end:
+            since = time[at] * unit - first
+            into = since % every
+            wanted = time[at] * unit - into
+            if into >= length:
+                at = _first_from(time, at, end, -(-(wanted + every) // unit))
+                continue
+            last = _first_from(time, at, end, -(-(wanted + length) // unit))
+            while at < last:
+                time[kept] = time[at]
+                bits[kept] = bits[at]
+                kept += 1
+                at += 1
+        stop[s] = kept
 
 
 @kernel
