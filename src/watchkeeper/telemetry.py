@@ -13,6 +13,7 @@ import re
 import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Annotated, Final, Literal, Self, TextIO, TypeVar
@@ -26,7 +27,10 @@ OTHER: Final = "other"
 LATENCY_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Buckets for what a sender or a person waits for."""
 
-_NAME: Final = re.compile(r"watchkeeper_[a-z][a-z0-9]*(_[a-z0-9]+)+")
+request_id: Final[ContextVar[str]] = ContextVar("request_id", default="")
+"""Of the request that is being served; every log line written meanwhile has it."""
+
+_NAME: Final = re.compile(r"(watchkeeper|aiops)_[a-z][a-z0-9]*(_[a-z0-9]+)+")
 _LABEL: Final = re.compile(r"[a-z][a-z_]*")
 
 
@@ -304,7 +308,9 @@ def _escaped(value: str) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
-    return getattr(record, "fields", {})
+    fields: dict[str, object] = getattr(record, "fields", {})
+    served = request_id.get()
+    return {**fields, "request_id": served} if served else fields
 
 
 def _plain(value: object) -> object:

@@ -33,6 +33,9 @@ _SAMPLES = telemetry.counter(
 _CHANGES = telemetry.counter(
     "watchkeeper_detect_changes_total", "Changes of anomalies, by detector.", ("detector",)
 )
+_PREDICTIONS = telemetry.counter(
+    "aiops_predictions_total", "Verdicts of something unusual.", ("prediction_type", "service")
+)
 
 
 class DetectionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -221,6 +224,8 @@ class DetectStage:
                 known = changed.get(key) or self._open.get(key)
                 if known is None:  # this process opened it before it was restarted, or just now
                     known = await self._store.get(Anomaly, series.tenant, key)
+                if known is None:
+                    _PREDICTIONS.add(1, "anomaly", series.entity.service)
                 changed[key] = judge.judge(
                     findings, row, series=series, position=position, known=known
                 )
