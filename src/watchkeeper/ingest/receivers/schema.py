@@ -21,6 +21,7 @@ _SCALARS: Final = {
     "int32": _Field.TYPE_INT32,
     "int64": _Field.TYPE_INT64,
     "uint32": _Field.TYPE_UINT32,
+    "uint64": _Field.TYPE_UINT64,
     "bool": _Field.TYPE_BOOL,
 }
 
@@ -66,6 +67,27 @@ OTLP: Final = {
     "LogRecord": "1 fixed64 time_unix_nano, 11 fixed64 observed_time_unix_nano, "
     "2 int32 severity_number, 3 bytes severity_text, 5 AnyValue body, 6 KeyValue* attributes, "
     "9 bytes trace_id, 10 bytes span_id, 12 bytes event_name",
+    "ExportTraceServiceRequest": "1 ResourceSpans* resource_spans",
+    "ResourceSpans": "1 Resource resource, 2 ScopeSpans* scope_spans",
+    # Each span is parsed by itself, so that a bad one costs itself only.
+    "ScopeSpans": "1 InstrumentationScope scope, 2 bytes* spans",
+    "Span": "1 bytes trace_id, 2 bytes span_id, 3 bytes trace_state, 4 bytes parent_span_id, "
+    "5 bytes name, 6 int32 kind, 7 fixed64 start_time_unix_nano, 8 fixed64 end_time_unix_nano, "
+    "9 KeyValue* attributes, 10 uint32 dropped_attributes_count, 11 SpanEvent* events, "
+    "12 uint32 dropped_events_count, 13 SpanLink* links, 14 uint32 dropped_links_count, "
+    "15 SpanStatus status",
+    "SpanEvent": "1 fixed64 time_unix_nano, 2 bytes name, 3 KeyValue* attributes",
+    "SpanLink": "1 bytes trace_id, 2 bytes span_id, 4 KeyValue* attributes",
+    "SpanStatus": "2 bytes message, 3 int32 code",
+}
+ZIPKIN: Final = {
+    "ListOfSpans": "1 bytes* spans",
+    "Span": "1 bytes trace_id, 2 bytes parent_id, 3 bytes id, 4 int32 kind, 5 bytes name, "
+    "6 fixed64 timestamp, 7 uint64 duration, 8 Endpoint local_endpoint, "
+    "9 Endpoint remote_endpoint, 10 Annotation* annotations, 11 Tag* tags, 13 bool shared",
+    "Endpoint": "1 bytes service_name, 2 bytes ipv4, 3 bytes ipv6, 4 int32 port",
+    "Annotation": "1 fixed64 timestamp, 2 bytes value",
+    "Tag": "1 bytes key, 2 bytes value",
 }
 
 
@@ -79,6 +101,12 @@ def remote_write() -> Mapping[str, type[Any]]:
 def otlp() -> Mapping[str, type[Any]]:
     """The message classes of OTLP, of all signals."""
     return _classes("otlp", OTLP)
+
+
+@cache
+def zipkin() -> Mapping[str, type[Any]]:
+    """The message classes of Zipkin v2."""
+    return _classes("zipkin", ZIPKIN)
 
 
 def _classes(package: str, messages: Mapping[str, str]) -> Mapping[str, type[Any]]:

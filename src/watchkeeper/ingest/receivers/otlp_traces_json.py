@@ -1,0 +1,139 @@
+"""OTLP's traces in JSON, brought into the messages of their protobuf form.
+
+The rules are those of `otlp_json`; ids are hexadecimal, in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from watchkeeper.errors import BadInput
+from watchkeeper.ingest.receivers import schema
+from watchkeeper.ingest.receivers.ids import span_id, trace_id
+from watchkeeper.ingest.receivers.otlp_json_values import (
+    BAD,
+    Integer,
+    KeyValue,
+    Resource,
+    Scope,
+    attributes_of,
+    fill_scope,
+    integer,
+    sound,
+)
+
+
+class _Event(Struct, rename="camel"):
+    time_unix_nano: Integer | None = None
+    name: str | None = None
+    attributes: list[KeyValue] | None = None
+
+
+class _Link(Struct, rename="camel"):
+    trace_id: str | None = None
+    span_id: str | None = None
+    attributes: list[KeyValue] | None = None
+
+
+class _Status(Struct, rename="camel"):
+    message: str | None = None
+    code: int | None = None
+
+
+class _Span(Struct, rename="camel"):
+    trace_id: str | None = None
+    span_id: str | None = None
+    trace_state: str | None = None
+    parent_span_id: str | None = None
+    name: str | None = None
+    kind: int | None = None
+    start_time_unix_nano: Integer | None = None
+    end_time_unix_nano: Integer | None = None
+    attributes: list[KeyValue] | None = None
+    dropped_attributes_count: int | None = None
+    events: list[_Event] | None = None
+    dropped_events_count: int | None = None
+    links: list[_Link] | None = None
+    dropped_links_count: int | None = None
+    status: _Status | None = None
+
+
+class _ScopeSpans(Struct, rename="camel"):
+    scope: Scope | None = None
+    spans: list[Raw] | None = None
+
+
+class _ResourceSpans(Struct, rename="camel"):
+    resource: Resource | None = None
+    scope_spans: list[_ScopeSpans] | None = None
+
+
+class _Request(Struct, rename="camel"):
+    resource_spans: list[_ResourceSpans] | None = None
+
+
+_SAME: Final = (
+    "kind",
+    "dropped_attributes_count",
+    "dropped_events_count",
+    "dropped_links_count",
+)
+_decode_request = msgspec.json.Decoder(_Request).decode
+_decode_span = msgspec.json.Decoder(_Span).decode
+
+
+def scopes_of(body: bytes, faults: list[str]) -> Iterator[tuple[Any, Any, Iterator[Any]]]:
+    """Resource, scope and its spans, each a message; what is wrong with spans that are none goes
+    to `faults`."""
+    try:
+        for given in _decode_request(body).resource_spans or ():
+            resource = schema.otlp()["Resource"]()
+            if given.resource:
+                resource.attributes.extend(attributes_of(given.resource.attributes))
+            for one in given.scope_spans or ():
+                scope = schema.otlp()["InstrumentationScope"]()
+                fill_scope(scope, one.scope)
+                yield resource, scope, sound(_span, one.spans, faults)
+    except BAD as error:
+        raise BadInput(f"the body is not an ExportTraceServiceRequest in JSON: {error}") from error
+
+
+def _span(item: Raw, _: list[str]) -> Any:
+    given = _decode_span(item)
+    out = schema.otlp()["Span"](
+        trace_id=trace_id(given.trace_id or ""),
+        span_id=span_id(given.span_id or ""),
+        trace_state=(given.trace_state or "").encode(),
+        parent_span_id=span_id(given.parent_span_id or ""),
+        name=(given.name or "").encode(),
+        start_time_unix_nano=integer(given.start_time_unix_nano),
+        end_time_unix_nano=integer(given.end_time_unix_nano),
+        attributes=attributes_of(given.attributes),
+        events=[_event(one) for one in given.events or ()],
+        links=[_link(one) for one in given.links or ()],
+        **{name: getattr(given, name) for name in _SAME},
+    )
+    if given.status is not None:
+        out.status.message = (given.status.message or "").encode()
+        out.status.code = given.status.code or 0
+    return out
+
+
+def _event(given: _Event) -> Any:
+    return schema.otlp()["SpanEvent"](
+        time_unix_nano=integer(given.time_unix_nano),
+        name=(given.name or "").encode(),
+        attributes=attributes_of(given.attributes),
+    )
+
+
+def _link(given: _Link) -> Any:
+    return schema.otlp()["SpanLink"](
+        trace_id=trace_id(given.trace_id or ""),
+        span_id=span_id(given.span_id or ""),
+        attributes=attributes_of(given.attributes),
+    )
