@@ -114,7 +114,8 @@ def _rows(state: bytes) -> dict[bytes, bytes]:
 
 def stored_rows(data_dir: Path) -> int:
     """Samples in the lake's files as they are, before reading settles what is there twice."""
-    manifests = [msgspec.json.decode(path.read_bytes()) for path in data_dir.rglob("manifest.json")]
+    kept = (data_dir / "lake").rglob("manifest.json")
+    manifests = [msgspec.json.decode(path.read_bytes()) for path in kept]
     return sum(
         segment["n_rows"]
         for manifest in manifests

@@ -1,4 +1,4 @@
-"""Kills under load: every acknowledged sample is there exactly once, and every score is the same.
+"""Kills under load: all that was acknowledged is there exactly once, and every score is the same.
 
 A sender that retries as Prometheus does writes all the time, while the server is killed again and
 again: plainly, on a disk that forgets unsynced pages, in the middle of a torn write, while it
@@ -20,13 +20,14 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from bench import aftermath, bodies, client, fleet, ours, peers, readback
+from bench import aftermath, bodies, client, fleet, ours, peers, readback, row_shards
 from bench.aftermath import Found
 from bench.client import Door
 from bench.fleet import F64, I64
 from bench.full_disk import fill, relieve, small_disk
 from bench.peers import Recipe, Server
 from bench.report import Target, progress
+from bench.row_shards import LineShard, RowShard, SpanShard
 from bench.sender import Delivered, Shard
 from bench.suite import Measured, Options, scratch
 
@@ -95,6 +96,37 @@ class Troubled:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """All that is sent, and what became of it."""
+
+    shards: list[Troubled]
+    rows: list[RowShard]
+    delivered: list[Delivered]
+    """Of shards, then of rows."""
+
+    @classmethod
+    def of(cls, seed: int, start_ms: int, *, n_shards: int = N_SHARDS) -> Self:
+        shards = [Troubled(number, seed=seed, start_ms=start_ms) for number in range(n_shards)]
+        lately_ms = int(time.time()) * 1000 - 3_600_000  # within what is kept of lines and spans
+        rows: list[RowShard] = [LineShard("ledger", lately_ms), SpanShard("ledger", lately_ms)]
+        return cls(shards, rows, [Delivered() for _ in range(len(shards) + len(rows))])
+
+    def senders(self, recipe: Recipe) -> list[Shard]:
+        """In the order of `delivered`."""
+        door = Door(recipe.port, bodies.REMOTE_WRITE_PATH, bodies.REMOTE_WRITE_HEADERS)
+        ways = [(door, shard.body) for shard in self.shards]
+        ways += [(one.door(recipe), one.body) for one in self.rows]
+        return [
+            Shard(into, body, account)
+            for (into, body), account in zip(ways, self.delivered, strict=True)
+        ]
+
+    @property
+    def refusals(self) -> list[str]:
+        return [one.refusal for one in self.delivered if one.dropped]
+
+
 @dataclass(slots=True)
 class Campaign:
     """A server that dies often, and whoever keeps sending to it."""
@@ -156,144 +188,129 @@ def rehearse(options: Options, *, n_kills: int) -> Measured:
     """The whole: fight, peace, and the comparison."""
     seed = options.seed
     start_ms = (int(time.time()) - 8 * 86_400) * 1000
-    shards = [Troubled(number, seed=seed, start_ms=start_ms) for number in range(N_SHARDS)]
+    load = Load.of(seed, start_ms)
     with scratch("durability", options) as folder:
         recipe = peers.watchkeeper(folder / "killed", ours.T1_AND_FK)
         chance = random.Random(seed)
         ways = chance.choices(WAYS, (30, 20, 20, 15, 15), k=n_kills)
         campaign = Campaign(folder / "killed", recipe, chance, ways)
-        progress(f"{n_kills} kills while {N_SHARDS} shards send")
-        delivered = asyncio.run(fight(campaign, shards))
-        killed = Aftermath.of(campaign.recipe, folder / "killed", shards, delivered)
+        progress(f"{n_kills} kills while {len(load.shards) + len(load.rows)} shards send")
+        asyncio.run(fight(campaign, load))
+        killed = Aftermath.of(campaign.recipe, folder / "killed", load)
         progress("the same bodies in peace")
         recipe = peers.watchkeeper(folder / "peace", ours.T1_AND_FK)
-        make_peace(recipe, folder, shards, delivered)
-        peace = Aftermath.of(recipe, folder / "peace", shards, delivered)
+        make_peace(recipe, folder, load)
+        peace = Aftermath.of(recipe, folder / "peace", load)
         with small_disk(folder / "small") as small:
             squeezed = squeeze(small, seed, start_ms)
     return (
-        figures(campaign, delivered, killed, peace, squeezed),
-        notes(campaign, delivered),
+        figures(campaign, load, killed, peace, squeezed),
+        notes(campaign, load),
     )
 
 
 def squeeze(folder: Path, seed: int, start_ms: int) -> Found:
     """A server on a disk that is full for a while, and what it has of what it acknowledged."""
-    shards = [Troubled(number, seed=seed + 1, start_ms=start_ms) for number in range(N_SHARDS)]
-    delivered = [Delivered() for _ in shards]
+    load = Load.of(seed + 1, start_ms)
     recipe = peers.watchkeeper(folder, ours.T1_AND_FK)
     over = asyncio.Event()
 
-    async def send(door: Door, ballast: Path) -> None:
+    async def send(ballast: Path) -> None:
         async with asyncio.TaskGroup() as group:
-            for shard, account in zip(shards, delivered, strict=True):
-                sender = Shard(door, shard.body, account)
+            for sender in load.senders(recipe):
                 group.create_task(sender.send(lambda _: not over.is_set(), per_second=None))
-            await relieve(ballast.unlink, delivered)
+            await relieve(ballast.unlink, load.delivered)
             over.set()
 
     with Server(recipe, folder, core=None) as server:
         server.wait_ready()
-        asyncio.run(send(door_of(recipe), fill(folder)))
-    if any(one.dropped for one in delivered):
-        raise readback.Different(f"full disk: refused for good: {delivered[0].refusal}")
-    return Aftermath.of(recipe, folder, shards, delivered).samples
+        asyncio.run(send(fill(folder)))
+    if any(one.dropped for one in load.delivered):
+        raise readback.Different(f"full disk: refused for good: {load.refusals}")
+    return Aftermath.of(recipe, folder, load).found
 
 
-async def fight(campaign: Campaign, shards: list[Troubled]) -> list[Delivered]:
+async def fight(campaign: Campaign, load: Load) -> None:
     """Send while the server is killed; once it lives for good, see every body through."""
-    delivered = [Delivered() for _ in shards]
-    door = door_of(campaign.recipe)
     async with asyncio.TaskGroup() as group:
-        for shard, account in zip(shards, delivered, strict=True):
-            sender = Shard(door, shard.body, account)
+        for sender in load.senders(campaign.recipe):
             group.create_task(sender.send(lambda index: not campaign.over, per_second=STEPS_PER_S))
         server = await asyncio.to_thread(campaign.kill_again_and_again)
         campaign.over = True
     await asyncio.to_thread(server.stop)
-    return delivered
 
 
-def make_peace(
-    recipe: Recipe, folder: Path, shards: list[Troubled], delivered: list[Delivered]
-) -> None:
+def make_peace(recipe: Recipe, folder: Path, load: Load) -> None:
     """A server of the same installation takes the same bodies, and nobody disturbs it."""
     data = folder / "peace" / "data"
     data.mkdir()
     shutil.copy(folder / "killed" / "data" / "installation.key", data)
 
-    async def send(door: Door) -> None:
+    async def send() -> None:
         async with asyncio.TaskGroup() as group:
-            for shard, account in zip(shards, delivered, strict=True):
-                n_bodies = account.acknowledged + account.dropped
-                sender = Shard(door, shard.body, Delivered())
-                group.create_task(sender.send(n_bodies.__gt__, per_second=None))
+            for sender, account in zip(load.senders(recipe), load.delivered, strict=True):
+                again = replace(sender, delivered=Delivered())
+                group.create_task(again.send(account.n_bodies.__gt__, per_second=None))
 
     with Server(recipe, folder / "peace", core=None) as server:
         server.wait_ready()
-        asyncio.run(send(door_of(recipe)))
-
-
-def door_of(recipe: Recipe) -> Door:
-    return Door(recipe.port, bodies.REMOTE_WRITE_PATH, bodies.REMOTE_WRITE_HEADERS)
+        asyncio.run(send())
 
 
 @dataclass(slots=True)
 class Aftermath:
     """What a server's folder holds after a graceful end."""
 
-    samples: Found
+    found: Found
+    """Of samples, lines and spans."""
     anomalies: Mapping[str, Any]
     states: Mapping[bytes, bytes]
     stored_again: int
     """Rows in files beyond those sent. Reading passes over them and compaction drops them."""
 
     @classmethod
-    def of(
-        cls, recipe: Recipe, folder: Path, shards: list[Troubled], delivered: list[Delivered]
-    ) -> Self:
+    def of(cls, recipe: Recipe, folder: Path, load: Load) -> Self:
         states = aftermath.states(folder / "data")
-        n_bodies = sum(account.acknowledged + account.dropped for account in delivered)
-        stored_again = aftermath.stored_rows(folder / "data") - n_bodies * SERIES_PER_SHARD
+        n_bodies = [account.n_bodies for account in load.delivered]
+        n_samples = sum(n_bodies[: len(load.shards)]) * SERIES_PER_SHARD
+        stored_again = aftermath.stored_rows(folder / "data") - n_samples
         found = Found(0, 0)
         with Server(recipe, folder, core=None) as server:
             server.wait_ready()
-            for shard, account in zip(shards, delivered, strict=True):
-                times, values = shard.sent(account.acknowledged + account.dropped)
+            for shard, n in zip(load.shards, n_bodies, strict=False):
+                times, values = shard.sent(n)
                 for row in range(0, SERIES_PER_SHARD, fleet.SERIES_PER_POD):
                     rows = slice(row, row + fleet.SERIES_PER_POD)
                     found += aftermath.compare_pod(
                         server, shard.first + row, times[rows], values[rows]
                     )
+            for one, n in zip(load.rows, n_bodies[len(load.shards) :], strict=True):
+                found += one.compare(server, n)
             return cls(found, aftermath.anomalies(server), states, stored_again)
 
 
 def figures(
-    campaign: Campaign,
-    delivered: list[Delivered],
-    killed: Aftermath,
-    peace: Aftermath,
-    squeezed: Found,
+    campaign: Campaign, load: Load, killed: Aftermath, peace: Aftermath, squeezed: Found
 ) -> dict[str, float]:
-    if peace.samples != Found(0, 0) or any(one.dropped for one in delivered):
-        raise readback.Different(
-            f"even in peace {peace.samples}; refused: {[one.refusal for one in delivered]}"
-        )
+    if peace.found != Found(0, 0) or any(one.dropped for one in load.delivered):
+        raise readback.Different(f"even in peace {peace.found}; refused: {load.refusals}")
     return {
         "kills": sum(campaign.deaths.values()),
-        "lost": killed.samples.lost + squeezed.lost,
-        "duplicated": killed.samples.duplicated + squeezed.duplicated,
+        "lost": killed.found.lost + squeezed.lost,
+        "duplicated": killed.found.duplicated + squeezed.duplicated,
         "score_mismatches": aftermath.differences(killed.states, peace.states)
         + aftermath.differences(killed.anomalies, peace.anomalies),
-        "bodies_acknowledged": sum(one.acknowledged for one in delivered),
-        "bodies_sent_again": sum(one.retries for one in delivered),
+        "bodies_acknowledged": sum(one.acknowledged for one in load.delivered),
+        "bodies_sent_again": sum(one.retries for one in load.delivered),
         "stored_again": killed.stored_again,
         "states_compared": len(peace.states),
         "anomalies_compared": len(peace.anomalies),
     }
 
 
-def notes(campaign: Campaign, delivered: list[Delivered]) -> list[str]:
-    n_samples = SERIES_PER_SHARD * sum(one.acknowledged for one in delivered)
+def notes(campaign: Campaign, load: Load) -> list[str]:
+    acknowledged = [one.acknowledged for one in load.delivered]
+    n_samples = SERIES_PER_SHARD * sum(acknowledged[: len(load.shards)])
+    n_rows = row_shards.ROWS_PER_BODY * sum(acknowledged[len(load.shards) :])
     ways = ", ".join(f"{n} {way}" for way, n in sorted(campaign.deaths.items()))
-    return [f"{n_samples} samples acknowledged; deaths: {ways}."]
+    return [f"{n_samples} samples, {n_rows} lines and spans acknowledged; deaths: {ways}."]

@@ -28,6 +28,11 @@ class Delivered:
     retries: int = 0
     refusal: str = ""
 
+    @property
+    def n_bodies(self) -> int:
+        """That were sent to their end."""
+        return self.acknowledged + self.dropped
+
 
 @dataclass(slots=True)
 class Shard:

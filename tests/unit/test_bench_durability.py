@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from bench import aftermath, fleet
+from bench.aftermath import Found
 from bench.client import Door
 from bench.durability import SERIES_PER_SHARD, TROUBLE_STEPS, Troubled
 from bench.frail import Pages
+from bench.row_shards import LineShard, RowShard, SpanShard, compared
 from bench.sender import Delivered, Shard
 
 START_MS = 1_767_607_200_000
@@ -155,3 +157,17 @@ async def test_a_sender_drops_what_is_refused_for_good_and_says_why() -> None:
 
     assert (delivered.acknowledged, delivered.retries, delivered.dropped) == (1, 0, 1)
     assert delivered.refusal == "400: no"
+
+
+def test_each_once_is_neither_lost_nor_doubled() -> None:
+    assert compared({"a", "b"}, {"a": 1, "b": 1}) == Found(0, 0)
+
+
+def test_what_is_missing_doubled_or_besides_is_told() -> None:
+    assert compared({"a", "b", "c"}, {"a": 2, "x": 1}) == Found(lost=2, duplicated=2)
+
+
+@pytest.mark.parametrize("shard", [LineShard("s", 0), SpanShard("s", 0)], ids=["lines", "spans"])
+def test_a_body_is_the_same_whenever_it_is_asked_and_no_other_is(shard: RowShard) -> None:
+    assert shard.body(3) == shard.body(3)
+    assert shard.body(3) != shard.body(4)

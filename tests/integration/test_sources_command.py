@@ -1,0 +1,40 @@
+"""`watchkeeper sources` against a real server: a test event by every protocol, and who sent it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench import client
+from bench.peers import Server
+from watchkeeper import cli
+from watchkeeper.cli.exits import Exit
+from watchkeeper.cli.probe import WAYS
+from watchkeeper.plugins import BUILTIN
+
+Said = pytest.CaptureFixture[str]
+
+
+def ran(said: Said, server: Server, *argv: str) -> Any:
+    url = f"http://{client.HOST}:{server.port}"
+    assert cli.main(["sources", *argv, "--url", url, "--json"]) == Exit.OK
+    return msgspec.json.decode(said.readouterr().out)
+
+
+def test_a_test_event_of_every_protocol_is_read_back_and_its_sender_is_listed(
+    server: Server, capsys: Said
+) -> None:
+    for protocol in WAYS:
+        assert ran(capsys, server, "--test", protocol)["protocol"] == protocol
+
+    listed = ran(capsys, server)["items"]
+    assert {one["protocol"]: one["accepted"] for one in listed} == dict.fromkeys(WAYS, 1)
+    assert all(one["sender"].startswith("python-httpx") for one in listed)
+
+
+def test_every_protocol_that_speaks_json_or_is_ours_has_a_test_event() -> None:
+    without = {"changes_json", "jaeger_thrift"}
+
+    assert set(WAYS) == set(BUILTIN["receiver"]) - without
