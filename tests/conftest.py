@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import Cluster
+from watchkeeper import plugins
+from watchkeeper.store.base import Store
 
 # Kernels compile on first use, which has nothing to do with the example that was running. Examples
 # are the same on every run, so that a failure is somebody's change; the soak draws new ones.
@@ -86,3 +93,22 @@ def program() -> Callable[[str], Path]:
         return Path(found)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def build_store() -> Iterator[Callable[..., Store]]:
+    """`build_store("sqlite", folder, record_limit=5)`: a store; of the same folder again, one with
+    the same state. The server behind some is started for the first of them."""
+    with ExitStack() as stack:
+
+        @cache
+        def cluster() -> Cluster:
+            return stack.enter_context(Cluster(durable=False))
+
+        def build(name: str, data_dir: Path, **settings: Any) -> Store:
+            if name == "postgres":
+                return cluster().store(data_dir, durable=False, **settings)
+            store: Store = plugins.build("store", {"use": name, **settings}, data_dir=data_dir)
+            return store
+
+        yield build

@@ -26,6 +26,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
     },
     "store": {
         "memory": "watchkeeper.store.memory:MemoryStore",
+        "postgres": "watchkeeper.store.postgres.store:PostgresStore",
         "sqlite": "watchkeeper.store.sqlite.store:SqliteStore",
     },
     "bus": {

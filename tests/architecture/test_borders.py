@@ -14,6 +14,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "duckdb": ("lake/*",),
     "pyarrow": ("lake/*",),
     "sqlite3": ("store/sqlite/*",),
+    "psycopg": ("store/postgres/*",),
     "redis": ("bus/redis*.py",),
     "fastapi": ("api/*",),
     "starlette": ("api/*",),

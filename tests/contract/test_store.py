@@ -23,23 +23,23 @@ from watchkeeper.store.base import Filter, Occupied, Store
 
 DURABLE = sorted(set(plugins.BUILTIN["store"]) - {"memory"})
 ALL = Filter(DEFAULT_TENANT)
-
-
-def build(name: str, data_dir: Path, **settings: Any) -> Store:
-    store: Store = plugins.build("store", {"use": name, **settings}, data_dir=data_dir)
-    return store
+Build = Callable[..., Store]
 
 
 @pytest.fixture(params=sorted(plugins.BUILTIN["store"]))
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    built = build(request.param, tmp_path)
+async def store(
+    request: pytest.FixtureRequest, build_store: Build, tmp_path: Path
+) -> AsyncIterator[Store]:
+    built = build_store(request.param, tmp_path)
     yield built
     await built.close()
 
 
 @pytest.fixture(params=sorted(plugins.BUILTIN["store"]))
-async def bounded(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    built = build(request.param, tmp_path, record_limit=5, outbox_limit=4)
+async def bounded(
+    request: pytest.FixtureRequest, build_store: Build, tmp_path: Path
+) -> AsyncIterator[Store]:
+    built = build_store(request.param, tmp_path, record_limit=5, outbox_limit=4)
     yield built
     await built.close()
 
@@ -379,13 +379,15 @@ async def test_closing_is_safe_twice_and_ends_use(store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", DURABLE)
-async def test_what_was_saved_survives_reopening(name: str, tmp_path: Path) -> None:
-    first = build(name, tmp_path)
+async def test_what_was_saved_survives_reopening(
+    name: str, build_store: Build, tmp_path: Path
+) -> None:
+    first = build_store(name, tmp_path)
     record = episode()
     last = await first.save([record])
     await first.close()
 
-    second = build(name, tmp_path)
+    second = build_store(name, tmp_path)
 
     assert await second.get(Anomaly, DEFAULT_TENANT, record.id) == record
     assert [event.sequence for event in await second.events(0, 10)] == [last]
@@ -395,13 +397,15 @@ async def test_what_was_saved_survives_reopening(name: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", DURABLE)
-async def test_what_was_saved_is_there_without_a_goodbye(name: str, tmp_path: Path) -> None:
+async def test_what_was_saved_is_there_without_a_goodbye(
+    name: str, build_store: Build, tmp_path: Path
+) -> None:
     """A second opening sees a save that returned, although the first never closed."""
-    crashed = build(name, tmp_path)
+    crashed = build_store(name, tmp_path)
     record = episode()
     await crashed.save([record])
 
-    after = build(name, tmp_path)
+    after = build_store(name, tmp_path)
 
     assert await after.get(Anomaly, DEFAULT_TENANT, record.id) == record
     await after.close()
@@ -409,8 +413,8 @@ async def test_what_was_saved_is_there_without_a_goodbye(name: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", DURABLE)
-async def test_limits_hold_across_reopening(name: str, tmp_path: Path) -> None:
-    open_store: Callable[[], Store] = lambda: build(  # noqa: E731
+async def test_limits_hold_across_reopening(name: str, build_store: Build, tmp_path: Path) -> None:
+    open_store: Callable[[], Store] = lambda: build_store(  # noqa: E731
         name, tmp_path, record_limit=5, outbox_limit=4
     )
     for start in range(9):

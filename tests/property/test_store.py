@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,11 +85,13 @@ async def outbox(store: Store) -> list[tuple[int, bytes]]:
 @settings(max_examples=30)  # each one opens a store and syncs it to the disk
 @given(BATCHES, FILTERS)
 def test_a_store_answers_as_memory_does(
-    name: str, batches: Sequence[Sequence[Anomaly]], query: Filter
+    build_store: Callable[..., Store],
+    name: str,
+    batches: Sequence[Sequence[Anomaly]],
+    query: Filter,
 ) -> None:
     async def both(folder: Path) -> None:
-        store: Store = plugins.build("store", {"use": name}, data_dir=folder)
-        memory: Store = plugins.build("store", {"use": "memory"}, data_dir=folder)
+        store, memory = build_store(name, folder), build_store("memory", folder)
         for batch in batches:
             assert await store.save(batch) == await memory.save(batch)
         assert await everything(store, query) == await everything(memory, query)

@@ -1,0 +1,1 @@
+"""State in PostgreSQL: where several processes share one installation."""
