@@ -19,6 +19,10 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "otlp_metrics": "watchkeeper.ingest.receivers.otlp_metrics:OtlpMetrics",
         "metrics_json": "watchkeeper.ingest.receivers.metrics_json:MetricsJson",
         "metric_points": "watchkeeper.ingest.receivers.metric_points:MetricPoints",
+        "otlp_traces": "watchkeeper.ingest.receivers.otlp_traces:OtlpTraces",
+        "zipkin": "watchkeeper.ingest.receivers.zipkin:Zipkin",
+        "jaeger_thrift": "watchkeeper.ingest.receivers.jaeger_thrift:JaegerThrift",
+        "telemetry_records": "watchkeeper.ingest.receivers.telemetry_records:TelemetryRecords",
     },
     "detector": {
         "basic": "watchkeeper.analyze.detectors.basic:Basic",

@@ -122,6 +122,19 @@ class JsonWords:
 
 
 @dataclass(frozen=True, slots=True)
+class TracerWords:
+    """202 without a body, as Zipkin and Jaeger answer; or text. 400 only if nothing was taken."""
+
+    def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
+        if accepted.rejects and not accepted.n_accepted:
+            return Answer(400, _sentence(accepted, "spans").encode(), _TEXT)
+        return Answer(202)
+
+    def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
+        return Answer(status_of(error), str(error).encode(), (*_TEXT, *_retry(error)))
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """A route that takes telemetry: which receiver decodes it and in whose words it is answered."""
 
@@ -138,6 +151,12 @@ DOORS: Mapping[str, Door] = {
     ),
     "/api/v1/metrics/write": Door("metrics_json", JsonWords("samples"), "Metrics as plain JSON"),
     "/ingest/metrics": Door("metric_points", JsonWords("samples"), "Metric points, one or a list"),
+    "/v1/traces": Door("otlp_traces", OtlpWords("spans"), "OTLP/HTTP traces, protobuf or JSON"),
+    "/api/v2/spans": Door("zipkin", TracerWords(), "Zipkin v2 spans, JSON or protobuf"),
+    "/api/traces": Door("jaeger_thrift", TracerWords(), "Jaeger spans, Thrift over HTTP"),
+    "/api/v1/telemetry": Door(
+        "telemetry_records", JsonWords("spans"), "Records of handled requests, one or a list"
+    ),
 }
 
 

@@ -72,7 +72,7 @@ def add_items(
         try:
             item = to_item(raw)
             labels = list(encoded(_labels(item)))
-            time_ns = _time_ns(item.timestamp, now_ns)
+            time_ns = time_ns_of(item.timestamp, now_ns)
             value = float(item.value)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             points.reject("bad_item", f"item {number}: {error}")
@@ -92,7 +92,8 @@ def _labels(item: Item) -> dict[str, str]:
     return {**labels, METRIC_NAME: item.name}
 
 
-def _time_ns(time: Time, now_ns: int) -> int:
+def time_ns_of(time: Time, now_ns: int) -> int:
+    """Nanoseconds since 1970; no time is now. Raises ValueError for what is none."""
     if time is None:
         return now_ns
     if isinstance(time, str):

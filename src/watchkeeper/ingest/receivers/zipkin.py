@@ -23,8 +23,9 @@ from watchkeeper.ingest.receivers.content import Inflater, content_type
 from watchkeeper.ingest.receivers.ids import span_id, trace_id
 from watchkeeper.ingest.receivers.limits import RowLimits
 from watchkeeper.ingest.receivers.otlp_naming import IDENTIFYING, IDENTIFYING_PREFIXES
+from watchkeeper.ingest.receivers.span_tags import status_of
 from watchkeeper.ingest.receivers.spans import Event, Span, Spans, json_text
-from watchkeeper.model.severity import SpanKind, SpanStatus
+from watchkeeper.model.severity import SpanKind
 from watchkeeper.model.signal import WireRows
 
 _NS_PER_US: Final = 1_000
@@ -37,7 +38,6 @@ _KINDS: Final[Mapping[str, SpanKind]] = {
 }
 """Zipkin has no word for what happens inside of a service."""
 _NUMBERED_KINDS: Final = ("", "CLIENT", "SERVER", "PRODUCER", "CONSUMER")
-_STATUSES: Final = {"OK": SpanStatus.OK, "ERROR": SpanStatus.ERROR}
 _BAD: Final = (msgspec.DecodeError, DecodeError, ValueError, OverflowError, RecursionError)
 
 
@@ -130,7 +130,7 @@ def _span(given: _Span, spans: Spans, now_ns: int) -> Span:
         attributes = _endpoint(given.remote_endpoint, "peer.service", "net.peer") | attributes
     if given.shared:
         attributes["zipkin.shared"] = "true"
-    status, message = _status(tags)
+    status, message = status_of(tags)
     return Span(
         origin=spans.origin(labels),
         trace=trace_id(given.trace_id),
@@ -159,16 +159,6 @@ def _endpoint(endpoint: _Endpoint, service: str, prefix: str) -> dict[str, str]:
     if endpoint.port:
         labels[f"{prefix}.port"] = str(endpoint.port)
     return labels
-
-
-def _status(tags: Mapping[str, str]) -> tuple[SpanStatus, str]:
-    """By the tag `error`, whose mere presence says so, and by OpenTelemetry's own tags."""
-    said = _STATUSES.get(tags.get("otel.status_code", ""), SpanStatus.UNSET)
-    error = tags.get("error")
-    if error is None or error.lower() == "false":
-        return said, tags.get("otel.status_description", "")
-    told = "" if error.lower() == "true" else error
-    return SpanStatus.ERROR, told or tags.get("otel.status_description", "")
 
 
 def _is_of_origin(name: str) -> bool:
