@@ -1,25 +1,17 @@
-"""What Watchkeeper says of itself: its own metrics, its own log lines, and secrets that stay so.
+"""Our own metrics.
 
-Metrics are registered where they are counted, by `counter`, `gauge` and `histogram`, when their
-module is imported; `metrics()` lists them all, `render()` writes them in Prometheus' text format.
+They are registered where they are counted, by `counter`, `gauge` and `histogram`, when their module
+is imported; `metrics()` lists them all, `render()` writes them in Prometheus' text format.
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 import re
-import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextvars import ContextVar
-from datetime import UTC, datetime
 from threading import Lock
-from typing import Annotated, Final, Literal, Self, TextIO, TypeVar
-
-import msgspec
-from msgspec import Meta
+from typing import Final, TypeVar
 
 MAX_LABEL_SETS: Final = 200
 """Of one metric. Labels are bounded sets, never ids; what comes beyond is counted as OTHER."""
@@ -27,33 +19,8 @@ OTHER: Final = "other"
 LATENCY_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Buckets for what a sender or a person waits for."""
 
-request_id: Final[ContextVar[str]] = ContextVar("request_id", default="")
-"""Of the request that is being served; every log line written meanwhile has it."""
-
 _NAME: Final = re.compile(r"(watchkeeper|aiops)_[a-z][a-z0-9]*(_[a-z0-9]+)+")
 _LABEL: Final = re.compile(r"[a-z][a-z_]*")
-
-
-class Secret(str):
-    """A text that prints as stars; hand `reveal()` to whoever really needs it."""
-
-    __slots__ = ()
-
-    def __new__(cls, text: str) -> Self:
-        """Of a secret, too; str() of one would make a secret of the stars."""
-        return super().__new__(cls, text.reveal() if isinstance(text, Secret) else text)
-
-    def reveal(self) -> str:
-        return str.__str__(self)
-
-    def __str__(self) -> str:
-        return "***"
-
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-    def __format__(self, spec: str) -> str:
-        return format("***", spec)
 
 
 class Metric:
@@ -87,9 +54,9 @@ class Metric:
         pairs = [*zip(self.labels, labels, strict=True), *more.items()]
         inside = ",".join(f'{name}="{_escaped(value)}"' for name, value in pairs)
         return (
-            f"{self.name}{suffix}{{{inside}}} {_number(value)}"
+            f"{self.name}{suffix}{{{inside}}} {number(value)}"
             if pairs
-            else (f"{self.name}{suffix} {_number(value)}")
+            else (f"{self.name}{suffix} {number(value)}")
         )
 
 
@@ -159,7 +126,7 @@ class Histogram(Metric):
             total = 0
             for bound, n in zip((*self.bounds, float("inf")), buckets, strict=True):
                 total += n
-                yield self._sample(labels, total, "_bucket", le=_number(bound))
+                yield self._sample(labels, total, "_bucket", le=number(bound))
             yield self._sample(labels, sums[labels], "_sum")
             yield self._sample(labels, total, "_count")
 
@@ -207,85 +174,6 @@ def render() -> str:
     return "\n".join(lines) + "\n"
 
 
-class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is written to the log, and how."""
-
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"],
-        Meta(description="The least important lines that are written."),
-    ] = "info"
-    format: Annotated[
-        Literal["text", "json"],
-        Meta(description="`text` is key=value for people, `json` one object per line."),
-    ] = "text"
-
-
-class Log:
-    """Events with fields: `log.info("segment removed", bytes=n)`. Per-item facts are metrics."""
-
-    def __init__(self, name: str) -> None:
-        self._logger = logging.getLogger(name)
-
-    def debug(self, event: str, **fields: object) -> None:
-        self._write(logging.DEBUG, event, fields)
-
-    def info(self, event: str, **fields: object) -> None:
-        self._write(logging.INFO, event, fields)
-
-    def warning(self, event: str, **fields: object) -> None:
-        self._write(logging.WARNING, event, fields)
-
-    def error(self, event: str, **fields: object) -> None:
-        self._write(logging.ERROR, event, fields)
-
-    def failure(self, event: str, cause: BaseException, **fields: object) -> None:
-        """An error that nobody foresaw: with the place it came from."""
-        self._write(logging.ERROR, event, fields, cause)
-
-    def _write(
-        self,
-        level: int,
-        event: str,
-        fields: dict[str, object],
-        cause: BaseException | None = None,
-    ) -> None:
-        if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s", event, extra={"fields": fields}, exc_info=cause)
-
-
-def set_up_log(config: LogConfig, stream: TextIO | None = None) -> None:
-    """Send every log line, those of libraries too, to `stream` (else standard error)."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(_JsonLines() if config.format == "json" else _TextLines())
-    root = logging.getLogger()
-    for former in list(root.handlers):
-        root.removeHandler(former)
-    root.addHandler(handler)
-    root.setLevel(config.level.upper())
-
-
-class _TextLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        fields = "".join(f" {name}={_quoted(value)}" for name, value in _fields(record).items())
-        head = f"{_time(record)} {record.levelname.lower():<7} {_short(record.name)}"
-        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return f"{head}: {record.getMessage()}{fields}{trace}"
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "time": _time(record),
-            "level": record.levelname.lower(),
-            "from": _short(record.name),
-            "event": record.getMessage(),
-        }
-        line |= {name: _plain(value) for name, value in _fields(record).items()}
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return _json(line)
-
-
 def _register(metric: M) -> M:
     if not _NAME.fullmatch(metric.name):
         raise ValueError(f"{metric.name}: is not of the form watchkeeper_<layer>_<noun>_<unit>")
@@ -297,7 +185,7 @@ def _register(metric: M) -> M:
     return metric
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")
     return str(int(value)) if value == int(value) else repr(float(value))
@@ -305,36 +193,3 @@ def _number(value: float) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _fields(record: logging.LogRecord) -> dict[str, object]:
-    fields: dict[str, object] = getattr(record, "fields", {})
-    served = request_id.get()
-    return {**fields, "request_id": served} if served else fields
-
-
-def _plain(value: object) -> object:
-    """As JSON has it, which knows no infinity; a Secret is a str, so str() it must be."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return _number(value)
-    return value if value is None or type(value) in (bool, int, float) else str(value)
-
-
-def _quoted(value: object) -> str:
-    text = str(value)
-    return text if text.isprintable() and not re.search(r'^$|[\s="]', text) else _json(text)
-
-
-def _json(value: object) -> str:
-    """Readable, unless it held what breaks a line, steers a terminal, or is no UTF-8."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if text.isprintable() else json.dumps(value)
-
-
-def _short(name: str) -> str:
-    return name.removeprefix("watchkeeper.")
-
-
-def _time(record: logging.LogRecord) -> str:
-    at = datetime.fromtimestamp(record.created, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
