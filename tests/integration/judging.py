@@ -21,7 +21,7 @@ from watchkeeper.bus.base import SAMPLES, Bus
 from watchkeeper.bus.ports import Ports
 from watchkeeper.clock import NS_PER_S, SystemClock
 from watchkeeper.ingest.admit import Admission, AdmitConfig
-from watchkeeper.ingest.admit_rows import RowAdmission, RowLimits
+from watchkeeper.ingest.admit_rows import AdmitRowsConfig, RowAdmission
 from watchkeeper.ingest.enrich import Enrich, EnrichConfig
 from watchkeeper.ingest.prepare import Preparer, Request
 from watchkeeper.ingest.receivers.remote_write import RemoteWrite
@@ -58,7 +58,7 @@ def redis_bus(url: str, prefix: str, folder: Path, known: Catalog) -> Bus:
 def traffic(known: Catalog) -> Iterator[list[Logged]]:
     """Groups as the door makes them of two days of latencies, in which two services fall ill."""
     admission = Admission(AdmitConfig(), 1010)
-    rows_admission = RowAdmission(RowLimits(), Enrich())
+    rows_admission = RowAdmission(AdmitRowsConfig(), Enrich())
     preparer = Preparer({"remote_write": RemoteWrite()}, known, admission, rows_admission)
     for some in minutes(0, END, 30):
         rows = [

@@ -14,7 +14,7 @@ from watchkeeper.analyze.detectors.fk import FK
 from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.ingest.admit import Admission, AdmitConfig
-from watchkeeper.ingest.admit_rows import RowAdmission, RowLimits
+from watchkeeper.ingest.admit_rows import AdmitRowsConfig, RowAdmission
 from watchkeeper.ingest.enrich import Enrich, EnrichConfig
 from watchkeeper.ingest.prepare import Preparer, Request
 from watchkeeper.ingest.receivers.remote_write import RemoteWrite
@@ -78,7 +78,7 @@ async def cluster() -> AsyncIterator[Cluster]:
     config = CatalogConfig(max_series=500, max_donors=100)
     catalog = Catalog(b"0123456789abcdef", config, Enrich(EnrichConfig()))
     admission = Admission(AdmitConfig(), config.n_slots)
-    rows = RowAdmission(RowLimits(), Enrich())
+    rows = RowAdmission(AdmitRowsConfig(), Enrich())
     preparer = Preparer({"remote_write": RemoteWrite()}, catalog, admission, rows)
     store = MemoryStore(MemoryStore.Config())
     detectors = [Basic(capacity=config.n_slots), FK(capacity=config.n_slots)]

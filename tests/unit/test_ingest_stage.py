@@ -16,7 +16,7 @@ import pytest
 from watchkeeper.clock import NS_PER_S, FakeClock
 from watchkeeper.errors import BadInput, Retryable
 from watchkeeper.ingest.admit import Admission, AdmitConfig
-from watchkeeper.ingest.admit_rows import RowAdmission, RowLimits
+from watchkeeper.ingest.admit_rows import AdmitRowsConfig, RowAdmission
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.prepare import Accepted, Preparer, Request
 from watchkeeper.ingest.stage import Ingest, IngestConfig
@@ -138,7 +138,7 @@ async def open_door(config: IngestConfig | None = None) -> AsyncIterator[Door]:
                 {"plain": Plain()},
                 Rows(),  # type: ignore[arg-type]
                 Admission(AdmitConfig(), n_slots=64),
-                RowAdmission(RowLimits(), Enrich()),
+                RowAdmission(AdmitRowsConfig(), Enrich()),
             ),
             bus=bus,  # type: ignore[arg-type]
             clock=clock,

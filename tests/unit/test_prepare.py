@@ -15,7 +15,7 @@ from tests import make
 from tests.make import NS_PER_S, START_NS
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.admit import Admission, AdmitConfig
-from watchkeeper.ingest.admit_rows import RowAdmission, RowLimits
+from watchkeeper.ingest.admit_rows import AdmitRowsConfig, RowAdmission
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.prepare import Prepared, Preparer, Request
 from watchkeeper.ingest.receivers.metric_points import MetricPoints
@@ -45,7 +45,7 @@ class Door:
             {"metrics_json": MetricsJson(seed=1), "metric_points": MetricPoints(seed=2)},
             self.catalog,
             self.admission,
-            RowAdmission(RowLimits(), Enrich()),
+            RowAdmission(AdmitRowsConfig(), Enrich()),
         )
 
     def prepare(

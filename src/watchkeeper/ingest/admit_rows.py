@@ -20,7 +20,7 @@ from watchkeeper.model.signal import LogBatch, Reject, RowBatch, WireRows, take
 _KNOWN_ORIGINS: Final = 20_000
 
 
-class RowLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AdmitRowsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits on log lines, spans and changes."""
 
     future_s: Annotated[
@@ -50,7 +50,7 @@ class RowAdmission:
     Rows have no order to keep and no identity: only a repeated body is recognised.
     """
 
-    def __init__(self, config: RowLimits, enrich: Enrich) -> None:
+    def __init__(self, config: AdmitRowsConfig, enrich: Enrich) -> None:
         self._config = config
         self._enrich = enrich
         self._entities: OrderedDict[tuple[tuple[str, str], ...], Entity] = OrderedDict()

@@ -23,7 +23,7 @@ from watchkeeper.bus.base import Bus
 from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.errors import BadInput, Retryable
 from watchkeeper.ingest.admit import AdmitConfig
-from watchkeeper.ingest.admit_rows import RowLimits
+from watchkeeper.ingest.admit_rows import AdmitRowsConfig
 from watchkeeper.ingest.decode_stage import Decoding, DecodingConfig
 from watchkeeper.ingest.prepare import Accepted, Prepared, Preparer, Request
 from watchkeeper.ingest.sources import Sources
@@ -69,7 +69,7 @@ class IngestConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         float, Meta(gt=0, description="What an overloaded answer tells senders to wait.")
     ] = 1.0
     admit: AdmitConfig = msgspec.field(default_factory=AdmitConfig)
-    rows: RowLimits = msgspec.field(default_factory=RowLimits)
+    rows: AdmitRowsConfig = msgspec.field(default_factory=AdmitRowsConfig)
     decoding: DecodingConfig = msgspec.field(default_factory=DecodingConfig)
 
 
@@ -139,11 +139,12 @@ class Ingest:
         waiting = _Waiting(request, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._arrived.set()
-        return await waiting.answer
+        with telemetry.span("until it is durable"):
+            return await waiting.answer
 
     async def _decode(self, decoding: Decoding, request: Request) -> Request:
         """What is large and slow to read is read beside the door; meanwhile it waits like all."""
-        with catching() as caught:
+        with catching() as caught, telemetry.span("decode beside the door"):
             return await decoding.decoded(request, self._clock.now_ns())
         self._queued_bytes -= len(request.body)
         outcome = self._unprepared(caught[0], request)

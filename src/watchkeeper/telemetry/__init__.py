@@ -18,6 +18,7 @@ from watchkeeper.telemetry.metrics import (
     render,
 )
 from watchkeeper.telemetry.secret import Secret
+from watchkeeper.telemetry.traces import OwnSpan, Tracer, span
 
 __all__ = [
     "LATENCY_S",
@@ -29,7 +30,9 @@ __all__ = [
     "Log",
     "LogConfig",
     "Metric",
+    "OwnSpan",
     "Secret",
+    "Tracer",
     "counter",
     "gauge",
     "histogram",
@@ -37,4 +40,5 @@ __all__ = [
     "render",
     "request_id",
     "set_up_log",
+    "span",
 ]

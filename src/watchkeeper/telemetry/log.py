@@ -31,6 +31,15 @@ class LogConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Literal["text", "json"],
         Meta(description="`text` is key=value for people, `json` one object per line."),
     ] = "text"
+    trace_share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Share of our own requests that are traced into our own spans; those that "
+            "fail or are slow always are, and a sender's trace is gone on with.",
+        ),
+    ] = 0.01
 
 
 class Log:
