@@ -71,7 +71,7 @@ class ColumnWriter:
         self._group_rows = group_rows
         self._metadata: list[parquet.FileMetaData] = []
         schema = pa.schema([pa.field(c.name, c.type, nullable=False) for c in columns])
-        self._sink = _Sink(files, path)
+        self._sink = Sink(files, path)
         sink: Any = self._sink  # as much of a file as pyarrow asks for
         self._writer: Any = parquet.ParquetWriter(
             pa.PythonFile(sink, "w"),
@@ -211,7 +211,7 @@ class ColumnReader:
         )
 
 
-class _Sink:
+class Sink:
     """What pyarrow writes into: gathers its many small writes, and reports faults as ours."""
 
     def __init__(self, files: Files, path: Path) -> None:

@@ -84,7 +84,7 @@ def _condition(
     """None if every series fits."""
     negative = matcher.op in (MatchOp.NOT_EQUAL, MatchOp.NOT_REGEX)
     if matcher.op in (MatchOp.REGEX, MatchOp.NOT_REGEX):
-        absent_fits = bool(_fits(matcher, pa.array([""], pa.string()))[0]) != negative
+        absent_fits = bool(fits(matcher, pa.array([""], pa.string()))[0]) != negative
     else:
         absent_fits = (matcher.value == "") != negative
     name = index.name_number(matcher.name)
@@ -125,8 +125,8 @@ def _fitting(index: SeriesIndex, tenant: int, matcher: Matcher, name: int, relea
     texts = index.values(pairs, released)
     if texts is None:
         raise _Moved
-    fits = _fits(matcher, _strings(*texts))
-    return pairs[fits if matcher.op == MatchOp.REGEX else ~fits]
+    fitting = fits(matcher, _strings(*texts))
+    return pairs[fitting if matcher.op == MatchOp.REGEX else ~fitting]
 
 
 def _strings(text: U8, ends: I64) -> pa.StringArray:
@@ -136,7 +136,8 @@ def _strings(text: U8, ends: I64) -> pa.StringArray:
     )
 
 
-def _fits(matcher: Matcher, values: pa.StringArray) -> Mask:
+def fits(matcher: Matcher, values: pa.StringArray) -> Mask:
+    """Which values fit the matcher's regular expression, whether they should or not."""
     if len(matcher.value) > MAX_PATTERN:
         raise BadInput(
             f"query: the regular expression for '{matcher.name}' has {len(matcher.value)} "
@@ -145,12 +146,12 @@ def _fits(matcher: Matcher, values: pa.StringArray) -> Mask:
     try:
         # Alone as well: `a)|(b` is no expression, though it is one between brackets.
         pc.match_substring_regex(pa.array([""]), pattern=matcher.value)
-        fits = pc.match_substring_regex(values, pattern=rf"\A(?s:{matcher.value})\z")
+        fitting = pc.match_substring_regex(values, pattern=rf"\A(?s:{matcher.value})\z")
     except pa.ArrowInvalid as error:
         raise BadInput(
             f"query: '{matcher.value}' for '{matcher.name}' is no regular expression: {error}"
         ) from error
-    found: Mask = fits.to_numpy(zero_copy_only=False)
+    found: Mask = fitting.to_numpy(zero_copy_only=False)
     return found
 
 
