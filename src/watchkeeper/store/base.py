@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from watchkeeper.errors import Permanent
 from watchkeeper.model.event import Event as Event  # saved changes are what a store announces
@@ -67,3 +67,12 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class SharedStore(Protocol):
+    """A store that the processes of an installation have in common."""
+
+    async def shared_key(self, ours: bytes) -> bytes:
+        """The key of the installation: the one that is there, or else ours from now on."""
+        ...

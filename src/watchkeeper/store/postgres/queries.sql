@@ -3,8 +3,12 @@
 
 -- name: prepare_session
 -- Names are found in our schema alone. A statement, a wait for a lock and a client that fell silent
--- inside a transaction all end, so that nobody blocks the others for longer.
+-- inside a transaction all end, so that nobody blocks the others for longer. Plans are made anew each
+-- time: one that was made for a small table would stay while it grows. Compiling one takes longer than
+-- any of these statements.
 SELECT
+    set_config('jit', 'off', false),
+    set_config('plan_cache_mode', 'force_custom_plan', false),
     set_config('search_path', %(schema)s, false),
     set_config('statement_timeout', %(timeout_ms)s, false),
     set_config('lock_timeout', %(timeout_ms)s, false),
@@ -54,11 +58,19 @@ SELECT key FROM installation;
 SELECT oldest, last FROM outbox_bounds FOR UPDATE;
 
 -- name: known_versions
--- What is stored of the records about to be saved, in one statement however many they are.
-SELECT record.kind, record.tenant, record.id, position, phase, moment, body
+-- What is stored of the records about to be saved, in one statement however many they are. One by
+-- one by the index of the key: LIMIT forbids to join the whole table, and an expression is in no
+-- other index, so it holds also where nothing is known yet of how values are spread.
+SELECT asked.kind, asked.tenant, asked.id, position, phase, moment, body
 FROM unnest(%(kinds)b::text[], %(tenants)b::text[], %(ids)b::text[]) AS asked (kind, tenant, id)
-JOIN record
-    ON record.kind = asked.kind AND record.tenant = asked.tenant AND record.id = asked.id;
+CROSS JOIN LATERAL (
+    SELECT position, phase, moment, body
+    FROM record
+    WHERE record.id = asked.id
+        AND record.tenant || '' = asked.tenant
+        AND record.kind || '' = asked.kind
+    LIMIT 1
+) AS found;
 
 -- name: count_records
 -- How many there are in the groups about to be saved to.
@@ -118,8 +130,8 @@ ON CONFLICT (kind, tenant) DO UPDATE SET n_records = excluded.n_records;
 -- The oldest that have ended, beyond what a tenant may keep. What is open stays.
 WITH gone AS (
     DELETE FROM record
-    WHERE (kind, tenant, id, started_ns) IN (
-        SELECT kind, tenant, id, started_ns
+    WHERE (id, tenant, kind, started_ns) IN (
+        SELECT id, tenant, kind, started_ns
         FROM record
         WHERE kind = %(kind)s AND tenant = %(tenant)s AND ended_ns < 9223372036854775807
         ORDER BY started_ns, id
@@ -140,8 +152,9 @@ ORDER BY sequence
 LIMIT %(limit)s;
 
 -- name: get_record
--- One record by what it is known by.
-SELECT body FROM record WHERE kind = %(kind)s AND tenant = %(tenant)s AND id = %(id)s;
+-- One record by what it is known by; see `known_versions`.
+SELECT body FROM record
+WHERE id = %(id)s AND tenant || '' = %(tenant)s AND kind || '' = %(kind)s;
 
 -- name: list_records
 -- A page, newest first, behind a cursor. Filters that were not asked for are null.

@@ -64,8 +64,6 @@ class PostgresStore:
         return [Event(sequence, records.decode(kind, body)) for sequence, kind, body in rows]
 
     async def shared_key(self, ours: bytes) -> bytes:
-        """The key of the installation: the one that is there, or else ours from now on."""
-
         def keep(connection: Connection) -> bytes:
             connection.execute(query("keep_key"), {"key": ours})
             (key,) = connection.execute(query("get_key"), binary=True).fetchall()[0]

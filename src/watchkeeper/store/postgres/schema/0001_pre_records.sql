@@ -17,7 +17,7 @@ CREATE TABLE record (
     shown      jsonb,                      -- the body for people, of kinds that a view shows
     -- The start is part of what a record is, and the only column to partition by: TimescaleDB and
     -- PostgreSQL's own partitions refuse a key without it.
-    PRIMARY KEY (kind, tenant, id, started_ns)
+    PRIMARY KEY (id, tenant, kind, started_ns)
 );
 
 -- Newest first.
