@@ -45,7 +45,8 @@ from watchkeeper.lake.wal import WriteAheadLog
 from watchkeeper.model import wire
 from watchkeeper.model.signal import Logged
 from watchkeeper.runtime import Loop, Relay
-from watchkeeper.store.installation import installation_key
+from watchkeeper.store.base import SharedStore
+from watchkeeper.store.installation import installation_key, shared_key
 
 _log: Final = telemetry.Log(__name__)
 LOW_DISK_BYTES: Final = 256 << 20
@@ -67,7 +68,10 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
     clock = clock or SystemClock()
     data_dir = config.data_dir
     async with AsyncExitStack() as stack:
-        key = installation_key(data_dir)
+        store = config.store.build(data_dir=data_dir)
+        stack.push_async_callback(store.close)
+        is_shared = isinstance(store, SharedStore)
+        key = await shared_key(data_dir, store) if is_shared else installation_key(data_dir)
         log = WriteAheadLog(data_dir / "log", config.log)
         stack.callback(log.close)
         ingesting = stack.enter_context(ThreadPoolExecutor(1, "ingest"))
@@ -81,8 +85,6 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         stack.callback(catalog.close)
         lake = config.lake.build(directory=data_dir / "lake", catalog=catalog)
         stack.callback(lake.close)
-        store = config.store.build(data_dir=data_dir)
-        stack.push_async_callback(store.close)
         bus = config.bus.build(
             ports=Ports(clock=clock, data_dir=data_dir, disk=Files(), log=log, catalog=catalog)
         )
