@@ -16,6 +16,14 @@ FILE_NAME: Final = "installation.key"
 KEY_BYTES: Final = 16
 
 
+def check_key(data_dir: Path) -> None:
+    """Raises ConfigError where a folder cannot be used, or has data and no key. To be asked first:
+    whatever else is built would only meet the same, and say less of it."""
+    path = data_dir / FILE_NAME
+    with _translated(path):
+        _read(path)
+
+
 def installation_key(data_dir: Path) -> bytes:
     """The key of the installation in a folder; made at the first call, safe against a crash.
 
