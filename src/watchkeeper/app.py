@@ -46,7 +46,7 @@ from watchkeeper.model import wire
 from watchkeeper.model.signal import Logged
 from watchkeeper.runtime import Loop, Relay
 from watchkeeper.store.base import SharedStore
-from watchkeeper.store.installation import installation_key, shared_key
+from watchkeeper.store.installation import check_key, installation_key, shared_key
 
 _log: Final = telemetry.Log(__name__)
 LOW_DISK_BYTES: Final = 256 << 20
@@ -68,6 +68,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
     clock = clock or SystemClock()
     data_dir = config.data_dir
     async with AsyncExitStack() as stack:
+        check_key(data_dir)
         store = config.store.build(data_dir=data_dir)
         stack.push_async_callback(store.close)
         is_shared = isinstance(store, SharedStore)
