@@ -20,6 +20,8 @@ _SCALARS: Final = {
     "sfixed64": _Field.TYPE_SFIXED64,
     "int32": _Field.TYPE_INT32,
     "int64": _Field.TYPE_INT64,
+    "sint32": _Field.TYPE_SINT32,
+    "sint64": _Field.TYPE_SINT64,
     "uint32": _Field.TYPE_UINT32,
     "uint64": _Field.TYPE_UINT64,
     "bool": _Field.TYPE_BOOL,
@@ -27,11 +29,30 @@ _SCALARS: Final = {
 
 # Message -> fields: (number, type, name). `*` is repeated, `?` has presence, `|` one of several.
 REMOTE_WRITE: Final = {
-    "WriteRequest": "1 TimeSeries* timeseries",
-    "TimeSeries": "1 Label* labels, 2 Sample* samples, 4 bytes* histograms",
+    "WriteRequest": "1 TimeSeries* timeseries, 3 bytes* metadata",
+    "TimeSeries": "1 Label* labels, 2 Sample* samples, 3 bytes* exemplars, 4 bytes* histograms",
     "Label": "1 bytes name, 2 bytes value",
     "Sample": "1 double value, 2 int64 timestamp",
+    "Exemplar": "1 Label* labels, 2 double value, 3 int64 timestamp",
+    "MetricMetadata": "1 int32 type, 2 bytes metric_family_name, 4 bytes help, 5 bytes unit",
 }
+REMOTE_WRITE_2: Final = {
+    "Request": "4 bytes* symbols, 5 TimeSeries* timeseries",
+    "TimeSeries": "1 uint32* labels_refs, 2 Sample* samples, 3 bytes* histograms, "
+    "4 bytes* exemplars, 5 Metadata metadata",
+    "Sample": "1 double value, 2 int64 timestamp, 3 int64 start_timestamp",
+    "Exemplar": "1 uint32* labels_refs, 2 double value, 3 int64 timestamp",
+    "Metadata": "1 int32 type, 3 uint32 help_ref, 4 uint32 unit_ref",
+}
+HISTOGRAM: Final = {
+    "Histogram": "1 uint64| count_int, 2 double| count_float, 3 double sum, 4 sint32 schema, "
+    "5 double zero_threshold, 6 uint64 zero_count_int, 7 double zero_count_float, "
+    "8 BucketSpan* negative_spans, 9 sint64* negative_deltas, 10 double* negative_counts, "
+    "11 BucketSpan* positive_spans, 12 sint64* positive_deltas, 13 double* positive_counts, "
+    "14 int32 reset_hint, 15 int64 timestamp, 16 double* custom_values",
+    "BucketSpan": "1 sint32 offset, 2 uint32 length",
+}
+"""The same in remote write 1.0 and 2.0."""
 OTLP: Final = {
     "AnyValue": "1 bytes| string_value, 2 bool| bool_value, 3 int64| int_value, "
     "4 double| double_value, 5 ArrayValue| array_value, 6 KeyValueList| kvlist_value, "
@@ -65,7 +86,7 @@ OTLP: Final = {
     "ResourceLogs": "1 Resource resource, 2 ScopeLogs* scope_logs",
     "ScopeLogs": "1 InstrumentationScope scope, 2 LogRecord* log_records",
     "LogRecord": "1 fixed64 time_unix_nano, 11 fixed64 observed_time_unix_nano, "
-    "2 int32 severity_number, 3 bytes severity_text, 5 AnyValue body, 6 KeyValue* attributes, "
+    "2 int32 severity_number, 3 bytes severity_text, 5 AnyValue body, 6 bytes* attributes, "
     "9 bytes trace_id, 10 bytes span_id, 12 bytes event_name",
     "ExportTraceServiceRequest": "1 ResourceSpans* resource_spans",
     "ResourceSpans": "1 Resource resource, 2 ScopeSpans* scope_spans",
@@ -95,6 +116,18 @@ ZIPKIN: Final = {
 def remote_write() -> Mapping[str, type[Any]]:
     """The message classes of Prometheus remote write 1.0."""
     return _classes("remote_write", REMOTE_WRITE)
+
+
+@cache
+def remote_write_2() -> Mapping[str, type[Any]]:
+    """The message classes of Prometheus remote write 2.0."""
+    return _classes("remote_write_2", REMOTE_WRITE_2)
+
+
+@cache
+def histogram() -> type[Any]:
+    """The message class of a native histogram of Prometheus."""
+    return _classes("histogram", HISTOGRAM)["Histogram"]
 
 
 @cache
