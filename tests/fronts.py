@@ -156,7 +156,7 @@ async def api(folder: Path, *, store: str = "memory", **server: Any) -> AsyncIte
         )
         front = Front(services)
         transport = httpx.ASGITransport(app=cast(Any, front), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://api") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             yield Api(http, front, clock, kept, bus, door, lake, checks, waited_for)
     await kept.close()
     await world.stop()

@@ -132,6 +132,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             clock=clock,
             queries=queries,
             caught_up=storing.caught_up,
+            auth=config.auth,
             checks=lambda: _checks(data_dir, log, loops, ingest),
         )
         async with asyncio.TaskGroup() as tasks:
@@ -196,7 +197,13 @@ async def _serve(config: Config) -> None:
             gc.collect()
             gc.freeze()  # modules and services live as long as we do: not to be looked at again
             shown = f"[{host}]" if ":" in host else host
-            _log.info("listening", version=__version__, url=f"http://{shown}:{port}")
+            asks = "nobody from this machine" if front.gate.lets_local_in else "everybody"
+            _log.info(
+                "listening",
+                version=__version__,
+                url=f"http://{shown}:{port}",
+                must_show_a_key=asks,
+            )
             await server.serve(sockets=[listener])
             _log.info("stopping")
     _log.info("stopped")

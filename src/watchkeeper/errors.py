@@ -3,8 +3,10 @@
 WatchkeeperError
 ├── ConfigError   the operator's file or flags are wrong; nothing was started or changed
 ├── BadInput      the sender's bytes are wrong; sending them again would be refused again
-│   └── TooLarge  ... because they are larger than a limit that the operator set
+│   ├── TooLarge  ... because they are larger than a limit that the operator set
+│   └── Denied    ... because of who sends them
 ├── Retryable     we cannot do it now; ask again after `after_s`
+│   └── OverLimit ... because this sender has used up what it may
 └── Permanent     it will never work as asked, and no input is to blame
 """
 
@@ -42,12 +44,23 @@ class TooLarge(BadInput):
         super().__init__(message, status=413)
 
 
+class Denied(BadInput):
+    """Nobody we know (401), or somebody who may not do this (403)."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message, status=status)
+
+
 class Retryable(WatchkeeperError):
     """Not now: overloaded, disk full, a peer is away. Nothing of the request was kept."""
 
     def __init__(self, message: str, *, after_s: float = 1.0) -> None:
         super().__init__(message)
         self.after_s = after_s
+
+
+class OverLimit(Retryable):
+    """A sender's own limit; others are served."""
 
 
 class Permanent(WatchkeeperError):

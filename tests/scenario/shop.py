@@ -100,7 +100,7 @@ async def shop(data_dir: Path, *, minute: int = 0, **more: Any) -> AsyncIterator
         async with running(settings(data_dir, **more), clock) as app:
             front = Front(app.services)
             transport = httpx.ASGITransport(app=front)
-            async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
                 yield Shop(app, clock, http, front)
     finally:
         ticking.cancel()

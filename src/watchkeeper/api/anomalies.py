@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from watchkeeper.api.problems import problem
 from watchkeeper.api.services import Services
+from watchkeeper.api.tenants import tenant_of
 from watchkeeper.api.times import iso, parse_time
 from watchkeeper.bus.base import ANOMALIES, Delivery
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
@@ -58,11 +59,6 @@ def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _tenant(request: Request) -> TenantId:
-    config = request.app.state.services.config
-    return TenantId(request.headers.get(config.tenant_header) or config.default_tenant)
-
-
 @router.get("")
 async def list_anomalies(
     request: Request,
@@ -79,7 +75,7 @@ async def list_anomalies(
     page = await services.store.list(
         Anomaly,
         Filter(
-            tenant=_tenant(request),
+            tenant=tenant_of(request),
             status=status,
             service=service,
             detector=detector,
@@ -105,7 +101,7 @@ async def stream(
     after = int(told) if _POSITION.fullmatch(told) else None
     changes = services.bus.follow(ANOMALIES, after)
     return StreamingResponse(
-        _events(changes, _tenant(request), services.stopping),
+        _events(changes, tenant_of(request), services.stopping),
         media_type="text/event-stream",
         headers={"cache-control": "no-store", "x-accel-buffering": "no"},
     )
@@ -115,7 +111,7 @@ async def stream(
 async def one_anomaly(request: Request, anomaly_id: str) -> Any:
     """One anomaly with its evidence."""
     services: Services = request.app.state.services
-    found = await services.store.get(Anomaly, _tenant(request), anomaly_id)
+    found = await services.store.get(Anomaly, tenant_of(request), anomaly_id)
     if found is None:
         return problem(404, f"there is no anomaly '{anomaly_id}'; GET /api/v1/anomalies lists them")
     return JSONResponse(to_json(found))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from watchkeeper import __version__
 from watchkeeper.api import anomalies, health, metrics, problems, sources
@@ -19,36 +21,52 @@ from watchkeeper.api.doors import (
     read_body,
     send_answer,
 )
+from watchkeeper.api.gateway.admission import ADMITTED, Gate
+from watchkeeper.api.gateway.asgi import Gateway
+from watchkeeper.api.gateway.keyring import Keyring
+from watchkeeper.api.gateway.table import check
 from watchkeeper.api.services import Services
 from watchkeeper.errors import WatchkeeperError
 from watchkeeper.ingest.prepare import Request
 from watchkeeper.model.series import TenantId
 
+ROUTERS: Final = (metrics.router, anomalies.router, sources.router, health.router)
+
 
 class Front:
-    """ASGI: a door if the path has one, else the FastAPI app."""
+    """ASGI: through the gateway, then a door if the path has one, else the FastAPI app."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
         self.described = create_app(services)
+        check(served())
+        config, auth = services.config, services.auth
+        keyring = Keyring(auth, services.store, services.clock, services.queries)
+        self.gate = Gate(
+            auth,
+            keyring,
+            host=config.host,
+            tenant_header=config.tenant_header,
+            default_tenant=config.default_tenant,
+        )
+        self._gateway = Gateway(config, self.gate, services.clock, self._route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            door = DOORS.get(scope["path"])
-            if door is not None:
-                await send_answer(send, await self._enter(door, scope, receive))
-                return
+        await self._gateway(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        door = DOORS.get(scope["path"])
+        if door is not None:
+            await send_answer(send, await self._enter(door, scope, receive))
+            return
         await self.described(scope, receive, send)  # type: ignore[arg-type]  # ASGI's own types
 
     async def _enter(self, door: Door, scope: Scope, receive: Receive) -> Answer:
-        if scope["method"] != "POST":
-            return Answer(405, b"use POST\n", ((b"allow", b"POST"),))
         headers = headers_of(scope)
         config = self.services.config
-        # In small letters, as ASGI has all names of headers.
-        tenant = TenantId(headers.get(config.tenant_header.lower()) or config.default_tenant)
+        tenant: TenantId = scope[ADMITTED].tenant
         try:
-            body = await read_body(scope, receive, config.body_bytes)
+            body = await read_body(scope, receive, config.body_bytes, config.body_s)
             accepted = await self.services.ingest.accept(
                 Request(door.receiver, body, headers, tenant)
             )
@@ -68,10 +86,8 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
-    app.include_router(metrics.router)
-    app.include_router(anomalies.router)
-    app.include_router(sources.router)
-    app.include_router(health.router)
+    for router in ROUTERS:
+        app.include_router(router)
     plain = app.openapi
 
     def described() -> dict[str, Any]:
@@ -82,6 +98,14 @@ def create_app(services: Services) -> FastAPI:
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
+
+
+def served() -> Iterator[tuple[str, str]]:
+    """(method, path) of all that FastAPI answers."""
+    for router in ROUTERS:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)  # noqa: S101 - no other kind is ever added
+            yield from ((method, route.path) for method in route.methods or ())
 
 
 def _operation(door: Door) -> dict[str, Any]:

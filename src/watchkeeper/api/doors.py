@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from watchkeeper.api.problems import retry_after, status_of
-from watchkeeper.errors import BadInput, Retryable, TooLarge, WatchkeeperError
+from watchkeeper.api.problems import problem_body, retry_after, status_of
+from watchkeeper.errors import BadInput, OverLimit, Retryable, TooLarge, WatchkeeperError
 from watchkeeper.ingest.prepare import Accepted
 from watchkeeper.ingest.receivers.base import Noun
 
@@ -55,7 +56,9 @@ class RemoteWriteWords:
         return Answer(204)
 
     def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
-        return Answer(status_of(error), str(error).encode(), (*_TEXT, *_retry(error)))
+        # Prometheus drops what is answered with 429, unless it is told otherwise.
+        status = 503 if isinstance(error, OverLimit) else status_of(error)
+        return Answer(status, str(error).encode(), (*_TEXT, *_retry(error)))
 
 
 _REJECTED: Mapping[Noun, tuple[type[Any], str]] = {
@@ -64,6 +67,11 @@ _REJECTED: Mapping[Noun, tuple[type[Any], str]] = {
     "spans": (ExportTraceServiceResponse, "rejected_spans"),
 }
 """What OTLP answers, and where it says how many items it did not take."""
+
+
+_RPC_CODES = {401: 16, 403: 7, 429: 8}
+"""google.rpc.Code: UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED. Else it is UNAVAILABLE
+for what may be retried, INVALID_ARGUMENT for what may not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +92,8 @@ class OtlpWords:
         return Answer(200, response.SerializeToString(), _PROTOBUF)
 
     def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
-        # google.rpc.Code: UNAVAILABLE for what may be retried, INVALID_ARGUMENT for what may not.
-        code = 14 if isinstance(error, Retryable) else 3
         status = status_of(error)
+        code = _RPC_CODES.get(status, 14 if isinstance(error, Retryable) else 3)
         if _is_json(headers):
             body = json.dumps({"code": code, "message": str(error)}).encode()
             return Answer(status, body, (*_JSON, *_retry(error)))
@@ -117,8 +124,8 @@ class JsonWords:
 
     def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
         status = status_of(error)
-        body = {"title": "The body was not accepted", "status": status, "detail": str(error)}
-        return Answer(status, json.dumps(body).encode(), (*_PROBLEM, *_retry(error)))
+        body = problem_body(status, str(error), title="The body was not accepted")
+        return Answer(status, body, (*_PROBLEM, *_retry(error)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +167,20 @@ DOORS: Mapping[str, Door] = {
 }
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The request's body; raises TooLarge as soon as it is."""
+async def read_body(scope: Scope, receive: Receive, limit: int, within_s: float = 60.0) -> bytes:
+    """The request's body; raises TooLarge as soon as it is, and BadInput when it takes too long."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await _whole_body(scope, receive, limit)
+    except TimeoutError:
+        raise BadInput(
+            f"{scope['path']}: the body did not come within {within_s:g} s (server.body_s); "
+            "send smaller batches",
+            status=408,
+        ) from None
+
+
+async def _whole_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:

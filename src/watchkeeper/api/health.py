@@ -9,6 +9,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from watchkeeper import telemetry
 from watchkeeper.api.services import Services
+from watchkeeper.api.tenants import admitted
+from watchkeeper.model.principal import Scope
 
 router = APIRouter(tags=["operation"])
 
@@ -16,15 +18,16 @@ router = APIRouter(tags=["operation"])
 @router.get("/api/v3/aiops/health")
 @router.get("/health")
 async def health(request: Request) -> JSONResponse:
-    """200 while every check holds, else 503; each check named."""
+    """200 while every check holds, else 503. Each check is named to who may read."""
     services: Services = request.app.state.services
     checks = services.checks()
     well = all(check.ok for check in checks)
     body: dict[str, Any] = {
         "status": "ok" if well else "unhealthy",
-        "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in checks},
         "time_ns": services.clock.now_ns(),
     }
+    if Scope.READ in admitted(request).principal.scopes:
+        body["checks"] = {check.name: {"ok": check.ok, "detail": check.detail} for check in checks}
     return JSONResponse(body, 200 if well else 503)
 
 

@@ -11,12 +11,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from watchkeeper.api.services import Services
+from watchkeeper.api.tenants import tenant_of
 from watchkeeper.api.times import parse_duration, parse_time
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.errors import BadInput
 from watchkeeper.lake.base import Fold, Frame, SampleQuery
 from watchkeeper.lake.selector import parse_selector
-from watchkeeper.model.series import TenantId
 
 router = APIRouter(prefix="/api/v1/metrics", tags=["metrics"])
 
@@ -46,9 +46,8 @@ async def query(
         raise BadInput("across: needs a step, such as step=1m, to bring the series' times together")
     if across in (Fold.LAST, Fold.RATE):
         raise BadInput(f"across: '{across}' is over time only; use avg, min, max, sum or count")
-    config = services.config
     asked = SampleQuery(
-        tenant=TenantId(request.headers.get(config.tenant_header) or config.default_tenant),
+        tenant=tenant_of(request),
         matchers=parse_selector(query),
         start_ns=start_ns,
         end_ns=end_ns,

@@ -11,15 +11,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from watchkeeper.errors import BadInput, Permanent, Retryable, WatchkeeperError
+from watchkeeper import telemetry
+from watchkeeper.errors import BadInput, OverLimit, Permanent, Retryable, WatchkeeperError
 
 _TITLES = {
     400: "The request cannot be understood",
+    401: "Nobody knows who asks",
+    403: "This is not permitted",
     404: "There is nothing here",
     405: "This method is not offered here",
+    408: "The request took too long",
+    409: "This cannot be done",
     413: "The request is too large",
     415: "The content type or encoding is not spoken here",
     422: "The request cannot be understood",
+    429: "The limit is reached; wait",
     500: "This server made a mistake",
     503: "Not now; try again",
 }
@@ -34,6 +40,8 @@ def status_of(error: WatchkeeperError) -> int:
     match error:
         case BadInput():
             return error.status
+        case OverLimit():
+            return 429
         case Retryable():
             return 503
         case Permanent():
@@ -42,13 +50,19 @@ def status_of(error: WatchkeeperError) -> int:
             return 500
 
 
-def problem(
-    status: int, detail: str, headers: Mapping[str, str] | None = None, **more: object
-) -> Response:
-    body = {"title": _TITLES.get(status, "Error"), "status": status, "detail": detail, **more}
-    return Response(
-        json.dumps(body), status, dict(headers or {}), media_type="application/problem+json"
-    )
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    body = problem_body(status, detail)
+    return Response(body, status, dict(headers or {}), media_type="application/problem+json")
+
+
+def problem_body(status: int, detail: str, *, title: str = "") -> bytes:
+    body = {
+        "title": title or _TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+    }
+    served = telemetry.request_id.get()
+    return json.dumps(body | {"request_id": served} if served else body).encode()
 
 
 def problem_of(error: WatchkeeperError) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from watchkeeper.api.gateway.config import AuthConfig
 from watchkeeper.bus.base import Bus
 from watchkeeper.clock import Clock
 from watchkeeper.ingest.stage import Ingest
@@ -29,6 +30,16 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     body_bytes: Annotated[
         int, Meta(ge=1, description="Largest request body, as sent (compressed).")
     ] = 16 << 20
+    body_s: Annotated[
+        float, Meta(gt=0, description="How long a sender may take to send a body.")
+    ] = 60.0
+    cors_origins: Annotated[
+        Sequence[str],
+        Meta(
+            description="Origins whose pages may ask from a browser, exactly as browsers name them "
+            "(https://grafana.example.com); none by default."
+        ),
+    ] = ()
     tenant_header: Annotated[
         str, Meta(description="Header that names the tenant of a request.")
     ] = "x-scope-orgid"
@@ -63,6 +74,7 @@ class Services:
     """Where queries run, so that they never block the loop; bounded."""
     caught_up: Callable[[int], Awaitable[None]]
     """Waits until the lake can be read up to a position: one reads one's own writes."""
+    auth: AuthConfig = field(default_factory=AuthConfig)
     checks: Callable[[], list[Check]] = field(default=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is to stop: what would not end by itself ends then."""

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from watchkeeper.api.services import Services
+from watchkeeper.api.tenants import tenant_of
 from watchkeeper.api.times import iso
-from watchkeeper.model.series import TenantId
 from watchkeeper.model.source import Source
 
 router = APIRouter(prefix="/api/v1/sources", tags=["operation"])
@@ -40,13 +40,8 @@ def to_json(source: Source) -> dict[str, Any]:
 async def list_sources(request: Request) -> JSONResponse:
     """Every sender by every protocol since the start, who was heard of last first."""
     services: Services = request.app.state.services
-    found = services.ingest.sources.of(_tenant(request))
+    found = services.ingest.sources.of(tenant_of(request))
     return JSONResponse({"items": [to_json(source) for source in found]})
-
-
-def _tenant(request: Request) -> TenantId:
-    config = request.app.state.services.config
-    return TenantId(request.headers.get(config.tenant_header) or config.default_tenant)
 
 
 def _time(time_ns: int | None) -> str | None:

@@ -17,6 +17,7 @@ from watchkeeper import plugins
 
 if TYPE_CHECKING:
     from watchkeeper.analyze.detect_stage import DetectionConfig
+    from watchkeeper.api.gateway.config import AuthConfig
     from watchkeeper.api.services import ServerConfig
     from watchkeeper.config.aiops import AiopsConfig
     from watchkeeper.ingest.enrich import EnrichConfig
@@ -59,6 +60,7 @@ class Config:
 
     data_dir: Path
     server: ServerConfig
+    auth: AuthConfig
     ingest: IngestConfig
     receivers: Mapping[str, Chosen]
     enrich: EnrichConfig
@@ -110,6 +112,10 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "server": Section(
         "Where it listens, and what it takes in one request.",
         "watchkeeper.api.services:ServerConfig",
+    ),
+    "auth": Section(
+        "Who may ask without saying who they are.",
+        "watchkeeper.api.gateway.config:AuthConfig",
     ),
     "ingest": Section(
         "How much may wait at the door, and what is let in.",

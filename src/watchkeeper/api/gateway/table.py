@@ -1,0 +1,90 @@
+"""The one table: which scope a route needs. What is not in it is not served."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from watchkeeper import plugins
+from watchkeeper.api.doors import DOORS
+from watchkeeper.errors import Permanent
+from watchkeeper.ingest.receivers.base import Noun
+from watchkeeper.model.principal import Scope
+
+Needs = Mapping[str, Scope | None]
+"""By method; None for what everybody may have."""
+
+_READ: Final[Needs] = {"GET": Scope.READ}
+
+ROUTES: Final[Mapping[str, Needs]] = {
+    # Whether it is well is what load balancers ask, who have no keys. Why not is for readers.
+    "/health": {"GET": None},
+    "/api/v3/aiops/health": {"GET": None},
+    "/metrics": _READ,
+    "/api/v3/aiops/metrics": _READ,
+    "/openapi.json": _READ,
+    "/api/v1/metrics/query": _READ,
+    "/api/v1/anomalies": _READ,
+    "/api/v1/anomalies/stream": _READ,
+    "/api/v1/anomalies/{anomaly_id}": _READ,
+    "/api/v1/sources": _READ,
+}
+
+_WRITES: Final[Mapping[Noun, Scope]] = {
+    "samples": Scope.WRITE_METRICS,
+    "lines": Scope.WRITE_LOGS,
+    "spans": Scope.WRITE_TRACES,
+    "changes": Scope.WRITE_CHANGES,
+}
+"""A door needs what its receiver makes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All routes, by path, and by pattern where a path has a name in it."""
+
+    by_path: Mapping[str, Needs]
+    by_pattern: tuple[tuple[re.Pattern[str], Needs], ...]
+
+    def of(self, path: str) -> Needs | None:
+        found = self.by_path.get(path)
+        if found is not None:
+            return found
+        return next((needs for pattern, needs in self.by_pattern if pattern.fullmatch(path)), None)
+
+
+def all_routes() -> Iterator[tuple[str, Needs]]:
+    """Those of the table, and the doors."""
+    yield from ROUTES.items()
+    for path, door in DOORS.items():
+        yield path, {"POST": _WRITES[plugins.load("receiver", door.receiver).makes]}
+
+
+def table() -> Table:
+    routes = dict(all_routes())
+    return Table(
+        {path: needs for path, needs in routes.items() if "{" not in path},
+        tuple((_pattern(path), needs) for path, needs in routes.items() if "{" in path),
+    )
+
+
+def check(served: Iterable[tuple[str, str]]) -> None:
+    """Raises Permanent where a route (its method and path) is served and not in the table."""
+    known = dict(all_routes())
+    missing = sorted(
+        f"{method} {path}" for method, path in served if method not in known.get(path, {})
+    )
+    if missing:
+        raise Permanent(
+            f"api: say in api/gateway/table.py which scope these routes need: {', '.join(missing)}"
+        )
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    pieces = re.split(r"(\{\w+(?::path)?\})", path)
+    return re.compile("".join(
+        (".+" if piece.endswith(":path}") else "[^/]+") if piece.startswith("{")
+        else re.escape(piece) for piece in pieces
+    ))  # fmt: skip
