@@ -28,7 +28,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "cramjam": ("compiled/*", "ingest/receivers/*", "lake/*", "bus/redis*.py", "sdk/*"),
     "google": ("ingest/receivers/*", "api/doors.py"),
     "opentelemetry": ("ingest/receivers/*", "api/doors.py"),
-    "promql_parser": ("lake/selector.py", "api/*"),
+    "promql_parser": ("lake/selector.py", "lake/promql/parse.py", "api/*"),
 }
 """Driver -> the modules that may import it. Everybody else speaks to a port."""
 

@@ -1,0 +1,121 @@
+"""Aggregations: series of a vector become one per group, or are chosen from it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from typing import Final
+
+import numpy as np
+
+from watchkeeper.lake.promql import groups_kernel as kernel
+from watchkeeper.lake.promql.tree import Aggregation, refusal
+from watchkeeper.lake.promql.values import (
+    Labels,
+    Vector,
+    groups,
+    joined,
+    key,
+    only,
+    without,
+)
+from watchkeeper.lake.runs import offsets
+from watchkeeper.model.series import F64, I64
+
+_FOLDS: Final = {
+    "sum": kernel.SUM,
+    "avg": kernel.AVG,
+    "min": kernel.MIN,
+    "max": kernel.MAX,
+    "count": kernel.COUNT,
+    "group": kernel.GROUP,
+    "stdvar": kernel.STDVAR,
+    "stddev": kernel.STDDEV,
+}
+_CHOICES: Final = {"topk": 1.0, "bottomk": -1.0}
+AGGREGATIONS: Final = frozenset({*_FOLDS, *_CHOICES, "quantile", "count_values"})
+LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def aggregate(how: Aggregation, vector: Vector, parameter: F64 | str | None) -> Vector:
+    """`parameter` is a value per step, or the label that count_values makes."""
+    if how.op == "count_values":
+        return _count_values(how, vector, str(parameter))
+    group, first = groups([key(_grouped(how, labels)) for labels in vector.labels])
+    if how.op in _CHOICES:
+        return _choose(how, vector, group, np.asarray(parameter, np.float64))
+    labels = tuple(_grouped(how, vector.labels[place]) for place in first)
+    shape = (len(first), vector.value.shape[1])
+    out, mean, count = np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64)
+    if how.op == "quantile":
+        found = np.zeros(shape, np.bool_)
+        kernel.quantile(
+            np.asarray(parameter, np.float64), vector.value, vector.held,
+            *members(group, len(first)), out, found,
+        )  # fmt: skip
+        return Vector(labels, out, found)
+    if how.op not in _FOLDS:
+        raise refusal(f"aggregation {how.op} is not supported")
+    kernel.aggregate(_FOLDS[how.op], vector.value, vector.held, group, out, count, mean)
+    return Vector(labels, out, count > 0)
+
+
+def members(group: I64, n_groups: int) -> tuple[I64, I64]:
+    """Rows by group, in their own order, and where each group's begin."""
+    return np.argsort(group, kind="stable"), offsets(np.bincount(group, minlength=n_groups))
+
+
+def _grouped(how: Aggregation, labels: Labels) -> Labels:
+    return without(labels, how.labels) if how.is_without else only(labels, how.labels)
+
+
+def _choose(how: Aggregation, vector: Vector, group: I64, k: F64) -> Vector:
+    outside = k[~((k > -(2.0**63)) & (k < 2.0**63))]
+    if len(outside) and len(vector):
+        raise refusal(f"{how.op}: {outside[0]} is no number of series")
+    n_groups = int(group.max(initial=-1)) + 1
+    by_group, offset = members(group, n_groups)
+    kept = np.zeros_like(vector.held)
+    sign = _CHOICES[how.op]
+    whole = np.clip(np.trunc(k), 0, len(vector)).astype(np.int64)
+    kernel.pick(whole, sign, vector.value, vector.held, by_group, offset, kept)
+    chosen = Vector(vector.labels, vector.value, kept)
+    if vector.value.shape[1] != 1:
+        return chosen
+    # At a single moment the order within a group is by value, and people read it so.
+    last = np.isnan(vector.value[:, 0])
+    order = np.lexsort((-sign * vector.value[:, 0], last, group))
+    return chosen.rows(order[kept[order, 0]])
+
+
+def _count_values(how: Aggregation, vector: Vector, label: str) -> Vector:
+    if not LABEL_NAME.fullmatch(label):
+        raise refusal(f'invalid label name "{label}"')
+    n_steps = vector.value.shape[1]
+    counts: dict[frozenset[tuple[str, str]], F64] = defaultdict(lambda: np.zeros(n_steps))
+    for row, labels in enumerate(vector.labels):
+        base = dict(_grouped(how, labels))
+        for value in np.unique(vector.value[row][vector.held[row]]).tolist():
+            is_here = vector.held[row] & _is_same(vector.value[row], value)
+            counts[key({**base, label: number_text(value)})] += is_here
+    if not counts:
+        return Vector((), np.empty((0, n_steps)), np.empty((0, n_steps), np.bool_))
+    value = np.stack(list(counts.values()))
+    return joined(Vector(tuple(dict(one) for one in counts), value, value > 0))
+
+
+def _is_same(values: F64, value: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    same: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
+        np.isnan(values) if math.isnan(value) else values == value
+    )
+    return same
+
+
+def number_text(value: float) -> str:
+    """As Go writes a float with as many digits as it needs and no exponent."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    return str(np.format_float_positional(value, trim="-"))
