@@ -25,6 +25,13 @@ from watchkeeper.telemetry import Secret
 _DEBIAN = Path("/usr/lib/postgresql")
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 _START_S = 60.0
+WITH_PASSWORD = "locked"
+"""The user of whom a password is asked; a test makes it."""
+_WHO_MAY_ENTER = f"""
+host all {WITH_PASSWORD} 127.0.0.1/32 scram-sha-256
+host all stranger 127.0.0.1/32 reject
+host all all 127.0.0.1/32 trust
+"""
 
 
 def installed(name: str) -> Path:
@@ -58,6 +65,7 @@ class Cluster:
         make = [str(installed("initdb")), "-D", str(self._data), "-U", "tester", "-A", "trust",
                 "-E", "UTF8", "--locale", "C.UTF-8", "--no-sync"]  # fmt: skip
         subprocess.run(make, check=True, stdout=subprocess.DEVNULL, **self._as_user())
+        (self._data / "pg_hba.conf").write_text(_WHO_MAY_ENTER)
         self.start()
         return self
 
