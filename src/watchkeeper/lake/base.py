@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from watchkeeper.errors import BadInput
 from watchkeeper.model.series import F64, I32, I64, Matcher, TenantId
 from watchkeeper.model.signal import SampleBatch
+
+
+class TooManyRows(BadInput):
+    """The answer has more rows than its query's `limit`."""
 
 
 class Fold(StrEnum):

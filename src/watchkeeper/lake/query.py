@@ -10,7 +10,7 @@ import numpy as np
 
 from watchkeeper.errors import BadInput
 from watchkeeper.lake import segment_kernel
-from watchkeeper.lake.base import Fold, Frame, SampleQuery, Sieve
+from watchkeeper.lake.base import Fold, Frame, SampleQuery, Sieve, TooManyRows
 from watchkeeper.lake.fold import NO_CUT, Across, Cells, Stepping, cells_of, merge_cells, steps_of
 from watchkeeper.lake.head import Head
 from watchkeeper.lake.library import Library
@@ -275,8 +275,8 @@ class _Bounded:
         )
 
 
-def too_large(limit: int) -> BadInput:
-    return BadInput(
+def too_large(limit: int) -> TooManyRows:
+    return TooManyRows(
         f"query: the answer has more than {limit} rows; narrow the range or the selector, "
         "take a longer step, or raise limit"
     )

@@ -61,6 +61,22 @@ def parse(text: str) -> Expression:
         raise BadInput(f"promql: '{_shown(text)}': a time or duration is too large") from error
 
 
+def parse_matchers(text: str) -> tuple[Matcher, ...]:
+    """The conditions of a selector that says nothing of time."""
+    tree = parse(text)
+    if not isinstance(tree, Selector) or tree.range_ns is not None or tree.when != When():
+        raise BadInput(f"promql: '{_shown(text)}' is no selector of series")
+    return tree.matchers
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds of a duration such as 1m30s. Raises ValueError."""
+    try:
+        return _ns(parser.parse_duration(text))
+    except OverflowError as error:
+        raise ValueError(f"{text} is too long") from error
+
+
 def _shown(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]}..."
 

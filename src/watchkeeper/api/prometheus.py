@@ -1,0 +1,211 @@
+"""Reading as from a Prometheus: what Grafana's data source of that kind asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
+
+from watchkeeper import __version__
+from watchkeeper.api import prometheus_words as words
+from watchkeeper.api.prometheus_words import Asked, asked, success
+from watchkeeper.api.services import Services
+from watchkeeper.api.tenants import tenant_of
+from watchkeeper.errors import BadInput
+from watchkeeper.lake.base import SeriesQuery
+from watchkeeper.lake.promql import ask
+from watchkeeper.lake.promql.ask import LakeSource, TimedOut
+from watchkeeper.lake.promql.parse import parse, parse_matchers
+from watchkeeper.lake.promql.values import Steps
+from watchkeeper.model.series import METRIC_NAME
+
+router = APIRouter(prefix="/prometheus", tags=["prometheus"], route_class=words.PrometheusRoute)
+
+_SPEAKS: Final = "2.42.0"
+"""The version of Prometheus whose answers we give; clients choose what they ask by it."""
+_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_ALWAYS_MS: Final = (-9_000_000_000_000, 9_000_000_000_000)
+T = TypeVar("T")
+
+
+@router.get("/api/v1/query")
+@router.post("/api/v1/query")
+async def query(request: Request) -> Response:
+    """An expression at one moment: `query`, `time`, `timeout`, `limit`."""
+    services: Services = request.app.state.services
+    given = await asked(request)
+    tree = ask.parsed(given.text("query"), for_range=False)
+    steps = Steps(given.time_ms("time", services.clock.now_ns() // words.NS_PER_MS), 1, 1)
+    limit, source = given.limit(), _source(request)
+    return await _in_time(
+        services,
+        given,
+        lambda go_on: words.instant(
+            ask.compute(tree, steps, source, go_on, is_instant=True), steps.start_ms, limit
+        ),
+    )
+
+
+@router.get("/api/v1/query_range")
+@router.post("/api/v1/query_range")
+async def query_range(request: Request) -> Response:
+    """An expression over a range: `query`, `start`, `end`, `step`, `timeout`, `limit`."""
+    services: Services = request.app.state.services
+    given = await asked(request)
+    for name in ("start", "end", "step"):
+        if not given.text(name):
+            raise BadInput(f'invalid parameter "{name}": it is missing')
+    steps = ask.steps_between(
+        given.time_ms("start", 0), given.time_ms("end", 0), given.duration_ms("step")
+    )
+    tree = ask.parsed(given.text("query"), for_range=True)
+    limit, source = given.limit(), _source(request)
+    return await _in_time(
+        services,
+        given,
+        lambda go_on: words.ranged(
+            ask.compute(tree, steps, source, go_on, is_instant=False), steps, limit
+        ),
+    )
+
+
+@router.get("/api/v1/series")
+@router.post("/api/v1/series")
+async def series(request: Request) -> Response:
+    """Label sets of the series that fit any `match[]`: `start`, `end`, `limit`."""
+    given = await asked(request)
+    if not given.texts("match[]"):
+        raise BadInput("no match[] parameter provided")
+    found, is_cut = words.cut(await _series(request, given), given.limit())
+    return success(found, is_cut=is_cut)
+
+
+@router.get("/api/v1/labels")
+@router.post("/api/v1/labels")
+async def labels(request: Request) -> Response:
+    """Names of labels: `match[]`, `start`, `end`, `limit`."""
+    given = await asked(request)
+    names = {name for one in await _series(request, given) for name in one}
+    found, is_cut = words.cut(sorted(names), given.limit())
+    return success(found, is_cut=is_cut)
+
+
+@router.get("/api/v1/label/{name}/values")
+async def label_values(request: Request, name: str) -> Response:
+    """Values of a label: `match[]`, `start`, `end`, `limit`."""
+    if not _LABEL.fullmatch(name):
+        raise BadInput(f'invalid label name: "{name}"')
+    given = await asked(request)
+    values = {one[name] for one in await _series(request, given) if name in one}
+    found, is_cut = words.cut(sorted(values), given.limit())
+    return success(found, is_cut=is_cut)
+
+
+@router.get("/api/v1/metadata")
+async def metadata(request: Request) -> Response:
+    """Names of metrics: `metric`, `limit`. Their types and help texts are not kept."""
+    given = await asked(request)
+    named = {one.get(METRIC_NAME, "") for one in await _series(request, given)}
+    if wanted := given.text("metric"):
+        named &= {wanted}
+    found, _ = words.cut(sorted(named - {""}), given.limit())
+    return success({name: [{"type": "unknown", "help": "", "unit": ""}] for name in found})
+
+
+@router.get("/api/v1/query_exemplars")
+@router.post("/api/v1/query_exemplars")
+async def query_exemplars(request: Request) -> Response:
+    """Exemplars of an expression: none, for none are kept."""
+    parse((await asked(request)).text("query"))
+    return success([])
+
+
+@router.get("/api/v1/rules")
+async def rules() -> Response:
+    """Rules: there are none of Prometheus' kind."""
+    return success({"groups": []})
+
+
+@router.get("/api/v1/alerts")
+async def alerts() -> Response:
+    """Alerts of rules: there are none of Prometheus' kind."""
+    return success({"alerts": []})
+
+
+@router.get("/api/v1/status/buildinfo")
+async def buildinfo() -> Response:
+    """Which Prometheus' answers these are, and who gives them."""
+    empty = dict.fromkeys(("branch", "buildUser", "buildDate", "goVersion"), "")
+    return success({"version": _SPEAKS, "revision": f"watchkeeper-{__version__}", **empty})
+
+
+@router.get("/-/healthy")
+async def healthy() -> Response:
+    """That it answers."""
+    return PlainTextResponse("Watchkeeper is healthy.\n")
+
+
+@router.get("/-/ready")
+async def ready() -> Response:
+    """That it can be asked."""
+    return PlainTextResponse("Watchkeeper is ready.\n")
+
+
+def _source(request: Request) -> LakeSource:
+    services: Services = request.app.state.services
+    return LakeSource(services.lake, tenant_of(request), services.config.query_samples)
+
+
+async def _series(request: Request, given: Asked) -> Sequence[Mapping[str, str]]:
+    """Those that fit any of `match[]`, or all; no one twice."""
+    services: Services = request.app.state.services
+    earliest_ms, latest_ms = _ALWAYS_MS
+    queries = [
+        SeriesQuery(
+            tenant_of(request),
+            matchers,
+            given.time_ms("start", earliest_ms) * words.NS_PER_MS,
+            given.time_ms("end", latest_ms) * words.NS_PER_MS + 1,
+        )
+        for matchers in [parse_matchers(text) for text in given.texts("match[]")] or [()]
+    ]
+
+    def found(go_on: Callable[[], None]) -> Sequence[Mapping[str, str]]:
+        several = []
+        for one in queries:
+            go_on()
+            several.append(services.lake.series(one))
+        if len(several) == 1:
+            return several[0]
+        together = {frozenset(labels.items()): labels for part in several for labels in part}
+        return sorted(together.values(), key=lambda labels: sorted(labels.items()))
+
+    return await _in_time(services, given, found)
+
+
+async def _in_time(services: Services, given: Asked, work: Callable[[Callable[[], None]], T]) -> T:
+    """Off the loop, and answered when the request's time is over even if the work goes on."""
+    timeout_s = services.config.query_timeout_s
+    if given.text("timeout"):
+        timeout_s = min(timeout_s, given.duration_ms("timeout") / 1000)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    late = TimedOut(
+        f"query timed out: it took longer than {timeout_s} s; narrow the range or the selector, or "
+        "raise server.query_timeout_s"
+    )
+
+    def go_on() -> None:
+        if loop.time() > deadline:
+            raise late
+
+    await services.caught_up(services.ingest.position)
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await loop.run_in_executor(services.queries, work, go_on)
+    except TimeoutError as error:
+        raise late from error

@@ -1,0 +1,196 @@
+"""Prometheus' own words: what it asks by, what it answers with, how it says no."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import msgspec
+import numpy as np
+from fastapi import Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+
+from watchkeeper.api.problems import status_of
+from watchkeeper.api.times import parse_time
+from watchkeeper.errors import BadInput, Permanent, WatchkeeperError
+from watchkeeper.lake.promql.ask import TimedOut
+from watchkeeper.lake.promql.parse import parse_duration
+from watchkeeper.lake.promql.values import Points, Scalar, Steps, String, Value, Vector
+
+NS_PER_MS: Final = 1_000_000
+_FORM_BYTES: Final = 1 << 20
+_FORM: Final = "application/x-www-form-urlencoded"
+_SECONDS: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_ERROR_TYPES: Final = {400: "bad_data", 422: "execution", 404: "not_found", 503: "unavailable"}
+
+
+class PrometheusRoute(APIRoute):
+    """Answers our errors as Prometheus answers its own."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        plain = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await plain(request)
+            except WatchkeeperError as error:
+                return refused(error)
+
+        return answered
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request's parameters, of the address and of the form together."""
+
+    given: Mapping[str, Sequence[str]]
+
+    def text(self, name: str) -> str:
+        """The first one; empty if there is none."""
+        return next(iter(self.given.get(name, ())), "")
+
+    def texts(self, name: str) -> Sequence[str]:
+        return self.given.get(name, ())
+
+    def time_ms(self, name: str, default_ms: int) -> int:
+        text = self.text(name)
+        return round(parse_time(text, name) / NS_PER_MS) if text else default_ms
+
+    def duration_ms(self, name: str) -> int:
+        """Seconds, or a duration such as 1m30s."""
+        text = self.text(name)
+        if not _SECONDS.fullmatch(text):
+            try:
+                return parse_duration(text) // NS_PER_MS
+            except ValueError as error:
+                raise BadInput(f'invalid parameter "{name}": {error}') from error
+        seconds = float(text)
+        if abs(seconds) > 9e9:
+            raise BadInput(f'invalid parameter "{name}": {text} s is too long')
+        return round(seconds * 1000)
+
+    def limit(self) -> int | None:
+        """None: all."""
+        text = self.text("limit")
+        if text and not re.fullmatch(r"\d{1,15}", text):
+            raise BadInput(f'invalid parameter "limit": {text} is no whole number')
+        return int(text) or None if text else None
+
+
+async def asked(request: Request) -> Asked:
+    """GET has its parameters in the address, POST in a form; both may be."""
+    pairs = list(request.query_params.multi_items())
+    if request.method == "POST" and request.headers.get("content-type", "").startswith(_FORM):
+        body = bytearray()
+        async for part in request.stream():
+            body += part
+            if len(body) > _FORM_BYTES:
+                raise BadInput(f"the form is larger than {_FORM_BYTES} bytes; split the query")
+        try:
+            pairs = parse_qsl(body.decode(), keep_blank_values=True) + pairs
+        except (UnicodeDecodeError, ValueError) as error:
+            raise BadInput(f"the form cannot be read: {error}") from error
+    given: dict[str, list[str]] = {}
+    for name, text in pairs:
+        given.setdefault(name, []).append(text)
+    return Asked(given)
+
+
+def success(data: object, *, is_cut: bool = False) -> Response:
+    body: dict[str, object] = {"status": "success", "data": data}
+    if is_cut:
+        body["warnings"] = ["results truncated due to limit"]
+    return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+def refused(error: WatchkeeperError) -> Response:
+    status = status_of(error)
+    kind = _ERROR_TYPES.get(status, "bad_data" if status < 500 else "internal")
+    if isinstance(error, TimedOut):
+        kind = "timeout"
+    elif isinstance(error, Permanent):
+        status, kind = 500, "internal"
+    body = {"status": "error", "errorType": kind, "error": str(error)}
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
+
+
+def cut(items: Sequence[Any], limit: int | None) -> tuple[Sequence[Any], bool]:
+    """At most `limit` of them, and whether some are missing."""
+    return (items, False) if limit is None else (items[:limit], len(items) > limit)
+
+
+def instant(value: Value, time_ms: int, limit: int | None) -> Response:
+    """The answer to /query."""
+    time_s = seconds(time_ms)
+    match value:
+        case Scalar():
+            return success({"resultType": "scalar", "result": [time_s, number(value.value[0])]})
+        case String():
+            return success({"resultType": "string", "result": [time_s, value.text]})
+        case Vector():
+            texts = numbers(value.value[:, 0])
+            found: Sequence[Any] = [
+                {"metric": labels, "value": (time_s, text)}
+                for labels, text in zip(value.labels, texts, strict=True)
+            ]
+            return _result("vector", found, limit)
+        case Points():
+            return _result("matrix", _samples(value), limit)
+
+
+def ranged(value: Value, steps: Steps, limit: int | None) -> Response:
+    """The answer to /query_range."""
+    times = [seconds(at) for at in steps.time_ms.tolist()]
+    if isinstance(value, Scalar):
+        value = Vector(({},), value.value[None, :], np.ones((1, steps.n), np.bool_))
+    assert isinstance(value, Vector)  # noqa: S101 - others are refused before they are computed
+    found = [
+        {"metric": labels, "values": _held(times, value, row)}
+        for row, labels in enumerate(value.labels)
+    ]
+    return _result("matrix", found, limit)
+
+
+def _held(times: Sequence[float], value: Vector, row: int) -> list[tuple[float, str]]:
+    held = np.flatnonzero(value.held[row])
+    texts = numbers(value.value[row, held])
+    return [(times[at], text) for at, text in zip(held.tolist(), texts, strict=True)]
+
+
+def _samples(points: Points) -> list[dict[str, Any]]:
+    """Series of a range vector, those with samples."""
+    times = [seconds(at) for at in (points.time_ns // NS_PER_MS).tolist()]
+    texts = numbers(points.value)
+    edges = points.offset.tolist()
+    return [
+        {"metric": labels, "values": list(zip(times[a:b], texts[a:b], strict=True))}
+        for labels, a, b in zip(points.labels, edges, edges[1:], strict=False)
+        if b > a
+    ]
+
+
+def _result(kind: str, found: Sequence[Any], limit: int | None) -> Response:
+    shown, is_cut = cut(found, limit)
+    return success({"resultType": kind, "result": shown}, is_cut=is_cut)
+
+
+def seconds(time_ms: int) -> float:
+    """A whole number where it is one, as Prometheus writes it."""
+    return time_ms // 1000 if time_ms % 1000 == 0 else time_ms / 1000
+
+
+def numbers(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[str]:
+    return [number(value) for value in values.tolist()]
+
+
+def number(value: float) -> str:
+    """The fewest digits that say it exactly."""
+    if math.isfinite(value):
+        text = repr(float(value))
+        return text.removesuffix(".0")
+    return "NaN" if value != value else ("+Inf" if value > 0 else "-Inf")
