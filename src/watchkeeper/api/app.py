@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from watchkeeper import __version__
-from watchkeeper.api import anomalies, health, metrics, problems, sources
+from watchkeeper.api import anomalies, health, metrics, problems, prometheus, sources
 from watchkeeper.api.doors import (
     DOORS,
     Answer,
@@ -30,7 +30,13 @@ from watchkeeper.errors import WatchkeeperError
 from watchkeeper.ingest.prepare import Request
 from watchkeeper.model.series import TenantId
 
-ROUTERS: Final = (metrics.router, anomalies.router, sources.router, health.router)
+ROUTERS: Final = (
+    metrics.router,
+    prometheus.router,
+    anomalies.router,
+    sources.router,
+    health.router,
+)
 
 
 class Front:

@@ -46,6 +46,17 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     default_tenant: Annotated[str, Meta(description="Tenant of requests that name none.")] = (
         DEFAULT_TENANT
     )
+    query_samples: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Samples that one selector of PromQL may read, and values that a vector "
+            "may have over all steps; each takes some 20 bytes for a moment.",
+        ),
+    ] = 50_000_000
+    query_timeout_s: Annotated[
+        float, Meta(gt=0, description="How long one PromQL request may take.")
+    ] = 120.0
     stop_s: Annotated[
         float, Meta(gt=0, description="How long a graceful stop may wait for open requests.")
     ] = 10.0

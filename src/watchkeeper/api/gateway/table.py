@@ -17,6 +17,7 @@ Needs = Mapping[str, Scope | None]
 """By method; None for what everybody may have."""
 
 _READ: Final[Needs] = {"GET": Scope.READ}
+_READ_BY_FORM: Final[Needs] = {"GET": Scope.READ, "POST": Scope.READ}
 
 ROUTES: Final[Mapping[str, Needs]] = {
     # Whether it is well is what load balancers ask, who have no keys. Why not is for readers.
@@ -30,6 +31,18 @@ ROUTES: Final[Mapping[str, Needs]] = {
     "/api/v1/anomalies/stream": _READ,
     "/api/v1/anomalies/{anomaly_id}": _READ,
     "/api/v1/sources": _READ,
+    "/prometheus/api/v1/query": _READ_BY_FORM,
+    "/prometheus/api/v1/query_range": _READ_BY_FORM,
+    "/prometheus/api/v1/query_exemplars": _READ_BY_FORM,
+    "/prometheus/api/v1/series": _READ_BY_FORM,
+    "/prometheus/api/v1/labels": _READ_BY_FORM,
+    "/prometheus/api/v1/label/{name}/values": _READ,
+    "/prometheus/api/v1/metadata": _READ,
+    "/prometheus/api/v1/rules": _READ,
+    "/prometheus/api/v1/alerts": _READ,
+    "/prometheus/api/v1/status/buildinfo": _READ,
+    "/prometheus/-/healthy": {"GET": None},
+    "/prometheus/-/ready": {"GET": None},
 }
 
 _WRITES: Final[Mapping[Noun, Scope]] = {
