@@ -18,7 +18,7 @@ class DiskLakeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Meta(
             ge=1,
             description="Samples held in memory before they are written out as a segment; each "
-            "takes 24 bytes, and writing out takes 16 more for a moment.",
+            "takes 24 bytes, and 16 more where they are sorted.",
         ),
     ] = 4 << 20
     head_age_s: Annotated[

@@ -108,8 +108,11 @@ class Head:
             head_kernel.copy_chains(newest, self._rows, *span_ns, begin, time_ns, bits)
         return _settled(begin, stop, time_ns, bits)
 
-    def sorted_rows(self) -> SortedRows:
-        """All rows by series and time. Only for a sealed head, which nobody appends to."""
+    def sorted_rows(self, into: I64 | None = None) -> SortedRows:
+        """All rows by series and time. Only for a sealed head, which nobody appends to.
+
+        They lie in `into`, (2, n) or larger, where that is given.
+        """
         owner = self._owner[: self._tally[2]]
         slot = np.flatnonzero(owner[:, 2])
         order = sort_identities(owner[slot, :2])
@@ -117,7 +120,7 @@ class Head:
         rank = np.empty(len(owner), np.int32)
         rank[slot] = np.arange(len(slot), dtype=np.int32)
         offset = offsets((owner[slot, 2] >> np.uint64(32)).astype(np.int64))
-        time_ns, bits = np.empty(self.n, np.int64), np.empty(self.n, np.int64)
+        time_ns, bits = np.empty((2, self.n), np.int64) if into is None else into[:, : self.n]
         head_kernel.sort_rows(rank, self._rows, self.n, offset[:-1].copy(), time_ns, bits)
         kept = segment_kernel.settle_runs(offset, time_ns, bits)
         return SortedRows(owner[slot, :2], offset, time_ns[:kept], bits[:kept], self.n - kept)
