@@ -24,6 +24,7 @@ import uvloop
 
 from watchkeeper import __version__, plugins, telemetry
 from watchkeeper.analyze.detect_stage import DetectStage
+from watchkeeper.api import grpc
 from watchkeeper.api.app import Front
 from watchkeeper.api.services import Check, Services
 from watchkeeper.bus.ports import Ports
@@ -178,8 +179,11 @@ async def _serve(config: Config) -> None:
     listener = _listen(config.server.host, config.server.port)
     host, port = listener.getsockname()[:2]
     with contextlib.closing(listener):
-        async with running(config) as app:
+        async with running(config) as app, AsyncExitStack() as beside:
             front = Front(app.services)
+            if config.server.grpc_port is not None:
+                listening = grpc.serving(front, config.server)
+                _log.info("listening for gRPC", port=await beside.enter_async_context(listening))
             server = _Server(
                 uvicorn.Config(
                     front,

@@ -26,7 +26,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "numba": ("compiled/*", "*_kernel.py"),
     "llvmlite": ("compiled/*",),
     "cramjam": ("compiled/*", "ingest/receivers/*", "lake/*", "bus/redis*.py", "sdk/*"),
-    "google": ("ingest/receivers/*", "api/doors.py"),
+    "google": ("ingest/receivers/*", "api/doors.py", "api/grpc.py"),
+    "grpc": ("api/grpc.py",),
     "opentelemetry": ("ingest/receivers/*", "api/doors.py"),
     "promql_parser": ("lake/selector.py", "lake/promql/parse.py", "api/*"),
 }
@@ -53,6 +54,7 @@ def test_every_dependency_is_used_and_has_a_reason() -> None:
     packages = {line.split(">")[0].split("[")[0] for line in project["dependencies"]}
     imported = {name.split(".")[0] for module in modules() for name in module.imports()}
     import_names = {
+        "grpcio": "grpc",
         "opentelemetry-proto": "opentelemetry",
         "promql-parser": "promql_parser",
         "protobuf": "google",

@@ -27,6 +27,13 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         "127.0.0.1"
     )
     port: Annotated[int, Meta(ge=0, le=65535, description="Port; 0 takes a free one.")] = 8100
+    grpc_port: Annotated[
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        Meta(
+            description="Port of OTLP over gRPC, by custom 4317; 0 takes a free one. Without it "
+            "gRPC is not offered."
+        ),
+    ] = None
     body_bytes: Annotated[
         int, Meta(ge=1, description="Largest request body, as sent (compressed).")
     ] = 16 << 20
