@@ -48,17 +48,22 @@ class Words(Protocol):
 
 
 class RemoteWriteWords:
-    """204, or text. Never 2xx if anything known was not written; 5xx is retried, 4xx is not."""
+    """204, or text. Never 2xx if anything known was not written; 5xx is retried, 4xx is not.
+
+    Senders of 2.0 are told how much was written, whatever the answer.
+    """
 
     def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
+        written = _written(headers, accepted)
         if accepted.rejects:
-            return Answer(400, _sentence(accepted, "samples").encode(), _TEXT)
-        return Answer(204)
+            return Answer(400, _sentence(accepted, "samples").encode(), (*_TEXT, *written))
+        return Answer(204, headers=written)
 
     def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
         # Prometheus drops what is answered with 429, unless it is told otherwise.
         status = 503 if isinstance(error, OverLimit) else status_of(error)
-        return Answer(status, str(error).encode(), (*_TEXT, *_retry(error)))
+        written = _written(headers, Accepted(0))
+        return Answer(status, str(error).encode(), (*_TEXT, *_retry(error), *written))
 
 
 _REJECTED: Mapping[Noun, tuple[type[Any], str]] = {
@@ -129,6 +134,19 @@ class JsonWords:
 
 
 @dataclass(frozen=True, slots=True)
+class LokiWords:
+    """204, or text. Clients send again after 429 and 5xx, and drop what is answered otherwise."""
+
+    def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
+        if accepted.rejects:
+            return Answer(400, _sentence(accepted, "lines").encode(), _TEXT)
+        return Answer(204)
+
+    def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
+        return Answer(status_of(error), str(error).encode(), (*_TEXT, *_retry(error)))
+
+
+@dataclass(frozen=True, slots=True)
 class TracerWords:
     """202 without a body, as Zipkin and Jaeger answer; or text. 400 only if nothing was taken."""
 
@@ -152,12 +170,21 @@ class Door:
 
 
 DOORS: Mapping[str, Door] = {
-    "/api/v1/write": Door("remote_write", RemoteWriteWords(), "Prometheus remote write 1.0"),
+    "/api/v1/write": Door(
+        "remote_write", RemoteWriteWords(), "Prometheus remote write 1.0 and 2.0"
+    ),
     "/v1/metrics": Door(
         "otlp_metrics", OtlpWords("samples"), "OTLP/HTTP metrics, protobuf or JSON"
     ),
     "/api/v1/metrics/write": Door("metrics_json", JsonWords("samples"), "Metrics as plain JSON"),
     "/ingest/metrics": Door("metric_points", JsonWords("samples"), "Metric points, one or a list"),
+    "/v1/logs": Door("otlp_logs", OtlpWords("lines"), "OTLP/HTTP logs, protobuf or JSON"),
+    "/loki/api/v1/push": Door("loki", LokiWords(), "Loki push, JSON or protobuf"),
+    "/api/prom/push": Door("loki", LokiWords(), "Loki push, as before version 1"),
+    "/api/v1/logs/write": Door("logs_json", JsonWords("lines"), "Log lines as plain JSON"),
+    "/ingest/logs": Door("log_entries", JsonWords("lines"), "Log entries, one or a list"),
+    "/ingest/deployment": Door("deployment", JsonWords("changes"), "Deployments, one or a list"),
+    "/api/v1/changes": Door("changes_json", JsonWords("changes"), "Changes of any kind"),
     "/v1/traces": Door("otlp_traces", OtlpWords("spans"), "OTLP/HTTP traces, protobuf or JSON"),
     "/api/v2/spans": Door("zipkin", TracerWords(), "Zipkin v2 spans, JSON or protobuf"),
     "/api/traces": Door("jaeger_thrift", TracerWords(), "Jaeger spans, Thrift over HTTP"),
@@ -202,13 +229,28 @@ async def _whole_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 async def send_answer(send: Send, answer: Answer) -> None:
     headers = [*answer.headers, (b"content-length", str(len(answer.body)).encode())]
     if answer.status == 204:
-        headers = []
+        headers = [*answer.headers]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _written(headers: Mapping[str, str], accepted: Accepted) -> Headers:
+    """What remote write 2.0 must be answered; without it a sender takes us for one of 1.0."""
+    if "io.prometheus.write.v2" not in headers.get("content-type", ""):
+        return ()
+    counts = (
+        (b"samples", accepted.n_accepted + accepted.n_before),
+        (b"histograms", accepted.n_histograms),
+        (b"exemplars", accepted.n_exemplars),
+    )
+    return [
+        (b"x-prometheus-remote-write-%s-written" % noun, str(count).encode())
+        for noun, count in counts
+    ]
 
 
 def _retry(error: WatchkeeperError) -> Headers:

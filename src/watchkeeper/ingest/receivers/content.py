@@ -51,6 +51,8 @@ class Inflater:
                 raise self._limits.too_many_bytes()
             return body
         decompressor = _DECOMPRESSORS.get(encoding)
+        if encoding == "deflate" and not _has_zlib_header(body):
+            decompressor = cramjam.deflate
         if decompressor is None:
             raise BadInput(
                 f"content-encoding: '{encoding}' is not known; use gzip, zstd, deflate or identity",
@@ -69,3 +71,8 @@ class Inflater:
                 size = self._limits.decompressed_bytes
             else:
                 return into[:n_bytes].tobytes()
+
+
+def _has_zlib_header(body: bytes) -> bool:
+    """Some clients say deflate and leave out what is to stand around it."""
+    return len(body) < 2 or (body[0] & 15 == 8 and int.from_bytes(body[:2]) % 31 == 0)

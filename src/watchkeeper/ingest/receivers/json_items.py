@@ -1,4 +1,4 @@
-"""Samples in plain JSON, one object each: what the receivers of such bodies share."""
+"""Samples and other items in plain JSON, one object each: what their receivers share."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ Value = float | str
 Time = int | float | str | None
 """ISO 8601 (UTC unless it says otherwise), or seconds, milli-, micro- or nanoseconds since 1970."""
 
+LINE_TYPES: Final = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 _JSON_TYPES: Final = ("", "application/json", "text/json")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Which unit a number is in, by its size: each spans the years 1973 to 5138 and no two overlap.
@@ -42,9 +43,14 @@ class Item:
 
 
 def read_items(
-    body: bytes, headers: Mapping[str, str], inflater: Inflater, *, is_single_allowed: bool
+    body: bytes,
+    headers: Mapping[str, str],
+    inflater: Inflater,
+    *,
+    is_single_allowed: bool,
+    listed_under: str = "metrics",
 ) -> list[Raw]:
-    """The items of a body: a list, a list under "metrics", or where allowed one alone."""
+    """The items of a body: a list, a list under a name, or where allowed one alone."""
     media, _ = content_type(headers)
     if media not in _JSON_TYPES:
         raise BadInput(
@@ -55,13 +61,18 @@ def read_items(
         found = _decode_body(plain)
         if isinstance(found, list):
             return found
-        if "metrics" in found:
-            return _decode_list(found["metrics"])
+        if listed_under in found:
+            return _decode_list(found[listed_under])
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadInput(f"the body is not what is expected here: {error}") from error
     if is_single_allowed:
         return [Raw(plain)]
-    raise BadInput('the body is neither a list nor an object with the list "metrics"')
+    raise BadInput(f'the body is neither a list nor an object with the list "{listed_under}"')
+
+
+def read_lines(body: bytes, headers: Mapping[str, str], inflater: Inflater) -> list[Raw]:
+    """The items of a body that has one in each line; whether they are sound is not looked at."""
+    return [Raw(line) for line in inflater.inflate(body, headers).splitlines() if line.strip()]
 
 
 def add_items(
@@ -84,12 +95,16 @@ def add_items(
 def _labels(item: Item) -> dict[str, str]:
     if not item.name:
         raise ValueError("the metric has no name")
-    labels = {
+    return {**as_texts(item.labels), METRIC_NAME: item.name}
+
+
+def as_texts(labels: Mapping[str, LabelValue]) -> dict[str, str]:
+    """Labels as they are kept."""
+    return {
         name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
-        for name, value in item.labels.items()
+        for name, value in labels.items()
         if value is not None
     }
-    return {**labels, METRIC_NAME: item.name}
 
 
 def time_ns_of(time: Time, now_ns: int) -> int:

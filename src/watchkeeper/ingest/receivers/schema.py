@@ -111,6 +111,20 @@ ZIPKIN: Final = {
     "Tag": "1 bytes key, 2 bytes value",
 }
 
+LOKI: Final = {
+    "PushRequest": "1 Stream* streams",
+    "Stream": "1 bytes labels, 2 Entry* entries",
+    "Entry": "1 Timestamp timestamp, 2 bytes line, 3 bytes* metadata",
+    "Timestamp": "1 int64 seconds, 2 int32 nanos",
+    "LabelPair": "1 bytes name, 2 bytes value",
+}
+
+
+@cache
+def loki() -> Mapping[str, type[Any]]:
+    """The message classes of Loki's push."""
+    return _classes("loki", LOKI)
+
 
 @cache
 def remote_write() -> Mapping[str, type[Any]]:
