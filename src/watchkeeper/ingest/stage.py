@@ -144,8 +144,12 @@ class Ingest:
 
     async def _decode(self, decoding: Decoding, request: Request) -> Request:
         """What is large and slow to read is read beside the door; meanwhile it waits like all."""
-        with catching() as caught, telemetry.span("decode beside the door"):
-            return await decoding.decoded(request, self._clock.now_ns())
+        try:
+            with catching() as caught, telemetry.span("decode beside the door"):
+                return await decoding.decoded(request, self._clock.now_ns())
+        except asyncio.CancelledError:  # whoever sent it did not wait
+            self._queued_bytes -= len(request.body)
+            raise
         self._queued_bytes -= len(request.body)
         outcome = self._unprepared(caught[0], request)
         _BODIES.add(1, request.protocol, _word(outcome))
