@@ -28,7 +28,7 @@ from watchkeeper.ingest.receivers.base import Receiver
 from watchkeeper.ingest.receivers.metrics_json import MetricsJson
 from watchkeeper.ingest.receivers.otlp_metrics import OtlpMetrics
 from watchkeeper.ingest.stage import Ingest, IngestConfig
-from watchkeeper.ingest.store_stage import StoreStage
+from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
 from watchkeeper.ingest.upkeep_stage import Surroundings, Upkeep, UpkeepConfig, recover
 from watchkeeper.lake.base import Lake
 from watchkeeper.lake.files import Files
@@ -124,7 +124,7 @@ class House:
     keeper: Callable[[Any], Upkeep]
     """Upkeep of another lake."""
     upkeep: Upkeep
-    storing: StoreStage
+    storing: StoreStage[SampleBatch]
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)
 
     def sending(
@@ -205,7 +205,12 @@ async def house(
         def keeper(of: Any) -> Upkeep:
             around = Surroundings(keeping, clock, folder, ())
             return Upkeep(
-                upkeep or UpkeepConfig(), around, ingest=door, preparer=preparer, lake=of, bus=gate
+                upkeep or UpkeepConfig(),
+                around,
+                ingest=door,
+                preparer=preparer,
+                kept=[of],
+                bus=gate,
             )
 
         one = House(
@@ -219,7 +224,7 @@ async def house(
             door,
             keeper,
             keeper(lake),
-            StoreStage(lake),
+            StoreStage(lake, NO_SAMPLES),
         )
         accepting = asyncio.create_task(door.run())
         try:

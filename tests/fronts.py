@@ -16,12 +16,14 @@ import numpy as np
 from tests.buses import MemoryWorld
 from watchkeeper import plugins
 from watchkeeper.api.app import Front
-from watchkeeper.api.services import Check, ServerConfig, Services
+from watchkeeper.api.services import Check, Readable, ServerConfig, Services
 from watchkeeper.bus.base import ANOMALIES, Bus
 from watchkeeper.clock import FakeClock
 from watchkeeper.ingest.prepare import Accepted, Request
 from watchkeeper.ingest.stage import Ingest
 from watchkeeper.lake.base import Frame, Lake, SampleQuery
+from watchkeeper.lake.tables.config import LogsConfig, SpansConfig
+from watchkeeper.lake.tables.tables import Tables, open_tables
 from watchkeeper.model.anomaly import Anomaly
 from watchkeeper.store.base import Store
 
@@ -66,6 +68,7 @@ class Api:
     bus: Bus
     door: Door
     lake: Answers
+    tables: Tables
     checks: list[Check]
     waited_for: list[int]
     """Positions that answers were held back for."""
@@ -142,6 +145,7 @@ async def api(folder: Path, *, store: str = "memory", **server: Any) -> AsyncIte
     world = MemoryWorld(folder)
     bus = await world.start()
     kept: Store = plugins.build("store", {"use": store}, data_dir=folder)
+    tables = open_tables(folder / "tables", LogsConfig(), SpansConfig())
     with ThreadPoolExecutor(1) as queries:
         services = Services(
             config=config,
@@ -152,12 +156,15 @@ async def api(folder: Path, *, store: str = "memory", **server: Any) -> AsyncIte
             clock=clock,
             queries=queries,
             caught_up=caught_up,
+            logs=Readable(tables.logs, caught_up),
+            spans=Readable(tables.spans, caught_up),
+            changes_caught_up=caught_up,
             checks=lambda: checks,
         )
         front = Front(services)
         transport = httpx.ASGITransport(app=cast(Any, front), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
-            yield Api(http, front, clock, kept, bus, door, lake, checks, waited_for)
+            yield Api(http, front, clock, kept, bus, door, lake, tables, checks, waited_for)
     await kept.close()
     await world.stop()
 

@@ -26,7 +26,7 @@ from watchkeeper import __version__, plugins, telemetry
 from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.api import grpc
 from watchkeeper.api.app import Front
-from watchkeeper.api.services import Check, Services
+from watchkeeper.api.services import Check, Readable, Services
 from watchkeeper.bus.ports import Ports
 from watchkeeper.clock import Clock, SystemClock
 from watchkeeper.config import Config
@@ -34,14 +34,18 @@ from watchkeeper.config.sections import Chosen
 from watchkeeper.errors import ConfigError
 from watchkeeper.ingest.admit import Admission
 from watchkeeper.ingest.admit_rows import RowAdmission
+from watchkeeper.ingest.change_stage import ChangeStage
 from watchkeeper.ingest.decode_stage import Decoding
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.prepare import Preparer
 from watchkeeper.ingest.stage import Ingest
-from watchkeeper.ingest.store_stage import StoreStage
+from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
 from watchkeeper.ingest.upkeep_stage import Surroundings, Upkeep, recover
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.series import Catalog
+from watchkeeper.lake.tables.definition import LOGS, SPANS
+from watchkeeper.lake.tables.rows import nothing
+from watchkeeper.lake.tables.tables import open_tables
 from watchkeeper.lake.wal import WriteAheadLog
 from watchkeeper.model import wire
 from watchkeeper.model.signal import Logged
@@ -87,6 +91,8 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         stack.callback(catalog.close)
         lake = config.lake.build(directory=data_dir / "lake", catalog=catalog)
         stack.callback(lake.close)
+        tables = open_tables(data_dir / "tables", config.logs, config.spans)
+        stack.callback(tables.close)
         bus = config.bus.build(
             ports=Ports(clock=clock, data_dir=data_dir, disk=Files(), log=log, catalog=catalog)
         )
@@ -111,7 +117,10 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             config.ingest, preparer, decoding=decoding, bus=bus, clock=clock, executor=ingesting
         )
         ingest.position = log.last
-        storing = StoreStage(lake)
+        storing = StoreStage(lake, NO_SAMPLES)
+        logging = StoreStage(tables.logs, nothing(LOGS), name="logs")
+        tracing = StoreStage(tables.spans, nothing(SPANS), name="spans")
+        noting = ChangeStage(store)
         detectors = [
             plugins.build("detector", spec, capacity=config.catalog.n_slots)
             for spec in config.detection.detectors
@@ -119,11 +128,15 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         detect = DetectStage(detectors, catalog=catalog, store=store, executor=detecting)
         loops = {
             "store": Loop(storing, bus, clock, config.runtime, after=lake.stored()),
+            "logs": Loop(logging, bus, clock, config.runtime, after=tables.logs.stored()),
+            "spans": Loop(tracing, bus, clock, config.runtime, after=tables.spans.stored()),
+            "changes": Loop(noting, bus, clock, config.runtime),
             "detect": Loop(detect, bus, clock, config.runtime),
         }
         relay = Relay(store, bus, clock)
-        around = Surroundings(keeping, clock, data_dir, ("detect",))
-        upkeep = Upkeep(config.upkeep, around, ingest=ingest, preparer=preparer, lake=lake, bus=bus)
+        around = Surroundings(keeping, clock, data_dir, ("detect", "changes"))
+        kept = (lake, tables.logs, tables.spans)
+        upkeep = Upkeep(config.upkeep, around, ingest=ingest, preparer=preparer, kept=kept, bus=bus)
         services = Services(
             config=config.server,
             ingest=ingest,
@@ -133,6 +146,9 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             clock=clock,
             queries=queries,
             caught_up=storing.caught_up,
+            logs=Readable(tables.logs, logging.caught_up),
+            spans=Readable(tables.spans, tracing.caught_up),
+            changes_caught_up=noting.caught_up,
             auth=config.auth,
             checks=lambda: _checks(data_dir, log, loops, ingest),
         )

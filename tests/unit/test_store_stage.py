@@ -6,7 +6,7 @@ import asyncio
 
 from tests import make
 from watchkeeper.bus.base import MIXED, Delivery
-from watchkeeper.ingest.store_stage import StoreStage
+from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
 from watchkeeper.model.signal import SampleBatch
 
 
@@ -30,7 +30,7 @@ def deliveries(*records: object) -> list[Delivery]:
 
 async def test_samples_are_appended_at_their_positions() -> None:
     lake = Notes()
-    stage = StoreStage(lake)  # type: ignore[arg-type]
+    stage = StoreStage(lake, NO_SAMPLES)
 
     await stage.handle(deliveries(make.samples((0, 1, 1.0)), make.samples((0, 2, 1.0))))
 
@@ -41,7 +41,7 @@ async def test_samples_are_appended_at_their_positions() -> None:
 async def test_records_without_samples_still_move_the_lake_on() -> None:
     """Or the log of a quiet night could never be released."""
     lake = Notes()
-    stage = StoreStage(lake)  # type: ignore[arg-type]
+    stage = StoreStage(lake, NO_SAMPLES)
 
     await stage.handle(deliveries(make.tick(0), make.new_series(0, make.labels("a"))))
 
@@ -50,7 +50,7 @@ async def test_records_without_samples_still_move_the_lake_on() -> None:
 
 async def test_what_the_lake_has_stored_is_not_appended_again() -> None:
     lake = Notes(stored=1)
-    stage = StoreStage(lake)  # type: ignore[arg-type]
+    stage = StoreStage(lake, NO_SAMPLES)
 
     await stage.handle(deliveries(make.samples((0, 1, 1.0)), make.samples((0, 2, 1.0))))
 
@@ -58,7 +58,7 @@ async def test_what_the_lake_has_stored_is_not_appended_again() -> None:
 
 
 async def test_a_reader_waits_for_its_own_writes() -> None:
-    stage = StoreStage(Notes())  # type: ignore[arg-type]
+    stage = StoreStage(Notes(), NO_SAMPLES)
     waiting = asyncio.create_task(stage.caught_up(1))
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -69,6 +69,6 @@ async def test_a_reader_waits_for_its_own_writes() -> None:
 
 
 async def test_a_reader_is_not_kept_for_ever() -> None:
-    stage = StoreStage(Notes())  # type: ignore[arg-type]
+    stage = StoreStage(Notes(), NO_SAMPLES)
 
     await stage.caught_up(1, timeout_s=0.01)

@@ -9,7 +9,17 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from watchkeeper import __version__
-from watchkeeper.api import anomalies, health, metrics, problems, prometheus, sources
+from watchkeeper.api import (
+    anomalies,
+    changes,
+    health,
+    logs,
+    metrics,
+    problems,
+    prometheus,
+    sources,
+    traces,
+)
 from watchkeeper.api.doors import (
     DOORS,
     Answer,
@@ -34,6 +44,9 @@ ROUTERS: Final = (
     metrics.router,
     prometheus.router,
     anomalies.router,
+    logs.router,
+    traces.router,
+    changes.router,
     sources.router,
     health.router,
 )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Generic
 
 import msgspec
 from msgspec import Meta
@@ -16,7 +16,9 @@ from watchkeeper.bus.base import Bus
 from watchkeeper.clock import Clock
 from watchkeeper.ingest.stage import Ingest
 from watchkeeper.lake.base import Lake
+from watchkeeper.lake.tables.base import B, Table
 from watchkeeper.model.series import DEFAULT_TENANT
+from watchkeeper.model.signal import LogBatch, SpanBatch
 from watchkeeper.store.base import Store
 
 
@@ -79,6 +81,14 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Readable(Generic[B]):
+    """A table, and the word that it can be read up to a position of the log."""
+
+    table: Table[B]
+    caught_up: Callable[[int], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """The API's view of a running app."""
 
@@ -92,6 +102,9 @@ class Services:
     """Where queries run, so that they never block the loop; bounded."""
     caught_up: Callable[[int], Awaitable[None]]
     """Waits until the lake can be read up to a position: one reads one's own writes."""
+    logs: Readable[LogBatch]
+    spans: Readable[SpanBatch]
+    changes_caught_up: Callable[[int], Awaitable[None]]
     auth: AuthConfig = field(default_factory=AuthConfig)
     checks: Callable[[], list[Check]] = field(default=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

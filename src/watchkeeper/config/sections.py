@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from watchkeeper.ingest.stage import IngestConfig
     from watchkeeper.ingest.upkeep_stage import UpkeepConfig
     from watchkeeper.lake.series_config import CatalogConfig
+    from watchkeeper.lake.tables.config import LogsConfig, SpansConfig
     from watchkeeper.lake.wal import WalConfig
     from watchkeeper.runtime import RuntimeConfig
     from watchkeeper.telemetry import LogConfig
@@ -67,6 +68,8 @@ class Config:
     catalog: CatalogConfig
     log: WalConfig
     lake: Chosen
+    logs: LogsConfig
+    spans: SpansConfig
     store: Chosen
     bus: Chosen
     detection: DetectionConfig
@@ -133,6 +136,14 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "log": Section("The write-ahead log.", "watchkeeper.lake.wal:WalConfig"),
     "lake": Section("Where samples are kept.", kind="lake", use="disk"),
+    "logs": Section(
+        "How log lines are kept.",
+        "watchkeeper.lake.tables.config:LogsConfig",
+    ),
+    "spans": Section(
+        "How spans are kept.",
+        "watchkeeper.lake.tables.config:SpansConfig",
+    ),
     "store": Section("Where state is kept.", kind="store", use="sqlite"),
     "bus": Section("What joins the stages.", kind="bus", use="memory"),
     "detection": Section(

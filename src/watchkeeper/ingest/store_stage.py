@@ -1,51 +1,48 @@
-"""Storing: accepted samples go into the lake, in the order of the log."""
+"""Storing: what was accepted goes into the lake and its tables, in the order of the log."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from watchkeeper.bus.base import SAMPLES, Delivery
-from watchkeeper.lake.base import Lake
 from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.model.signal import SampleBatch
 
-_NOTHING: Final = SampleBatch(
+T = TypeVar("T")
+T_contra = TypeVar("T_contra", contravariant=True)
+
+NO_SAMPLES: Final = SampleBatch(
     DEFAULT_TENANT, np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float64)
 )
 
 
-class StoreStage:
-    """The lake's writer: one more consumer of the log, so there is never a write to both.
+class Keeper(Protocol[T_contra]):
+    """What keeps records of one kind: the lake, or a table."""
 
-    It keeps no checkpoint of its own: what the lake has in synced files is one.
-    """
+    def append(self, batch: T_contra, position: int, /) -> None: ...
 
-    name = "store"
-    topic = SAMPLES
+    def stored(self) -> int: ...
 
-    def __init__(self, lake: Lake) -> None:
-        self._lake = lake
+
+class Progress:
+    """How far a stage has come, for those who wait for it."""
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        """Up to here all is done."""
         self._moved = asyncio.Event()
-        self.position = lake.stored()
-        """Up to here the lake can be read."""
 
-    async def handle(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            if delivery.position <= self.position:
-                continue
-            is_batch = isinstance(delivery.record, SampleBatch)
-            # Nothing is appended too: so that the log of a quiet night, all ticks, can be released.
-            self._lake.append(delivery.record if is_batch else _NOTHING, delivery.position)
-            self.position = delivery.position
+    def reach(self, position: int) -> None:
+        self.position = position
         self._moved.set()
 
     async def caught_up(self, position: int, timeout_s: float = 5.0) -> None:
-        """Wait until the lake can be read up to `position`; at most `timeout_s`, then read what
-        there is: a reader is better served with all but the last second than with nothing."""
+        """Wait until all is done up to `position`; at most `timeout_s`, then read what there is: a
+        reader is better served with all but the last second than with nothing."""
         try:
             async with asyncio.timeout(timeout_s):
                 while self.position < position:
@@ -53,3 +50,34 @@ class StoreStage:
                     await self._moved.wait()
         except TimeoutError:
             return
+
+
+class StoreStage(Generic[T]):
+    """The writer of one keeper: one more consumer of the log, so there is never a write to both.
+
+    It keeps no checkpoint of its own: what the keeper has in synced files is one.
+    """
+
+    topic = SAMPLES
+
+    def __init__(self, keeper: Keeper[T], nothing: T, *, name: str = "store") -> None:
+        """`nothing` is an empty batch of the kind that is kept."""
+        self.name = name
+        self._keeper = keeper
+        self._nothing = nothing
+        self._progress = Progress(keeper.stored())
+        self.caught_up = self._progress.caught_up
+
+    @property
+    def position(self) -> int:
+        """Up to here it can be read."""
+        return self._progress.position
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            if delivery.position <= self.position:
+                continue
+            is_kept = isinstance(delivery.record, type(self._nothing))
+            # Nothing is appended too: so that the log of a quiet night, all ticks, can be released.
+            self._keeper.append(delivery.record if is_kept else self._nothing, delivery.position)
+            self._progress.reach(delivery.position)

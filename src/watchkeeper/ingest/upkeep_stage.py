@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 import msgspec
 import xxhash
@@ -20,7 +21,6 @@ from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.errors import Retryable
 from watchkeeper.ingest.prepare import Preparer
 from watchkeeper.ingest.stage import Ingest
-from watchkeeper.lake.base import Lake
 from watchkeeper.lake.files import Files
 from watchkeeper.model.signal import Logged, NewSeries, Tick
 from watchkeeper.patience import Patience
@@ -58,6 +58,14 @@ class Surroundings:
     """Those who begin at their checkpoints."""
 
 
+class Kept(Protocol):
+    """The lake, or a table: what is to be maintained, and keeps the log from being released."""
+
+    def stored(self) -> int: ...
+
+    def maintain(self, now_ns: int, *, everything: bool = False) -> None: ...
+
+
 class Upkeep:
     """Runs beside everything else until cancelled; `finish` does all that is left at a stop."""
 
@@ -68,14 +76,14 @@ class Upkeep:
         *,
         ingest: Ingest,
         preparer: Preparer,
-        lake: Lake,
+        kept: Sequence[Kept],
         bus: Bus,
     ) -> None:
         self._config = config
         self._around = around
         self._ingest = ingest
         self._preparer = preparer
-        self._lake = lake
+        self._kept = kept
         self._bus = bus
         self._released = 0
         self._beyond = 0
@@ -91,19 +99,22 @@ class Upkeep:
         while True:
             await clock.sleep(self._config.every_s)
             now_ns = clock.now_ns()
-            await self._patience.attempt("lake", self._maintain(now_ns))
+            await self._maintain(now_ns)
             if now_ns - saved_ns >= self._config.save_s * NS_PER_S:
                 saved_ns = now_ns
                 await self._patience.attempt("door", self._save(now_ns))
 
     async def finish(self, now_ns: int) -> None:
         """Write out everything, and release what nobody needs any more. The door is closed."""
-        await self._patience.attempt("lake", self._maintain(now_ns, everything=True))
+        await self._maintain(now_ns, everything=True)
         position, state = self._ingest.position, self._preparer.dump()
         await self._patience.attempt("door", self._keep(position, state))
 
     async def _maintain(self, now_ns: int, *, everything: bool = False) -> None:
-        await self._on_thread(lambda: self._lake.maintain(now_ns, everything=everything))
+        """Each by itself: one that cannot be maintained keeps no other from it."""
+        for one in self._kept:
+            work = partial(one.maintain, now_ns, everything=everything)
+            await self._patience.attempt("lake", self._on_thread(work))
 
     async def _save(self, now_ns: int) -> None:
         dumped: list[bytes] = []
@@ -137,7 +148,7 @@ class Upkeep:
         except OSError as error:
             _log.warning("state of the door not saved", path=path, why=error.strerror)
             return
-        stored = min(position, self._lake.stored())
+        stored = min([position, *(one.stored() for one in self._kept)])
         try:
             self._released = await self._bus.release(stored, self._around.groups)
         except Retryable as refusal:

@@ -17,6 +17,7 @@ import msgspec
 from watchkeeper import telemetry
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
+from watchkeeper.model.change import Change
 from watchkeeper.model.audit import AuditEntry
 from watchkeeper.model.principal import INSTALLATION, ApiKey, User
 from watchkeeper.store.base import Occupied
@@ -142,8 +143,25 @@ def _audit_row(entry: AuditEntry) -> Row:
     )
 
 
+def _change_row(change: Change) -> Row:
+    """Listings by detector are, of changes, by kind."""
+    return Row(
+        kind="change",
+        tenant=change.tenant,
+        key=change.id,
+        started_ns=change.time_ns,
+        ended_ns=change.time_ns,
+        status=change.status,
+        service=change.entity.service or change.service,
+        detector=change.kind,
+        version=(change.position, 0, 0),
+        body=_encoder.encode(change),
+    )
+
+
 _KINDS: Final[Mapping[type, _Kind]] = {
     Anomaly: _Kind("anomaly", _anomaly_row, msgspec.msgpack.Decoder(Anomaly)),
+    Change: _Kind("change", _change_row, msgspec.msgpack.Decoder(Change), is_announced=False),
     ApiKey: _Kind("api_key", _key_row, msgspec.msgpack.Decoder(ApiKey), is_announced=False),
     User: _Kind("user", _user_row, msgspec.msgpack.Decoder(User), is_announced=False),
     AuditEntry: _Kind(
