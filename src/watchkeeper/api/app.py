@@ -53,7 +53,7 @@ ROUTERS: Final = (
 
 
 class Front:
-    """ASGI: through the gateway, then a door if the path has one, else the FastAPI app."""
+    """ASGI: through the gateway, then the door of what is posted, else the FastAPI app."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -75,7 +75,7 @@ class Front:
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         door = DOORS.get(scope["path"])
-        if door is not None:
+        if door is not None and scope["method"] == "POST":
             await send_answer(send, await self._enter(door, scope, receive))
             return
         await self.described(scope, receive, send)  # type: ignore[arg-type]  # ASGI's own types
@@ -112,7 +112,7 @@ def create_app(services: Services) -> FastAPI:
     def described() -> dict[str, Any]:
         schema = plain()
         for path, door in DOORS.items():
-            schema["paths"][path] = {"post": _operation(door)}
+            schema["paths"].setdefault(path, {})["post"] = _operation(door)
         return schema
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to extend it

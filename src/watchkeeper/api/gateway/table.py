@@ -74,9 +74,12 @@ class Table:
 
 def all_routes() -> Iterator[tuple[str, Needs]]:
     """Those of the table, and the doors."""
-    yield from ROUTES.items()
-    for path, door in DOORS.items():
-        yield path, {"POST": _WRITES[plugins.load("receiver", door.receiver).makes]}
+    doors = {
+        path: {"POST": _WRITES[plugins.load("receiver", door.receiver).makes]}
+        for path, door in DOORS.items()
+    }
+    for path in {**ROUTES, **doors}:
+        yield path, {**ROUTES.get(path, {}), **doors.get(path, {})}
 
 
 def table() -> Table:
