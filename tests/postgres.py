@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from tests.servers import free_port
-from watchkeeper.store.postgres.server import PostgresConfig
+from watchkeeper.store.postgres.server import PostgresConfig, Server
 from watchkeeper.store.postgres.store import PostgresStore
 from watchkeeper.telemetry import Secret
 
@@ -121,6 +121,10 @@ class Cluster:
     def store(self, data_dir: Path, **settings: Any) -> PostgresStore:
         """One over this server. Of the same folder again: the same state."""
         return PostgresStore(self.config(data_dir, **settings), data_dir=data_dir)
+
+    def server(self, data_dir: Path, **settings: Any) -> Server:
+        """What such a store has its connections from."""
+        return Server(self.config(data_dir, **settings))
 
     def config(self, data_dir: Path, **settings: Any) -> PostgresConfig:
         given = {"url": Secret(self.url), "schema": schema_of(data_dir), **settings}

@@ -17,7 +17,7 @@ from watchkeeper.errors import ConfigError, Retryable
 from watchkeeper.store import postgres, records
 from watchkeeper.store.base import Occupied
 from watchkeeper.store.postgres import schema
-from watchkeeper.store.postgres.change import Limits, Stored, plan
+from watchkeeper.store.postgres.plan import Limits, Stored, plan
 from watchkeeper.store.postgres.queries import migrations, queries
 from watchkeeper.store.postgres.server import PostgresConfig, Server
 from watchkeeper.store.postgres.texts import kept, meant, shown
@@ -191,36 +191,36 @@ def test_a_newer_schema_that_we_can_run_beside_is_accepted() -> None:
 def test_every_version_is_told_and_the_last_one_is_stored() -> None:
     opened, worse = row(position=1), row(position=2)
 
-    change = plan([opened, worse], NOTHING, ROOMY)
+    planned = plan([opened, worse], NOTHING, ROOMY)
 
-    assert (change.latest, change.told) == ([worse], [opened, worse])
-    assert (change.last, change.n_changed) == (2, 2)
+    assert (planned.latest, planned.told) == ([worse], [opened, worse])
+    assert (planned.last, planned.n_changed) == (2, 2)
 
 
 def test_a_record_is_counted_once_however_often_it_changes() -> None:
     rows = [row(position=1), row(position=2), row("b")]
 
-    change = plan(rows, replace(NOTHING, n_records={("anomaly", "default"): 7}), ROOMY)
+    planned = plan(rows, replace(NOTHING, n_records={("anomaly", "default"): 7}), ROOMY)
 
-    assert change.n_records == {("anomaly", "default"): 9}
+    assert planned.n_records == {("anomaly", "default"): 9}
 
 
 def test_a_record_that_is_there_is_not_counted_again() -> None:
-    change = plan([row(position=2)], stored([row()]), ROOMY)
+    planned = plan([row(position=2)], stored([row()]), ROOMY)
 
-    assert (change.n_changed, change.n_records) == (1, {})
+    assert (planned.n_changed, planned.n_records) == (1, {})
 
 
 def test_saving_the_same_again_writes_nothing() -> None:
-    change = plan([row()], stored([row()], last=5), ROOMY)
+    planned = plan([row()], stored([row()], last=5), ROOMY)
 
-    assert (change.n_changed, change.last, change.latest, change.told) == (0, 5, [], [])
+    assert (planned.n_changed, planned.last, planned.latest, planned.told) == (0, 5, [], [])
 
 
 def test_what_is_not_announced_takes_no_number() -> None:
-    change = plan([records.row(make.api_key("a"))], replace(NOTHING, last=5), ROOMY)
+    planned = plan([records.row(make.api_key("a"))], replace(NOTHING, last=5), ROOMY)
 
-    assert (change.n_changed, change.last, change.told) == (1, 5, [])
+    assert (planned.n_changed, planned.last, planned.told) == (1, 5, [])
 
 
 def test_an_entry_of_the_trail_that_would_change_is_refused() -> None:
@@ -234,16 +234,16 @@ def test_an_entry_of_the_trail_that_would_change_is_refused() -> None:
 def test_a_full_store_makes_room_in_portions(n_there: int, excess: int) -> None:
     group = ("anomaly", "default")
 
-    change = plan([row()], replace(NOTHING, n_records={group: n_there}), ROOMY)
+    planned = plan([row()], replace(NOTHING, n_records={group: n_there}), ROOMY)
 
-    assert change.excess.get(group, 0) == excess
+    assert planned.excess.get(group, 0) == excess
 
 
 @pytest.mark.parametrize(("last", "oldest"), [(100, 1), (101, 1), (102, 4)])
 def test_a_full_outbox_keeps_as_many_as_its_limit(last: int, oldest: int) -> None:
-    change = plan([row()], replace(NOTHING, last=last), ROOMY)
+    planned = plan([row()], replace(NOTHING, last=last), ROOMY)
 
-    assert (change.last, change.oldest) == (last + 1, oldest)
+    assert (planned.last, planned.oldest) == (last + 1, oldest)
 
 
 # Secrets.

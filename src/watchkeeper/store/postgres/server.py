@@ -141,13 +141,11 @@ class Server:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
+        """What is wrong with the server or the way there may be put right; what is wrong with
+        tables or statements is not by waiting."""
         try:
             yield
-        except (
-            psycopg.OperationalError,
-            psycopg.InterfaceError,
-            psycopg.errors.ReadOnlySqlTransaction,
-        ) as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
             # The cause is left out, for it may hold what the text must not.
             raise Retryable(
                 self._told(f"{self._text(error)}; check the server and store.url")

@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 from watchkeeper.model.series import TenantId
 from watchkeeper.store import records
 from watchkeeper.store.base import Event, Filter, Page
-from watchkeeper.store.postgres.change import Change, Limits, Stored, plan
 from watchkeeper.store.postgres.lines import Lines
+from watchkeeper.store.postgres.plan import Limits, Plan, Stored, plan
 from watchkeeper.store.postgres.queries import query
 from watchkeeper.store.postgres.server import Connection, PostgresConfig, Server
 from watchkeeper.store.postgres.texts import kept, meant, shown
@@ -83,12 +83,12 @@ class PostgresStore:
         rows = [records.row(record) for record in batch]
         with connection.pipeline(), connection.transaction():
             stored = _read_stored(connection, rows)
-            change = plan(rows, stored, self._limits)
-            n_forgotten = _write(connection, change, stored) if change.n_changed else 0
-        records.SAVED.add(change.n_changed)
-        records.FORGOTTEN.add(change.oldest - stored.oldest, "events")
+            planned = plan(rows, stored, self._limits)
+            n_forgotten = _write(connection, planned, stored) if planned.n_changed else 0
+        records.SAVED.add(planned.n_changed)
+        records.FORGOTTEN.add(planned.oldest - stored.oldest, "events")
         records.FORGOTTEN.add(n_forgotten, "records")
-        return change.last
+        return planned.last
 
 
 def _read_stored(connection: Connection, rows: Sequence[records.Row]) -> Stored:
@@ -117,22 +117,22 @@ def _read_stored(connection: Connection, rows: Sequence[records.Row]) -> Stored:
     )
 
 
-def _write(connection: Connection, change: Change, stored: Stored) -> int:
+def _write(connection: Connection, planned: Plan, stored: Stored) -> int:
     """How many records were forgotten."""
     execute = connection.execute
-    execute(query("upsert_records"), _columns(change.latest))
-    if change.told:
-        kinds, bodies = [row.kind for row in change.told], [row.body for row in change.told]
+    execute(query("upsert_records"), _columns(planned.latest))
+    if planned.told:
+        kinds, bodies = [row.kind for row in planned.told], [row.body for row in planned.told]
         execute(query("append_events"), {"last": stored.last, "kinds": kinds, "bodies": bodies})
-        execute(query("set_bounds"), {"oldest": change.oldest, "last": change.last})
-    if change.oldest > stored.oldest:
-        execute(query("prune_outbox"), {"oldest": change.oldest})
-    for (kind, tenant), n_records in change.n_records.items():
+        execute(query("set_bounds"), {"oldest": planned.oldest, "last": planned.last})
+    if planned.oldest > stored.oldest:
+        execute(query("prune_outbox"), {"oldest": planned.oldest})
+    for (kind, tenant), n_records in planned.n_records.items():
         values = {"kind": kind, "tenant": kept(tenant), "n_records": n_records}
         execute(query("set_tally"), values)
     pruned = [
         execute(query("prune_records"), {"kind": kind, "tenant": kept(tenant), "count": count})
-        for (kind, tenant), count in change.excess.items()
+        for (kind, tenant), count in planned.excess.items()
     ]
     return sum(n for cursor in pruned for (n,) in cursor.fetchall())
 

@@ -1,4 +1,4 @@
-"""What a save will change, decided on what is stored. Pure."""
+"""What a save will write, decided on what is stored. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Plan:
     n_changed: int
     latest: Sequence[Row]
     """What is to be stored: of each record its last version."""
@@ -45,7 +45,7 @@ class Change:
     last: int
 
 
-def plan(rows: Sequence[Row], stored: Stored, limits: Limits) -> Change:
+def plan(rows: Sequence[Row], stored: Stored, limits: Limits) -> Plan:
     """Raises Occupied where a record that is final would change."""
     changed = records.changes(rows, stored.known)
     told = [row for row in changed if records.is_announced(row)]
@@ -54,7 +54,7 @@ def plan(rows: Sequence[Row], stored: Stored, limits: Limits) -> Change:
     n_records = {group: stored.n_records.get(group, 0) + n for group, n in grown.items()}
     last = stored.last + len(told)
     n_events = last - stored.oldest + 1
-    return Change(
+    return Plan(
         n_changed=len(changed),
         latest=list(latest.values()),
         told=told,
