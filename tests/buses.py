@@ -51,7 +51,13 @@ class MemoryWorld:
     async def start(self, **settings: Any) -> Bus:
         await self.stop()
         self.log = WriteAheadLog(self._folder / "log", self._limits, files=self._disk)
-        ports = Ports(clock=FakeClock(), data_dir=self._folder, disk=self._disk, log=self.log)
+        ports = Ports(
+            clock=FakeClock(),
+            data_dir=self._folder,
+            disk=self._disk,
+            log=self.log,
+            catalog=self.catalog,
+        )
         plugin = plugins.load("bus", "memory")
         self._bus = plugin(plugin.Config(**settings), ports=ports)
         return self._bus

@@ -9,7 +9,7 @@ import numpy as np
 import xxhash
 
 from tests import make
-from watchkeeper.model.series import DEFAULT_TENANT, I32, U8, U64, Kind
+from watchkeeper.model.series import DEFAULT_TENANT, I32, N_PARTITIONS, U8, U64, Kind, TenantId
 from watchkeeper.model.signal import NewSeries
 
 
@@ -36,15 +36,16 @@ class ToyCatalog:
             identity=np.frombuffer(b"".join(names), np.uint64).reshape(n, 2),
             role=np.arange(n, dtype=np.uint64),
             kind=np.full(n, Kind.GAUGE, np.uint8),
-            partition=np.array(
-                [xxhash.xxh3_64_intdigest(s.encode()) % 64 for s in services], np.uint8
-            ),
+            partition=np.array([self.partition_of(DEFAULT_TENANT, s) for s in services], np.uint8),
             entity=np.array([entities[service] for service in services], np.int32),
             entities=tuple((service, "", "", "") for service in entities),
             labels=make.label_block(*series),
             donor=np.full(n, -1, np.int32),
         )
         return self.adopt(new)
+
+    def partition_of(self, tenant: TenantId, service: str) -> int:
+        return xxhash.xxh3_64_intdigest(f"{tenant}\0{service}".encode()) % N_PARTITIONS
 
     def forget(self, identity: bytes) -> None:
         """It was idle, and its slot is free."""

@@ -11,6 +11,7 @@ import numpy as np
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, Severity
 from watchkeeper.model.audit import NO_HASH, Act, AuditEntry
+from watchkeeper.model.change import Change
 from watchkeeper.model.principal import ALL_TENANTS, INSTALLATION, ApiKey, Limits, Role, User
 from watchkeeper.model.row import Origin, origin, texts
 from watchkeeper.model.series import DEFAULT_TENANT, Entity, Kind, LabelBlock, TenantId
@@ -153,6 +154,21 @@ def spans(*rows: tuple[int, int, bytes], origins: Sequence[Origin] = (SHOP,)) ->
         events=nothing,
         links=nothing,
     )
+
+
+def change(**fields: Any) -> Change:
+    """A deployment of the shop; its id follows from its time unless given."""
+    time_ns = fields.get("time_ns", START_NS)
+    usual: dict[str, Any] = {
+        "id": f"{time_ns:x}",
+        "kind": "deployment",
+        "time_ns": time_ns,
+        "service": "shop",
+        "version": "v2.1.0",
+        "status": "success",
+        "entity": Entity(service="shop"),
+    }
+    return Change(**{**usual, **fields})
 
 
 def tick(after_s: float = 0.0) -> Tick:

@@ -45,6 +45,9 @@ _LAG_S: Final = telemetry.gauge(
     "watchkeeper_runtime_lag_seconds", "Age of the newest tick that a stage came to.", ("stage",)
 )
 _TAKE_S: Final = 1.0  # so long does a stop take when nothing arrives
+_RENEWALS: Final = 4
+"""In the time in which a partition is taken over. A lease runs out one earlier, and so others, who
+look as often, find it in time; two may fail."""
 _RELAY_S: Final = 0.2
 _RELAYED_AT_ONCE: Final = 500
 
@@ -59,7 +62,12 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         int, Meta(ge=1, description="... or after so many records, if they come sooner.")
     ] = 20_000
     lease_s: Annotated[
-        float, Meta(gt=0, description="A partition is taken over when its owner is silent so long.")
+        float,
+        Meta(
+            gt=0,
+            description="In this time a partition is taken over whose owner is silent, and who "
+            "joins others gets a fair share.",
+        ),
     ] = 15.0
     retry_s: Annotated[
         float, Meta(gt=0, description="First pause before a stage is asked again; it doubles.")
@@ -133,6 +141,7 @@ class Loop:
         self._covered_before: dict[int, int] = {}
         self._fences: dict[int, int] = {}
         self._renew_ns = 0
+        self._owned_until_ns = 0
         self._due: deque[int] = deque()
         self._cycle_ns, self._cycle_records = clock.now_ns(), 0
         self._stopping = False
@@ -165,12 +174,14 @@ class Loop:
     async def _turn(self) -> bool:
         """One take, and what follows from it; whether to go on."""
         await self._own()
-        wait_s = 0.0 if self._stopping else _TAKE_S
+        wait_s = 0.0 if self._stopping else self._wait_s()
         taking = self._bus.take(self._stage.topic, dict(self._done), wait_s=wait_s)
         took = await self._patience.attempt("take", taking)
         if isinstance(took, Failure):
             if not self._stopping:
                 await self._patience.pause(took)
+        elif self._has_run_out():
+            pass  # they may be another's by now; ours are taken again
         elif took:
             await self._apply(took)
             await self._keep(self._now_due(), twice=True)
@@ -178,7 +189,7 @@ class Loop:
         else:
             await self._keep(self._now_due(), twice=True)
             if not self._done and not self._stopping:  # all are owned by others
-                await self._clock.sleep(self._config.lease_s / 3)
+                await self._clock.sleep(self._config.lease_s / _RENEWALS)
         return not self._stopping
 
     # Handing over
@@ -237,29 +248,52 @@ class Loop:
     # Owning
 
     async def _own(self) -> None:
-        """Renew what is owned, take over what is free, drop what was lost."""
+        """Renew what is owned, take over what is free, drop what was lost, let go of too much."""
         now_ns = self._clock.now_ns()
-        if self._stateful is None or now_ns < self._renew_ns:
+        stage = self._stateful
+        if stage is None or now_ns < self._renew_ns:
             return
-        self._renew_ns = now_ns + round(self._config.lease_s * NS_PER_S / 3)
-        stage, ttl_s = self._stateful, self._config.lease_s
-        gained = []
-        for partition in range(N_PARTITIONS):
-            lease = self._bus.lease(stage.topic, stage.name, partition, ttl_s)
-            fence = await self._patience.attempt("lease", lease)
-            if isinstance(fence, Failure):
-                self._renew_ns = 0
-                break
-            if fence is None:
-                self._drop(partition)
-                continue
-            known = self._fences.get(partition)
-            self._fences[partition] = fence
-            # The very next token: ours had run out, and nobody came in between.
-            if fence != known and fence - 1 != known:
-                gained.append(partition)
+        part_s = self._config.lease_s / _RENEWALS
+        ttl_s = part_s * (_RENEWALS - 1)
+        leasing = self._bus.lease(stage.topic, stage.name, ttl_s)
+        leases = await self._patience.attempt("lease", leasing)
+        if isinstance(leases, Failure):
+            if not self._stopping:
+                await self._patience.pause(leases)
+            return
+        self._renew_ns = now_ns + round(part_s * NS_PER_S)
+        self._owned_until_ns = now_ns + round(ttl_s * NS_PER_S)
+        for partition in self._fences.keys() - leases.fences.keys():
+            self._drop(partition)
+        gained = [p for p, fence in leases.fences.items() if self._fences.get(p) != fence]
+        self._fences = dict(leases.fences)
         if gained:
             await self._restore(stage, gained)
+        await self._let_go(stage, sorted(self._fences)[leases.share :])
+
+    def _wait_s(self) -> float:
+        if self._stateful is None:
+            return _TAKE_S
+        return min(_TAKE_S, max(0.0, (self._renew_ns - self._clock.now_ns()) / NS_PER_S))
+
+    def _has_run_out(self) -> bool:
+        """Whether others may own by now what this took to be its own."""
+        return self._stateful is not None and self._clock.now_ns() >= self._owned_until_ns
+
+    async def _let_go(self, stage: StatefulStage, partitions: Sequence[int]) -> None:
+        """Others have too few. They go on from where this one came to."""
+        if not partitions or self._is_halfway:
+            return
+        await self._keep(partitions)
+        kept = [p for p in partitions if self._done.get(p, 0) <= self._covered.get(p, 0)]
+        if not kept:
+            return
+        for partition in kept:
+            self._fences.pop(partition, None)
+            self._done.pop(partition, None)
+        unleasing = self._bus.unlease(stage.topic, stage.name, kept)
+        await self._patience.attempt("unlease", unleasing)
+        _log.info("partitions let go", stage=stage.name, n=len(kept), left=len(self._done))
 
     async def _restore(self, stage: StatefulStage, gained: Sequence[int]) -> None:
         kept = await self._patience.attempt("restore", self._bus.restore(stage.topic, stage.name))

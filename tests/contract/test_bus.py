@@ -336,9 +336,8 @@ async def test_release_stops_at_what_the_caller_still_needs(small: World) -> Non
 
 
 async def checkpoint_all(bus: Bus, position: int) -> None:
-    for partition in range(N_PARTITIONS):
-        fence = await bus.lease(SAMPLES, GROUP, partition, 60)
-        assert fence is not None
+    leases = await bus.lease(SAMPLES, GROUP, 60)
+    for partition, fence in leases.fences.items():
         await bus.checkpoint(SAMPLES, GROUP, partition, fence, Checkpoint(position, b""))
 
 
@@ -463,25 +462,54 @@ async def test_a_follower_of_samples_is_told_of_what_was_released(small: World) 
 # Owning and remembering
 
 
+async def token_of(bus: Bus, partition: int = 3, group: str = GROUP) -> int:
+    """Of one who is alone, and so owns all."""
+    return (await bus.lease(SAMPLES, group, 60)).fences[partition]
+
+
+async def test_who_is_alone_owns_everything(world: World) -> None:
+    bus = await world.start()
+
+    leases = await bus.lease(SAMPLES, GROUP, 60)
+
+    assert sorted(leases.fences) == list(range(N_PARTITIONS))
+    assert leases.share == N_PARTITIONS
+
+
 async def test_a_lease_is_renewed_under_the_same_token(world: World) -> None:
     bus = await world.start()
 
-    token = await bus.lease(SAMPLES, GROUP, 3, 60)
+    first = await bus.lease(SAMPLES, GROUP, 60)
 
-    assert token is not None
-    assert await bus.lease(SAMPLES, GROUP, 3, 60) == token
-    assert await bus.lease(SAMPLES, "other", 3, 60) is not None
-    assert await bus.lease(SAMPLES, GROUP, 4, 60) is not None
+    assert await bus.lease(SAMPLES, GROUP, 60) == first
+    assert await bus.lease(SAMPLES, "other", 60) == first
+
+
+async def test_what_was_let_go_of_is_owned_anew_under_a_greater_token(world: World) -> None:
+    bus = await world.start()
+    before = (await bus.lease(SAMPLES, GROUP, 60)).fences
+
+    await bus.unlease(SAMPLES, GROUP, [3, 9])
+
+    after = (await bus.lease(SAMPLES, GROUP, 60)).fences
+    assert {p for p in after if after[p] > before[p]} == {3, 9}
+    assert {p for p in after if after[p] == before[p]} == set(range(N_PARTITIONS)) - {3, 9}
+
+
+async def test_letting_go_of_what_one_never_owned_is_no_harm(world: World) -> None:
+    bus = await world.start()
+
+    await bus.unlease(SAMPLES, GROUP, [3])
+
+    assert await token_of(bus) == 1
 
 
 async def test_tokens_grow_over_restarts(world: World) -> None:
     tokens = []
     for _ in range(3):
         bus = await world.start()
-        token = await bus.lease(SAMPLES, GROUP, 3, 60)
-        assert token is not None
-        tokens.append(token)
-        await bus.checkpoint(SAMPLES, GROUP, 3, token, Checkpoint(len(tokens), b""))
+        tokens.append(await token_of(bus))
+        await bus.checkpoint(SAMPLES, GROUP, 3, tokens[-1], Checkpoint(len(tokens), b""))
 
     assert tokens == sorted(set(tokens))
 
@@ -489,8 +517,7 @@ async def test_tokens_grow_over_restarts(world: World) -> None:
 async def test_the_newest_checkpoint_is_restored(world: World) -> None:
     bus = await world.start()
     for partition in (0, 63):
-        token = await bus.lease(SAMPLES, GROUP, partition, 60)
-        assert token is not None
+        token = await token_of(bus, partition)
         for position in (10, 20 + partition):
             state = bytes([partition]) * 100_000 + bytes([position])
             await bus.checkpoint(SAMPLES, GROUP, partition, token, Checkpoint(position, state))
@@ -509,12 +536,10 @@ async def test_the_newest_checkpoint_is_restored(world: World) -> None:
 
 async def test_a_checkpoint_under_an_old_token_is_refused_and_changes_nothing(world: World) -> None:
     bus = await world.start()
-    old = await bus.lease(SAMPLES, GROUP, 3, 60)
-    assert old is not None
+    old = await token_of(bus)
     await bus.checkpoint(SAMPLES, GROUP, 3, old, Checkpoint(10, b"old"))
     bus = await world.start()
-    new = await bus.lease(SAMPLES, GROUP, 3, 60)
-    assert new is not None
+    new = await token_of(bus)
 
     with pytest.raises(Permanent, match=f"token {new}.*restore"):
         await bus.checkpoint(SAMPLES, GROUP, 3, old, Checkpoint(20, b"too late"))

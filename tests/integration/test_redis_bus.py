@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from tests.servers import free_port, redis_server
 from watchkeeper.bus.base import ANOMALIES, SAMPLES, Bus, Checkpoint
 from watchkeeper.bus.redis import RedisBus
 from watchkeeper.bus.redis_scripts import PUBLISH_SAMPLES
-from watchkeeper.errors import ConfigError, Permanent, Retryable
+from watchkeeper.errors import ConfigError, Retryable
 from watchkeeper.model.event import Event
 from watchkeeper.model.series import N_PARTITIONS
 from watchkeeper.model.signal import NewSeries, SampleBatch
@@ -218,37 +217,6 @@ async def test_a_group_whose_answer_was_lost_is_kept_once(world: RedisWorld, cli
     assert len(rows(await take_all(bus, SAMPLES), world.catalog)) == 12
 
 
-async def test_a_partition_has_one_owner_until_it_lets_go(world: RedisWorld) -> None:
-    one = await world.start()
-    two, _ = await consume(world)
-    mine = await one.lease(SAMPLES, GROUP, 5, 60)
-    assert mine is not None
-    assert await two.lease(SAMPLES, GROUP, 5, 60) is None
-    assert await two.lease(SAMPLES, GROUP, 6, 60) is not None
-
-    await one.close()
-
-    theirs = await two.lease(SAMPLES, GROUP, 5, 60)
-    assert theirs is not None
-    assert theirs > mine
-
-
-async def test_an_owner_who_was_silent_too_long_can_do_no_harm(world: RedisWorld) -> None:
-    one = await world.start()
-    two, _ = await consume(world)
-    mine = await one.lease(SAMPLES, GROUP, 5, 0.05)
-    assert mine is not None
-    async with asyncio.timeout(10):
-        while (theirs := await two.lease(SAMPLES, GROUP, 5, 60)) is None:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)  # the lease ends by the server's clock
-
-    with pytest.raises(Permanent, match="leased anew"):
-        await one.checkpoint(SAMPLES, GROUP, 5, mine, Checkpoint(9, b"late"))
-    assert await one.lease(SAMPLES, GROUP, 5, 60) is None
-    await two.checkpoint(SAMPLES, GROUP, 5, theirs, Checkpoint(7, b"right"))
-    assert await one.restore(SAMPLES, GROUP) == {5: Checkpoint(7, b"right")}
-
-
 async def test_what_is_read_at_once_is_bounded_and_stays_in_order(world: RedisWorld) -> None:
     await world.start()
     catalog = ToyCatalog(first_slot=200)
@@ -386,8 +354,7 @@ async def test_what_was_acknowledged_is_there_after_the_server_was_killed(
             kept += rows_of(sent, world.catalog)
             found = rows(await take_all(bus, SAMPLES), world.catalog)
             assert by_series(found) == by_series(kept)
-            token = await bus.lease(SAMPLES, GROUP, n, 60)
-            assert token is not None
+            token = (await bus.lease(SAMPLES, GROUP, 0.001)).fences[n]
             await bus.checkpoint(SAMPLES, GROUP, n, token, Checkpoint(10, b"state"))
         with suppress(Retryable):  # the server is gone, so leases cannot be returned
             await world.stop()

@@ -135,8 +135,9 @@ def test_all_of_a_service_meets_in_one_partition(anomaly: Anomaly, node: str) ->
         entity=Entity(service=anomaly.entity.service, node=node),
     )
 
-    assert 0 <= codec.partition_of(anomaly) < N_PARTITIONS
-    assert codec.partition_of(sibling) == codec.partition_of(anomaly)
+    catalog, _ = fleet()
+    assert 0 <= codec.partition_of(anomaly, catalog) < N_PARTITIONS
+    assert codec.partition_of(sibling, catalog) == codec.partition_of(anomaly, catalog)
 
 
 @cache

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests import make
 from tests.buses import MemoryWorld
-from watchkeeper.bus.base import SAMPLES, Bus, Delivery
+from watchkeeper.bus.base import SAMPLES, Bus, Delivery, Leases
 from watchkeeper.clock import FakeClock
 from watchkeeper.errors import Permanent, Retryable
 from watchkeeper.model.series import N_PARTITIONS
@@ -67,7 +67,7 @@ class Shaky:
         await asyncio.sleep(0)
         return await self._bus.take(topic, after, wait_s=0)
 
-    async def lease(self, *arguments: Any) -> int | None:
+    async def lease(self, *arguments: Any) -> Leases:
         self._faults.meet("lease")
         return await self._bus.lease(*arguments)
 

@@ -146,10 +146,22 @@ def test_an_event_that_nobody_knows_is_refused_with_the_remedy() -> None:
         codec.decode_event(b"\xc1")
 
 
-def test_a_partition_follows_from_tenant_and_service() -> None:
-    one = codec.partition_of(make.anomaly(entity=Entity("a")))
+def test_all_that_speaks_of_a_service_meets_in_one_partition() -> None:
+    """Its series, what is told of it, and what is found out about it."""
+    catalog, new = catalog_of(1, 1)
+    entity = Entity("s0", node="n7")
 
-    assert one == codec.partition_of(make.anomaly(entity=Entity("a", "prod"), detector="basic"))
-    assert one != codec.partition_of(make.anomaly(entity=Entity("b")))
-    assert one != codec.partition_of(make.anomaly(entity=Entity("a"), tenant="other"))
-    assert codec.partition_of("anything else") == 0
+    of_series = int(new.partition[0])
+
+    assert codec.partition_of(make.anomaly(entity=entity), catalog) == of_series
+    assert codec.partition_of(make.change(entity=entity), catalog) == of_series
+    assert codec.partition_of("anything else", catalog) == 0
+
+
+def test_a_partition_follows_from_tenant_and_service() -> None:
+    catalog = ToyCatalog()
+    one = codec.partition_of(make.anomaly(entity=Entity("a")), catalog)
+
+    assert one == codec.partition_of(make.anomaly(entity=Entity("a", "prod")), catalog)
+    assert one != codec.partition_of(make.anomaly(entity=Entity("b")), catalog)
+    assert one != codec.partition_of(make.anomaly(entity=Entity("a"), tenant="other"), catalog)

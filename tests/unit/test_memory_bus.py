@@ -14,6 +14,7 @@ import pytest
 
 from tests import make
 from tests.buses import FROM_THE_START, MemoryWorld, batch, rows, rows_of, take_all
+from tests.catalogs import ToyCatalog
 from tests.disks import FaultyFiles
 from watchkeeper.bus.base import ANOMALIES, MIXED, SAMPLES, Checkpoint
 from watchkeeper.bus.checkpoints import CheckpointFiles
@@ -75,7 +76,7 @@ async def test_a_refused_group_is_neither_taken_nor_in_the_way(tmp_path: Path) -
 
     disk = FaultyFiles()
     log = WriteAheadLog(tmp_path / "log", files=disk)
-    ports = Ports(clock=FakeClock(), data_dir=tmp_path, disk=Files(), log=log)
+    ports = Ports(clock=FakeClock(), data_dir=tmp_path, disk=Files(), log=log, catalog=ToyCatalog())
     bus = MemoryBus(MemoryBusConfig(), ports=ports)
     await bus.publish(SAMPLES, [make.tick(1)])
     disk.fail("write", errno.ENOSPC)
@@ -127,7 +128,7 @@ async def test_old_events_are_dropped_and_their_followers_told(world: MemoryWorl
 
 
 async def test_without_a_log_it_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    ports = Ports(clock=FakeClock(), data_dir=tmp_path, disk=Files())
+    ports = Ports(clock=FakeClock(), data_dir=tmp_path, disk=Files(), catalog=ToyCatalog())
 
     with pytest.raises(ConfigError, match="redis"):
         MemoryBus(MemoryBusConfig(), ports=ports)

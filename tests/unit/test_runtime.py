@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from tests import make
 from tests.buses import MemoryWorld
 from watchkeeper import runtime
-from watchkeeper.bus.base import ANOMALIES, MIXED, SAMPLES, Checkpoint, Delivery
+from watchkeeper.bus.base import ANOMALIES, MIXED, SAMPLES, Checkpoint, Delivery, Leases
 from watchkeeper.bus.memory import MemoryBus
 from watchkeeper.clock import NS_PER_S, FakeClock
 from watchkeeper.errors import Permanent, Retryable
@@ -362,7 +362,7 @@ async def test_a_state_that_cannot_be_loaded_is_learned_again_from_the_log(
     await ticks(bus, 5)
     async with running(loop := loop_of(first := Digest(), bus, clock)):
         await until(lambda: loop.position == 5)
-    token = await bus.lease(SAMPLES, "digest", 9, 60)
+    token = (await bus.lease(SAMPLES, "digest", 60)).fences[9]
     assert token is not None
     await bus.checkpoint(SAMPLES, "digest", 9, token, Checkpoint(5, b"\xc1"))
 
@@ -381,19 +381,27 @@ class Contested:
     def __init__(self, bus: MemoryBus) -> None:
         self._bus = bus
         self.taken: set[int] = set()
+        self.share = N_PARTITIONS
+        self.let_go: list[list[int]] = []
         self.away = 0
         self.stale: set[int] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._bus, name)
 
-    async def lease(self, topic: str, group: str, partition: int, ttl_s: float) -> int | None:
+    async def lease(self, topic: str, group: str, ttl_s: float) -> Leases:
         if self.away:
             self.away -= 1
             raise Retryable("bus redis: cannot run a script")
-        if partition in self.taken:
-            return None
-        return await self._bus.lease(topic, group, partition, ttl_s)
+        await self._bus.unlease(topic, group, self.taken)
+        leases = await self._bus.lease(topic, group, ttl_s)
+        return Leases(
+            {p: fence for p, fence in leases.fences.items() if p not in self.taken}, self.share
+        )
+
+    async def unlease(self, topic: str, group: str, partitions: Collection[int]) -> None:
+        self.let_go.append(sorted(partitions))
+        self.taken |= set(partitions)
 
     async def checkpoint(
         self, topic: str, group: str, partition: int, fence: int, checkpoint: Checkpoint
@@ -468,10 +476,13 @@ async def test_a_lease_that_ran_out_costs_nothing_unless_another_had_it(
 
     class RunsOut(Contested):
         jump = 0
+        n_asked = 0
 
-        async def lease(self, topic: str, group: str, partition: int, ttl_s: float) -> int | None:
-            token = await bus.lease(topic, group, partition, ttl_s)
-            return token + (self.jump if partition == 5 else 0)
+        async def lease(self, topic: str, group: str, ttl_s: float) -> Leases:
+            self.n_asked += 1
+            leases = await bus.lease(topic, group, ttl_s)
+            fences = {**leases.fences, 5: leases.fences[5] + self.jump}
+            return Leases(fences, leases.share)
 
     contested = RunsOut(bus)
     stage = Digest()
@@ -480,10 +491,10 @@ async def test_a_lease_that_ran_out_costs_nothing_unless_another_had_it(
 
     async with running(loop):
         await until(lambda: loop.position == 2)
-        contested.jump = 1 + n_others
-        clock.advance(2)
+        contested.jump = n_others
+        clock.advance(4)
         await ticks(bus, 1)
-        await until(lambda: loop._fences[5] > 1)  # noqa: SLF001
+        await until(lambda: contested.n_asked > 1)
         await until(lambda: stage.loaded == [5] * n_others and loop.position == 3)
         contested.jump = 0
 
@@ -503,6 +514,89 @@ async def test_leases_that_cannot_be_asked_for_are_asked_for_again(
         await until(lambda: loop.position == 2, clock)
 
     assert stage.heard == [1, 2]
+
+
+async def test_who_owns_more_than_its_share_lets_go_of_what_it_has_kept(
+    bus: MemoryBus, clock: FakeClock
+) -> None:
+    contested = Contested(bus)
+    stage = Digest()
+    loop = loop_of(stage, contested, clock, lease_s=3.0)
+    await ticks(bus, 2)
+
+    async with running(loop):
+        await until(lambda: loop.position == 2)
+        contested.share = 60
+        clock.advance(1)
+        await until(lambda: bool(contested.let_go))
+        kept = await bus.restore(SAMPLES, "digest")
+        await ticks(bus, 1)
+        await until(lambda: loop.position == 3)
+
+    assert contested.let_go == [[60, 61, 62, 63]]
+    assert {partition: kept[partition].position for partition in kept} == dict.fromkeys(
+        (60, 61, 62, 63), 2
+    )
+
+
+async def test_what_could_not_be_kept_is_not_let_go_of(bus: MemoryBus, clock: FakeClock) -> None:
+    """Whoever got it would begin where its checkpoint is, and all since then be done twice."""
+
+    class Full(Contested):
+        n_refused: int | None = 0
+
+        async def checkpoint(
+            self, topic: str, group: str, partition: int, fence: int, checkpoint: Checkpoint
+        ) -> None:
+            if self.n_refused is not None:
+                self.n_refused += 1
+                raise Retryable("checkpoint: no space left")
+            await super().checkpoint(topic, group, partition, fence, checkpoint)
+
+    contested = Full(bus)
+    stage = Digest()
+    loop = loop_of(stage, contested, clock, lease_s=3.0)
+    await ticks(bus, 2)
+
+    async with running(loop):
+        await until(lambda: loop.position == 2)
+        contested.share = 60
+        clock.advance(1)
+        await until(lambda: contested.n_refused == 4)
+        assert contested.let_go == []
+        contested.n_refused = None
+        clock.advance(1)
+        await until(lambda: bool(contested.let_go))
+
+    assert contested.let_go == [[60, 61, 62, 63]]
+
+
+async def test_records_of_a_lease_that_ran_out_are_not_handed_over(
+    bus: MemoryBus, clock: FakeClock
+) -> None:
+    """They were taken while it was good; by now another may be at them."""
+
+    class Slow(Contested):
+        async def take(
+            self, topic: str, after: Mapping[int, int], *, wait_s: float
+        ) -> Sequence[Delivery]:
+            took = await self._bus.take(topic, after, wait_s=0)
+            if took and not self.taken:
+                clock.advance(60)
+                self.taken = set(range(10, N_PARTITIONS))
+            await asyncio.sleep(0)
+            return took
+
+    contested = Slow(bus)
+    stage = Digest()
+    loop = loop_of(stage, contested, clock, lease_s=3.0)
+    await ticks(bus, 2)
+
+    async with running(loop):
+        await until(lambda: loop.position == 2)
+
+    assert sorted(loop._done) == list(range(10))  # noqa: SLF001
+    assert len(stage.calls) == 1
 
 
 # Ending

@@ -47,14 +47,32 @@ def lost(partition: int, topic: str, group: str, *, fence: int, newest: int) -> 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """What a member of a group owns."""
+
+    fences: Mapping[int, int]
+    """Its partitions, each with the fencing token."""
+    share: int
+    """How many it should own, so that all members have about as many. It may own more, until it
+    has let go of some with `unlease`."""
+
+
 class Ownership(Protocol):
-    """Who works on a partition, and how far they have come."""
+    """Who works on a partition, and how far they have come. The owner is the bus object, not its
+    caller."""
 
-    async def lease(self, topic: str, group: str, partition: int, ttl_s: float) -> int | None:
-        """Own a partition for `ttl_s`, or renew; the fencing token, or None while another owns it.
+    async def lease(self, topic: str, group: str, ttl_s: float) -> Leases:
+        """Be a member of the group for `ttl_s`: keep what is owned, and take over what is free, up
+        to a fair share.
 
-        Tokens of a partition only grow. The owner is this bus object, not its caller.
+        Tokens of a partition only grow: with each owner, and each time it is owned anew. One that
+        ran out, and that nobody took, is kept as it was.
         """
+        ...
+
+    async def unlease(self, topic: str, group: str, partitions: Collection[int]) -> None:
+        """Let others have them. What is not owned is passed over."""
         ...
 
     async def checkpoint(
@@ -82,6 +100,9 @@ class Bus(Ownership, Protocol):
 
     Every buffer is bounded. What was published to SAMPLES is kept until it is released; when there
     is no more room for it, publishing is refused.
+
+    Between processes a body may come to a door that does not know that another one had it already.
+    So there, records with the `body_hash` of a group published in the last minutes are passed over.
     """
 
     async def open(self) -> None:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-import xxhash
 
+from watchkeeper.bus.ports import SeriesCatalog
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import wire
@@ -54,11 +54,10 @@ class PortableSamples:
     """Which generation of the partition's registrations knows all of these series."""
 
 
-def partition_of(record: Any) -> int:
-    """The partition of a record that speaks of one service; 0 for one that does not."""
-    if isinstance(record, Anomaly):
-        key = f"{record.tenant}\0{record.entity.service}".encode()
-        return xxhash.xxh3_64_intdigest(key) % N_PARTITIONS
+def partition_of(record: Any, catalog: SeriesCatalog) -> int:
+    """Where all of the service meets that a record speaks of; 0 for one that speaks of none."""
+    if isinstance(record, Anomaly | Change):
+        return catalog.partition_of(record.tenant, record.entity.service)
     return 0
 
 

@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from watchkeeper import telemetry
 from watchkeeper.bus.arrivals import Arrivals
-from watchkeeper.bus.base import MIXED, SAMPLES, Checkpoint, Delivery, lost
+from watchkeeper.bus.base import MIXED, SAMPLES, Checkpoint, Delivery, Leases, lost
 from watchkeeper.bus.checkpoints import CheckpointFiles
 from watchkeeper.bus.codec import partition_of
 from watchkeeper.bus.ports import Ports
@@ -79,11 +79,12 @@ class MemoryBus:
             raise ConfigError("bus memory: needs the write-ahead log; use `redis` without one")
         self._config = config
         self._log = ports.log
+        self._catalog = ports.catalog
         self._checkpoints = CheckpointFiles(ports.data_dir / "checkpoints", ports.disk)
         self._arrivals = Arrivals()
         self._tail = Tail(self._log.last, config.tail_bytes)
         self._rings: dict[str, Ring] = {}
-        self._leased: set[tuple[str, str, int]] = set()
+        self._leased: dict[tuple[str, str], set[int]] = {}
         self._newest_fence: dict[tuple[str, str], dict[int, int]] = {}
         # One thread appends, so that groups keep their order; reading and checkpoints have another.
         self._writer = ThreadPoolExecutor(1, "bus-append")
@@ -100,7 +101,8 @@ class MemoryBus:
             return await self._run(self._writer, partial(self.append, records))
         with self._arrivals.change():
             ring = self._ring(topic)
-            n_dropped = ring.extend(records, [partition_of(event.record) for event in records])
+            partitions = [partition_of(event.record, self._catalog) for event in records]
+            n_dropped = ring.extend(records, partitions)
         _DROPPED.add(n_dropped, topic)
         _LAST.set(ring.last, topic)
         return ring.last
@@ -144,15 +146,19 @@ class MemoryBus:
         """Position of the newest record; 0 if there never was one."""
         return self._tail.last if topic == SAMPLES else self._ring(topic).last
 
-    async def lease(self, topic: str, group: str, partition: int, ttl_s: float) -> int | None:
-        """Never None, and never runs out: the log's lock keeps every other process away."""
+    async def lease(self, topic: str, group: str, ttl_s: float) -> Leases:
+        """All of them, and they never run out: the log's lock keeps every other process away."""
         self._check_open()
         fences = await self._fences(topic, group)
-        key = (topic, group, partition)
-        if key not in self._leased:
-            self._leased.add(key)
-            fences[partition] = fences.get(partition, 0) + 1
-        return fences[partition]
+        leased = self._leased.setdefault((topic, group), set())
+        for partition in range(N_PARTITIONS):
+            if partition not in leased:
+                leased.add(partition)
+                fences[partition] = fences.get(partition, 0) + 1
+        return Leases(dict(fences), N_PARTITIONS)
+
+    async def unlease(self, topic: str, group: str, partitions: Collection[int]) -> None:
+        self._leased.get((topic, group), set()).difference_update(partitions)
 
     async def checkpoint(
         self, topic: str, group: str, partition: int, fence: int, checkpoint: Checkpoint

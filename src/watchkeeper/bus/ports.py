@@ -72,7 +72,7 @@ class Ports:
     data_dir: Path
     """For what the bus itself keeps, below a folder of its own."""
     disk: Disk
+    catalog: SeriesCatalog
+    """Says where all of a service meets; and between processes, which series is in a slot."""
     log: Log | None = None
     """Where records are made durable in this process."""
-    catalog: SeriesCatalog | None = None
-    """Where records leave this process, and slots must become identities."""

@@ -17,12 +17,12 @@ from typing import Any, Final, TypeVar
 
 from watchkeeper import telemetry
 from watchkeeper.bus import redis_scripts as scripts
-from watchkeeper.bus.base import SAMPLES, Checkpoint, Delivery, lost
+from watchkeeper.bus.base import SAMPLES, Checkpoint, Delivery, Leases, lost
 from watchkeeper.bus.codec import decode_event, encode_event, partition_of
 from watchkeeper.bus.ports import Ports
 from watchkeeper.bus.redis_samples import Entry, Group, Reader, Writer
 from watchkeeper.bus.redis_server import RedisBusConfig, Server
-from watchkeeper.errors import ConfigError, Permanent, Retryable
+from watchkeeper.errors import Permanent, Retryable
 from watchkeeper.model.event import Event
 from watchkeeper.model.series import N_PARTITIONS
 from watchkeeper.model.signal import Logged
@@ -34,6 +34,12 @@ _MISSED: Final = telemetry.counter(
     "Gaps that a reader met: records had been released before it read them.",
     ("topic",),
 )
+_REPEATED: Final = telemetry.counter(
+    "watchkeeper_bus_repeated_bodies_total",
+    "Bodies that had been published before, by this process or another.",
+)
+_BODY_S: Final = 600.0
+"""How long a body is known, as at the door."""
 _ATTEMPTS: Final = 4
 """A group is sent again when a partition has come to a new generation; more than once is a race."""
 _BLOCK_S: Final = 1.0
@@ -49,18 +55,18 @@ class RedisBus:
     Config = RedisBusConfig
 
     def __init__(self, config: RedisBusConfig, *, ports: Ports) -> None:
-        if ports.catalog is None:
-            raise ConfigError("bus redis: needs the catalog, to name series between processes")
         self._config = config
         self._server = Server(config)
         self._name = secrets.token_hex(8)
+        self._catalog = ports.catalog
         self._writer = Writer(ports.catalog)
         self._reader = Reader(ports.catalog, self._name)
         # Encoding and decoding are work: one thread, so that catalog and groups see one at a time.
         self._worker = ThreadPoolExecutor(1, "bus-redis")
         self._publishing = asyncio.Lock()
         self._group_number = itertools.count(1)
-        self._held: set[tuple[str, str, int]] = set()
+        self._groups: set[tuple[str, str]] = set()
+        """Of which topic and group this is a member."""
         self._is_checked = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_closed = False
@@ -126,17 +132,20 @@ class RedisBus:
                 yield delivery
                 at = delivery.position
 
-    async def lease(self, topic: str, group: str, partition: int, ttl_s: float) -> int | None:
+    async def lease(self, topic: str, group: str, ttl_s: float) -> Leases:
         await self.open()
+        self._groups.add((topic, group))
         ttl_ms = max(1, round(ttl_s * 1000))
-        fence = await self._server.run(
-            scripts.LEASE, self._base(topic), group, partition, self._name, ttl_ms
+        share, *owned = await self._server.run(
+            scripts.LEASE, self._base(topic), group, self._name, ttl_ms, N_PARTITIONS
         )
-        if fence is None:
-            self._held.discard((topic, group, partition))
-            return None
-        self._held.add((topic, group, partition))
-        return int(fence)
+        return Leases(dict(zip(owned[::2], owned[1::2], strict=True)), share)
+
+    async def unlease(self, topic: str, group: str, partitions: Collection[int]) -> None:
+        await self.open()
+        await self._server.run(
+            scripts.UNLEASE, self._base(topic), group, self._name, 0, *partitions
+        )
 
     async def checkpoint(
         self, topic: str, group: str, partition: int, fence: int, checkpoint: Checkpoint
@@ -171,11 +180,10 @@ class RedisBus:
         if self._is_closed:
             return
         self._is_closed = True
-        held, self._held = self._held, set()
-        for topic in {topic for topic, _, _ in held}:
-            mine = [word for t, group, number in held if t == topic for word in (group, number)]
+        for topic, group in self._groups:
+            arguments = (group, self._name, 1, *range(N_PARTITIONS))
             with suppress(Retryable):
-                await self._server.run(scripts.RETURN_LEASES, self._base(topic), self._name, *mine)
+                await self._server.run(scripts.UNLEASE, self._base(topic), *arguments)
         await self._server.close()
         self._worker.shutdown()
 
@@ -193,6 +201,7 @@ class RedisBus:
             match word:
                 case b"ok" | b"done":
                     self._writer.published(group)
+                    _REPEATED.add(rest[1])
                     return int(rest[0])
                 case b"full":
                     raise Retryable(
@@ -206,11 +215,14 @@ class RedisBus:
 
     def _arguments(self, group: Group, number: int) -> list[Any]:
         n_messages: dict[int, int] = {}
-        for partition, _ in group.messages:
+        for partition, _, _ in group.messages:
             n_messages[partition] = n_messages.get(partition, 0) + 1
-        arguments: list[Any] = [self._name, number, self._config.stream_limit, len(n_messages)]
+        config = self._config
+        arguments: list[Any] = [self._name, number, config.stream_limit]
+        arguments += (round(_BODY_S * 1000), config.body_limit, len(n_messages))
         for partition, n in n_messages.items():
             arguments += (partition, self._writer.generation(partition), n)
+        arguments += (len(group.bodies), *group.bodies)
         arguments.append(len(group.registrations))
         arguments += itertools.chain.from_iterable(group.registrations)
         arguments += itertools.chain.from_iterable(group.messages)
@@ -219,7 +231,8 @@ class RedisBus:
     async def _publish_events(self, topic: str, events: Sequence[Event]) -> int:
         arguments: list[Any] = [self._config.event_limit]
         for event in events:
-            arguments += (event.sequence, partition_of(event.record), encode_event(event))
+            partition = partition_of(event.record, self._catalog)
+            arguments += (event.sequence, partition, encode_event(event))
         return int(await self._server.run(scripts.PUBLISH_EVENTS, self._base(topic), *arguments))
 
     # Reading

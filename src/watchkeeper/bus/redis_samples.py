@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +15,7 @@ from watchkeeper.bus.codec import (
     Shared,
     join,
     localize,
+    partition_of,
     read,
     registrations,
     split,
@@ -46,8 +47,11 @@ _NEVER: Final = -1
 class Group:
     """A group of records in portable form."""
 
-    messages: Sequence[tuple[int, bytes]]
-    """(partition, payload), in order."""
+    messages: Sequence[tuple[int, int, bytes]]
+    """(partition, number of the body that brought it, payload), in order. Bodies are numbered from
+    1; 0 is for what no body brought, and for what may come twice."""
+    bodies: Sequence[bytes]
+    """Their hashes."""
     registrations: Sequence[tuple[int, bytes, bytes]]
     """(partition, identity, registration) of series whose generation does not know them yet."""
     slots: I32
@@ -64,27 +68,22 @@ class Writer:
         """By slot: the generation in which this process registered its series."""
 
     def group(self, records: Sequence[Logged]) -> Group:
-        messages: list[tuple[int, bytes]] = []
+        messages: list[tuple[int, int, bytes]] = []
+        number_by_body: dict[bytes, int] = {}
         wanted: list[I32] = []
         self._grow()
         for record in records:
             if isinstance(record, NewSeries):
-                messages += split_series(record)
                 self._registered[record.slot] = _NEVER  # they may have had other owners
-            elif isinstance(record, Tick):
-                payload = wire.encode(record)
-                messages += ((partition, payload) for partition in range(N_PARTITIONS))
-            elif isinstance(record, Change):
-                partition = self._catalog.partition_of(record.tenant, record.entity.service)
-                messages.append((partition, wire.encode(record)))
-            elif isinstance(record, LogBatch | SpanBatch):
-                messages += split_rows(record, self._partitions(record))
-            else:
-                messages += self._split(record)
+            elif isinstance(record, SampleBatch):
                 wanted.append(self._unregistered(record.slot))
+            body = getattr(record, "body_hash", b"")
+            number = number_by_body.setdefault(body, len(number_by_body) + 1) if body else 0
+            messages += ((where, number, payload) for where, payload in self._split(record))
         slots = np.unique(np.concatenate(wanted)) if wanted else np.empty(0, np.int32)
         described = self._catalog.describe(slots) if len(slots) else ()
-        return Group(messages, [one for new in described for one in registrations(new)], slots)
+        registered = [one for new in described for one in registrations(new)]
+        return Group(messages, list(number_by_body), registered, slots)
 
     def generation(self, partition: int) -> int:
         return int(self._generation[partition])
@@ -105,8 +104,21 @@ class Writer:
             self._catalog.partition_of(batch.tenant, one.entity.service) for one in batch.origins
         ]
 
-    def _split(self, batch: SampleBatch) -> Iterator[tuple[int, bytes]]:
-        return split(batch, self._catalog.identity, self._catalog.partition, self._generation)
+    def _split(self, record: Logged) -> Iterable[tuple[int, bytes]]:
+        """(partition, payload) of its parts."""
+        match record:
+            case NewSeries():
+                return split_series(record)
+            case Tick():
+                payload = wire.encode(record)
+                return ((partition, payload) for partition in range(N_PARTITIONS))
+            case Change():
+                return [(partition_of(record, self._catalog), wire.encode(record))]
+            case LogBatch() | SpanBatch():
+                return split_rows(record, self._partitions(record))
+            case _:
+                catalog = self._catalog
+                return split(record, catalog.identity, catalog.partition, self._generation)
 
     def _unregistered(self, slots: I32) -> I32:
         current = self._generation[self._catalog.partition[slots]]

@@ -9,7 +9,10 @@ KEYS[1] is the base of all keys that a script touches, with a hash tag, so they 
     <base>:series:<partition>:<gen>  hash: identity -> registration
     <base>:producer:<id>             the last group of a producer and its position
     <base>:events                    stream of events: as above, and p = partition
-    <base>:fence:<group>, <base>:lease:<group>:<partition>
+    <base>:bodies                    sorted set: body hash -> when it was published, in ms
+    <base>:members:<group>           hash: member -> until and since when (ms), 1 call or 2
+    <base>:leases:<group>            hash: partition -> member; good while that is one
+    <base>:fence:<group>             hash: partition -> newest token
     <base>:checkpoint:<group>        hash: partition -> position (8 bytes), state
     <base>:covered:<group>           hash: partition -> that position, in decimals
 
@@ -23,21 +26,21 @@ from __future__ import annotations
 from typing import Final
 
 PUBLISH_SAMPLES: Final = """
--- ARGV: producer, group, n_limit, then counted runs of
---       (partition, generation, n_messages), (partition, identity, registration), and the rest
---       (partition, payload).
+-- ARGV: producer, group, n_limit, body_ms, body_limit, then counted runs of
+--       (partition, generation, n_messages), (body_hash), (partition, identity, registration), and
+--       the rest (partition, number of the body or 0, payload).
 local base = KEYS[1]
 local n_limit = tonumber(ARGV[3])
 local producer = base .. ':producer:' .. ARGV[1]
 local done = redis.call('GET', producer)
 if done then
     local group, last = string.match(done, '^(%d+) (%d+)$')
-    if group == ARGV[2] then return {'done', tonumber(last)} end
+    if group == ARGV[2] then return {'done', tonumber(last), 0} end
 end
-local at = 5
+local at = 7
 local generation = {}
 local stale = {'stale'}
-for _ = 1, tonumber(ARGV[4]) do
+for _ = 1, tonumber(ARGV[6]) do
     local partition, expected, n = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
     local count = tonumber(redis.call('HGET', base .. ':count', partition) or '0')
     generation[partition] = math.floor(count / n_limit)
@@ -51,6 +54,28 @@ for _ = 1, tonumber(ARGV[4]) do
     at = at + 3
 end
 if #stale > 1 then return stale end
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local oldest_ms = now_ms - tonumber(ARGV[4])
+local bodies = base .. ':bodies'
+local known = {}
+local n_known = 0
+local n_bodies = tonumber(ARGV[at])
+at = at + 1
+for number = 1, n_bodies do
+    local seen_ms = redis.call('ZSCORE', bodies, ARGV[at])
+    if seen_ms and tonumber(seen_ms) > oldest_ms then
+        known[tostring(number)] = true
+        n_known = n_known + 1
+    else
+        redis.call('ZADD', bodies, now_ms, ARGV[at])
+    end
+    at = at + 1
+end
+if n_bodies > 0 then
+    redis.call('ZREMRANGEBYSCORE', bodies, '-inf', oldest_ms)
+    redis.call('ZREMRANGEBYRANK', bodies, 0, -1 - tonumber(ARGV[5]))
+end
 local n_registrations = tonumber(ARGV[at])
 at = at + 1
 for _ = 1, n_registrations do
@@ -59,24 +84,26 @@ for _ = 1, n_registrations do
     redis.call('HSET', series, ARGV[at + 1], ARGV[at + 2])
     at = at + 3
 end
-local position = 0
+local position = tonumber(redis.call('GET', base .. ':last') or '0')
 while at < #ARGV do
-    local partition = ARGV[at]
-    position = redis.call('INCR', base .. ':last')
-    local before = redis.call('HGET', base .. ':newest', partition) or '0'
-    local here = string.format('%.0f', position)
-    redis.call('XADD', base .. ':' .. partition, here .. '-0',
-        'b', before, 'f', ARGV[1], 'd', ARGV[at + 1])
-    redis.call('HSET', base .. ':newest', partition, here)
-    local count = redis.call('HINCRBY', base .. ':count', partition, 1)
-    if count % n_limit == 0 then
-        local unused = string.format('%.0f', count / n_limit - 3)
-        redis.call('UNLINK', base .. ':series:' .. partition .. ':' .. unused)
+    if not known[ARGV[at + 1]] then
+        local partition = ARGV[at]
+        position = redis.call('INCR', base .. ':last')
+        local before = redis.call('HGET', base .. ':newest', partition) or '0'
+        local here = string.format('%.0f', position)
+        redis.call('XADD', base .. ':' .. partition, here .. '-0',
+            'b', before, 'f', ARGV[1], 'd', ARGV[at + 2])
+        redis.call('HSET', base .. ':newest', partition, here)
+        local count = redis.call('HINCRBY', base .. ':count', partition, 1)
+        if count % n_limit == 0 then
+            local unused = string.format('%.0f', count / n_limit - 3)
+            redis.call('UNLINK', base .. ':series:' .. partition .. ':' .. unused)
+        end
     end
-    at = at + 2
+    at = at + 3
 end
 redis.call('SET', producer, ARGV[2] .. ' ' .. string.format('%.0f', position), 'EX', 86400)
-return {'ok', position}
+return {'ok', position, n_known}
 """
 
 PUBLISH_EVENTS: Final = """
@@ -99,28 +126,76 @@ return last
 """
 
 LEASE: Final = """
--- ARGV: group, partition, owner, ttl in ms.
+-- ARGV: group, member, ttl in ms, n_partitions. Returns the fair share, then (partition, fence) of
+-- what the member owns.
 local base = KEYS[1]
-local lease = base .. ':lease:' .. ARGV[1] .. ':' .. ARGV[2]
-local owner = redis.call('GET', lease)
-if owner and owner ~= ARGV[3] then return false end
+local me, n_partitions = ARGV[2], tonumber(ARGV[4])
+local members = base .. ':members:' .. ARGV[1]
+local leases = base .. ':leases:' .. ARGV[1]
 local fences = base .. ':fence:' .. ARGV[1]
-local fence
-if owner then
-    fence = tonumber(redis.call('HGET', fences, ARGV[2]))
-else
-    fence = redis.call('HINCRBY', fences, ARGV[2], 1)
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local joined_ms, calls = now_ms, 1
+local mine = redis.call('HGET', members, me)
+if mine then
+    joined_ms = tonumber(string.match(mine, '^%d+ (%d+)'))
+    calls = 2
 end
-redis.call('SET', lease, ARGV[3], 'PX', ARGV[4])
-return fence
+-- Shares add up to all partitions: what does not divide goes to those who joined first. Others
+-- count from their second call on, so that nobody lets go of anything for one who died at once.
+local alive = {[me] = true}
+local n, rank = 1, 0
+local known = redis.call('HGETALL', members)
+for at = 1, #known, 2 do
+    local member = known[at]
+    local till_ms, since_ms, n_calls = string.match(known[at + 1], '^(%d+) (%d+) (%d)$')
+    if member ~= me and tonumber(till_ms) <= now_ms then
+        redis.call('HDEL', members, member)
+    elseif member ~= me then
+        alive[member] = true
+        if n_calls == '2' then
+            n = n + 1
+            since_ms = tonumber(since_ms)
+            local is_first = since_ms < joined_ms or (since_ms == joined_ms and member < me)
+            if is_first then rank = rank + 1 end
+        end
+    end
+end
+redis.call('HSET', members, me,
+    string.format('%.0f %.0f %d', now_ms + tonumber(ARGV[3]), joined_ms, calls))
+local share = math.floor(n_partitions / n)
+if rank < n_partitions % n then share = share + 1 end
+local owner = {}
+local held = redis.call('HGETALL', leases)
+for at = 1, #held, 2 do owner[held[at]] = held[at + 1] end
+local owned, free = {share}, {}
+for partition = 0, n_partitions - 1 do
+    local name = tostring(partition)
+    if owner[name] == me then
+        owned[#owned + 1] = partition
+        owned[#owned + 1] = tonumber(redis.call('HGET', fences, name))
+    elseif not alive[owner[name] or ''] then
+        free[#free + 1] = partition
+    end
+end
+for _, partition in ipairs(free) do
+    if #owned > 2 * share then break end
+    redis.call('HSET', leases, partition, me)
+    owned[#owned + 1] = partition
+    owned[#owned + 1] = redis.call('HINCRBY', fences, partition, 1)
+end
+return owned
 """
 
-RETURN_LEASES: Final = """
--- ARGV: owner, then (group, partition). What another one owns by now is left alone.
-for at = 2, #ARGV, 2 do
-    local lease = KEYS[1] .. ':lease:' .. ARGV[at] .. ':' .. ARGV[at + 1]
-    if redis.call('GET', lease) == ARGV[1] then redis.call('DEL', lease) end
+UNLEASE: Final = """
+-- ARGV: group, member, 1 to leave the group, then partitions. What another owns is left alone.
+local leases = KEYS[1] .. ':leases:' .. ARGV[1]
+for at = 4, #ARGV do
+    if redis.call('HGET', leases, ARGV[at]) == ARGV[2] then
+        redis.call('HDEL', leases, ARGV[at])
+    end
 end
+if ARGV[3] == '1' then redis.call('HDEL', KEYS[1] .. ':members:' .. ARGV[1], ARGV[2]) end
 return 1
 """
 

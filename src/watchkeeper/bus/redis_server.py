@@ -49,6 +49,10 @@ class RedisBusConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     event_limit: Annotated[
         int, Meta(ge=1, description="Events kept for followers that come back.")
     ] = 20_000
+    body_limit: Annotated[
+        int,
+        Meta(ge=1, description="Bodies of the last ten minutes that are known to all, at most."),
+    ] = 200_000
     take_limit: Annotated[
         int, Meta(ge=1, description="Messages per partition handed to a reader at once.")
     ] = 128

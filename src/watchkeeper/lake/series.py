@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +63,7 @@ _REGISTERED: Final = telemetry.counter(
 _LEFT: Final = telemetry.counter(
     "watchkeeper_lake_series_left_total", "Series that left memory because they were idle."
 )
+_NONE: Final = np.empty(0, np.int64)
 _RETIRED_AT_ONCE: Final = 20_000
 """Series that leave per call of `recycle`, which then takes some 50 ms."""
 
@@ -76,6 +77,8 @@ class Resolved:
     new: NewSeries | None = None
     """Those seen for the first time. To be logged before their samples."""
     rejects: tuple[Reject, ...] = ()
+    missed: I64 = field(default_factory=lambda: _NONE)
+    """The rows whose keys were not known."""
 
 
 class Catalog:
@@ -117,7 +120,7 @@ class Catalog:
         rejects: tuple[Reject, ...] = ()
         if (here < 0).any():
             rejects = refusals(self._config, wire, missed, found.verdict, labels)
-        return Resolved(slots, new, rejects)
+        return Resolved(slots, new, rejects, missed)
 
     def replay(self, new: NewSeries) -> None:
         """Apply a logged record: afterwards its series are in the very slots that it names.
@@ -241,7 +244,7 @@ class Catalog:
 
     def partition_of(self, tenant: TenantId, service: str) -> int:
         """Where all that speaks of this service meets, equal in every process."""
-        return partition(self._register.tenants.scope(tenant), service)
+        return partition(self._tenants.scope_of(tenant), service)
 
     def labels(self, slots: I32) -> list[dict[str, str]]:
         """The labels of some slots; empty for one that is free."""

@@ -142,6 +142,10 @@ class Tenants:
     def known(self, tenant: TenantId) -> Scope | None:
         return self._scopes.get(tenant)
 
+    def scope_of(self, tenant: TenantId) -> Scope:
+        """For a question about a tenant that may have no series, and needs no number."""
+        return self._scopes.get(tenant) or self._rules.scope(0, tenant)
+
 
 def derive(key: tuple[int, int], purpose: bytes) -> tuple[int, int]:
     """A key for one purpose; nothing about another one can be told from it."""
