@@ -257,6 +257,25 @@ async def test_filters_choose(store: Store, change: dict[str, Any], want: list[s
     assert await ids(store, replace(ALL, **change)) == want
 
 
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\x1a0", "\\", "ü\U0001f600", "'; --", "%s"])
+async def test_any_text_is_found_and_paged_as_it_was_saved(store: Store, text: str) -> None:
+    """A label's value is any text, and what follows from it is stored, filtered and paged by."""
+    entity, tenant = Entity(service=text), TenantId(text)
+    saved = [
+        episode(id=f"{text}{n}", tenant=tenant, entity=entity, labels={text: text}, detector=text)
+        for n in range(3)
+    ]
+    query = Filter(tenant, service=text, detector=text, limit=2)
+    await store.save(saved)
+
+    first = await store.list(Anomaly, query)
+    second = await store.list(Anomaly, replace(query, cursor=first.cursor))
+
+    assert [*first.items, *second.items] == saved[::-1]
+    assert await store.get(Anomaly, tenant, saved[0].id) == saved[0]
+    assert [event.record for event in await store.events(0, 10)] == saved
+
+
 async def test_a_closed_episode_moves_from_the_open_ones(store: Store) -> None:
     record = episode()
     await store.save([record])

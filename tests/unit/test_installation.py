@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from watchkeeper.errors import ConfigError
-from watchkeeper.store.installation import FILE_NAME, installation_key
+from watchkeeper.store.installation import FILE_NAME, check_key, installation_key, shared_key
 
 
 def test_the_key_is_made_once_and_stays(tmp_path: Path) -> None:
@@ -66,3 +66,55 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="let this user read and write"):
         installation_key(tmp_path / "file")
+
+
+class Shelf:
+    """A shared store, as far as it keeps a key."""
+
+    def __init__(self) -> None:
+        self.key: bytes | None = None
+
+    async def shared_key(self, ours: bytes) -> bytes:
+        self.key = self.key or ours
+        return self.key
+
+
+async def test_processes_of_one_store_have_one_key_in_every_folder(tmp_path: Path) -> None:
+    shelf = Shelf()
+
+    keys = [await shared_key(tmp_path / name, shelf) for name in ("a", "b", "a")]
+
+    assert keys == [shelf.key] * 3
+    assert [(tmp_path / name / FILE_NAME).read_bytes() for name in ("a", "b")] == keys[:2]
+
+
+async def test_the_key_of_a_folder_becomes_that_of_a_new_store(tmp_path: Path) -> None:
+    ours = installation_key(tmp_path)
+
+    assert await shared_key(tmp_path, Shelf()) == ours
+
+
+async def test_a_folder_of_another_installation_than_the_store_is_refused(tmp_path: Path) -> None:
+    shelf = Shelf()
+    installation_key(tmp_path / "stranger")
+    await shared_key(tmp_path / "first", shelf)
+
+    with pytest.raises(ConfigError, match="of another installation than the store"):
+        await shared_key(tmp_path / "stranger", shelf)
+
+
+async def test_a_store_gives_no_key_to_a_folder_that_lost_its_own(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "something").touch()
+    shelf = Shelf()
+
+    with pytest.raises(ConfigError, match="restore the key from a backup"):
+        await shared_key(tmp_path, shelf)
+
+    assert shelf.key is None
+
+
+def test_a_check_of_the_key_makes_none(tmp_path: Path) -> None:
+    check_key(tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
