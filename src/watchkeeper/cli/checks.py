@@ -9,18 +9,20 @@ import socket
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from watchkeeper import plugins
 from watchkeeper.cli import words
 from watchkeeper.cli.findings import Finding, State
 from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.compiled import jit
 from watchkeeper.config import Config
+from watchkeeper.config.sections import Chosen
 from watchkeeper.errors import Permanent, Retryable, WatchkeeperError
 from watchkeeper.lake.inspection import Tell, lake_damage, log_damage
 from watchkeeper.sdk import Client, Retry
@@ -149,6 +151,9 @@ def lake(config: Config, tell: Tell) -> Iterator[Finding]:
 
 def state(config: Config) -> Iterator[Finding]:
     """Whether the state file is sound."""
+    if config.store.use != "sqlite":
+        yield Finding("state", State.SKIPPED, f"is kept by the store {config.store.use}")
+        return
     path = config.data_dir / STATE_FILE
     if not path.exists():
         yield Finding("state", State.SKIPPED, "none yet; made at the first start")
@@ -163,6 +168,10 @@ def state(config: Config) -> Iterator[Finding]:
 def peers(config: Config) -> Iterator[Finding]:
     """Whether the servers that plugins name can be reached."""
     for chosen in (config.bus, config.store, config.lake):
+        reach = getattr(plugins.load(chosen.kind, chosen.use), "reach", None)
+        if reach is not None:
+            yield _reached(chosen, reach)
+            continue
         for field in msgspec.structs.fields(type(chosen.settings)):
             value = getattr(chosen.settings, field.name)
             if not field.name.endswith("url") or not value:
@@ -181,6 +190,16 @@ def peers(config: Config) -> Iterator[Finding]:
                               f"start it, or set {setting}")  # fmt: skip
             else:
                 yield Finding(name, State.OK, f"{where} answers")
+
+
+def _reached(chosen: Chosen, reach: Callable[[Any], str]) -> Finding:
+    """What a plugin says that knows how to ask its server."""
+    name = f"{chosen.kind} {chosen.use}"
+    try:
+        return Finding(name, State.OK, f"{reach(chosen.settings)} answers")
+    except WatchkeeperError as error:
+        why, _, remedy = str(error).rpartition("; ")
+        return Finding(name, State.BAD, why, remedy)
 
 
 def clock(config: Config, now: Clock) -> Iterator[Finding]:
