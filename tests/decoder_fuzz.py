@@ -8,6 +8,8 @@ import mmap
 import random
 import struct
 from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import cramjam
@@ -23,12 +25,13 @@ from watchkeeper.ingest.receivers import (
     otlp_attribute_kernel,
     otlp_metrics_kernel,
     reference,
+    remote_write_2_kernel,
     remote_write_kernel,
     schema,
 )
 from watchkeeper.ingest.receivers import otlp_point_kernel as point
 from watchkeeper.ingest.receivers.otlp_metrics import OtlpMetrics
-from watchkeeper.ingest.receivers.remote_write import RemoteWrite
+from watchkeeper.ingest.receivers.remote_write import V2, RemoteWrite
 from watchkeeper.model.signal import WireSamples
 
 START_MS = 1_700_000_000_000
@@ -49,13 +52,109 @@ def write_request(rng: random.Random) -> bytes:
             name, value = (rng.choice(trees.TEXTS), rng.choice(trees.TEXTS))
             series.labels.add(name=name, value=value)
         for _ in range(rng.choice((0, 1, 1, 1, 1, 2, 7))):
-            timestamp = rng.choice(
-                (START_MS, START_MS, 0, -1, 2**63 - 1, -(2**63), rng.getrandbits(42))
-            )
-            series.samples.add(value=rng.choice(VALUES), timestamp=timestamp)
-        for _ in range(rng.choice((0, 0, 0, 1))):
-            series.histograms.append(rng.randbytes(8))
+            series.samples.add(value=rng.choice(VALUES), timestamp=moment(rng))
+        _add_details(series, lambda: labelled_exemplar(rng), rng)
+    for _ in range(rng.choice((0, 0, 1, 3))):
+        request.metadata.append(rng.choice((b"", b"\xff", described(rng))))
     raw: bytes = request.SerializeToString()
+    return raw
+
+
+def write_request_2(rng: random.Random) -> bytes:
+    """A sound remote write 2.0 body, decompressed; now and then it names what is not there."""
+    request = schema.remote_write_2()["Request"]()
+    request.symbols.extend(
+        [b"", *(rng.choice(trees.TEXTS) for _ in range(rng.choice((3, 9, 300))))]
+    )
+
+    def refs(n_most: int) -> list[int]:
+        n = rng.randrange(n_most) * 2 + (rng.random() < 0.03)
+        beyond = 1 if rng.random() < 0.03 else 0
+        return [rng.randrange(len(request.symbols) + beyond) for _ in range(n)]
+
+    def exemplar() -> bytes:
+        kind = schema.remote_write_2()["Exemplar"]
+        raw: bytes = kind(
+            labels_refs=refs(3), value=rng.choice(VALUES), timestamp=moment(rng)
+        ).SerializeToString()
+        return raw
+
+    for _ in range(rng.randrange(5)):
+        series = request.timeseries.add(labels_refs=refs(6))
+        for _ in range(rng.choice((0, 1, 1, 1, 1, 2, 7))):
+            sample = series.samples.add(value=rng.choice(VALUES), timestamp=moment(rng))
+            if rng.random() < 0.2:
+                sample.start_timestamp = START_MS
+        if rng.random() < 0.6:
+            series.metadata.type = rng.choice((0, 1, 2, 3, 4, 5, 6, 7, 8, -1, 2**31 - 1))
+            series.metadata.help_ref = rng.choice((0, 1, 2, 10_000))
+        _add_details(series, exemplar, rng)
+    raw: bytes = request.SerializeToString()
+    return raw
+
+
+def moment(rng: random.Random) -> int:
+    """In milliseconds."""
+    return rng.choice((START_MS, START_MS, 0, -1, 2**63 - 1, -(2**63), rng.getrandbits(42)))
+
+
+def _add_details(series: Any, exemplar: Callable[[], bytes], rng: random.Random) -> None:
+    for _ in range(rng.choice((0, 0, 0, 1, 2))):
+        sound = native_histogram(rng)
+        series.histograms.append(rng.choice((sound, sound, trees.mutate(sound, rng))))
+    for _ in range(rng.choice((0, 0, 0, 1, 2))):
+        sound = exemplar()
+        series.exemplars.append(rng.choice((sound, sound, trees.mutate(sound, rng))))
+
+
+def labelled_exemplar(rng: random.Random) -> bytes:
+    """Of remote write 1.0."""
+    one = schema.remote_write()["Exemplar"](value=rng.choice(VALUES), timestamp=moment(rng))
+    for _ in range(rng.randrange(3)):
+        name = rng.choice((b"trace_id", b"traceID", *trees.TEXTS))
+        one.labels.add(name=name, value=rng.choice((b"00f0", b"12" * 16, *trees.TEXTS)))
+    raw: bytes = one.SerializeToString()
+    return raw
+
+
+def described(rng: random.Random) -> bytes:
+    """Metadata of remote write 1.0."""
+    kind = schema.remote_write()["MetricMetadata"]
+    raw: bytes = kind(
+        type=rng.choice((0, 1, 3, 99, -1)), metric_family_name=rng.choice(trees.TEXTS), help=b"what"
+    ).SerializeToString()
+    return raw
+
+
+def native_histogram(rng: random.Random) -> bytes:
+    """A sound native histogram, whole or of floats, of powers or of listed bounds."""
+    one = schema.histogram()(timestamp=moment(rng), sum=rng.choice(VALUES))
+    is_float = rng.random() < 0.3
+    one.schema = rng.choice((-4, 0, 3, 8, 8, -53))
+    sides = ("positive",) if one.schema == -53 else ("negative", "positive")
+    total = 0
+    for side in sides:
+        counts: list[int] = []
+        for number in range(rng.randrange(4)):
+            length = rng.randrange(4)
+            offset = rng.randrange(3) if number or one.schema == -53 else rng.randrange(-9, 9)
+            getattr(one, f"{side}_spans").add(offset=offset, length=length)
+            counts += [rng.choice((0, 1, 5, 10**6)) for _ in range(length)]
+        total += sum(counts)
+        deltas = [after - before for before, after in pairwise([0, *counts])]
+        getattr(one, f"{side}_counts" if is_float else f"{side}_deltas").extend(
+            counts if is_float else deltas
+        )
+    if one.schema == -53:
+        one.custom_values.extend(0.5 * number for number in range(24))
+    else:
+        one.zero_threshold, in_zero = 0.001, rng.choice((0, 2))
+        setattr(one, "zero_count_float" if is_float else "zero_count_int", in_zero)
+        total += in_zero
+    setattr(
+        one, "count_float" if is_float else "count_int", total + rng.choice((0, 0, 0, 3, -1)) % 4
+    )
+    raw: bytes = one.SerializeToString()
     return raw
 
 
@@ -80,7 +179,10 @@ def odd(raw: bytes, message: Any, rng: random.Random) -> bytes:
     return trees.encode(trees.scramble(fields, rng, oddity), rng, rng.choice((0.0, 0.05)))
 
 
-def facts_of(wire: WireSamples) -> tuple[list[Fact], Counter[str]]:
+Facts = tuple[list[Fact], list[Any], Counter[str]]
+
+
+def facts_of(wire: WireSamples) -> Facts:
     block = wire.describe(wire.row.astype(np.int64))
     is_delta = np.zeros(len(wire.key), bool) if wire.is_delta is None else wire.is_delta
     samples = [
@@ -92,10 +194,27 @@ def facts_of(wire: WireSamples) -> tuple[list[Fact], Counter[str]]:
         )
         for n in range(len(wire))
     ]
-    return samples, Counter({reject.reason: reject.count for reject in wire.rejects})
+    rejects: Counter[str] = Counter()
+    for reject in wire.rejects:
+        rejects[reject.reason] += reject.count
+    return samples, list(details_of(wire)), rejects
 
 
-def facts_of_reference(decoded: reference.Decoded) -> tuple[list[Fact], Counter[str]]:
+def details_of(wire: WireSamples) -> Iterator[tuple[Any, int, bytes]]:
+    """Histograms, then exemplars."""
+    if wire.histograms is not None:
+        block = wire.describe(wire.histograms.row.astype(np.int64))
+        for n, time_ns in enumerate(wire.histograms.time_ns.tolist()):
+            yield reference.labels_of(block, n), time_ns, wire.histograms.payload[n]
+    if wire.exemplars is not None:
+        found = wire.exemplars
+        block = wire.describe(found.row.astype(np.int64))
+        for n, time_ns in enumerate(found.time_ns.tolist()):
+            content = found.value[n].tobytes() + found.labels[n]
+            yield reference.labels_of(block, n), time_ns, content
+
+
+def facts_of_reference(decoded: reference.Decoded) -> Facts:
     samples = [
         (
             sample.labels,
@@ -105,7 +224,10 @@ def facts_of_reference(decoded: reference.Decoded) -> tuple[list[Fact], Counter[
         )
         for sample in decoded.samples
     ]
-    return samples, decoded.rejects
+    details = [
+        (one.labels, one.time_ns, one.content) for one in (*decoded.histograms, *decoded.exemplars)
+    ]
+    return samples, details, decoded.rejects
 
 
 def _sort(kind: int, is_delta: Any) -> int:
@@ -132,6 +254,20 @@ class Judge:
         self.seen["refused" if expected is None else "accepted"] += 1
         self.seen["rewritten"] += code == remote_write_kernel.NO_ROOM_BEHIND
 
+    def remote_write_2(self, raw: bytes) -> None:
+        body = bytes(cramjam.snappy.compress_raw(raw))
+        headers = {"content-type": f"application/x-protobuf;proto={V2}"}
+        expected = self._ask(lambda: facts_of_reference(reference.remote_write_2(raw)))
+        got = self._ask(lambda: facts_of(self._remote_write.decode(body, headers, now_ns=0)))
+        assert got == expected, raw
+        code = self._decode_guarded_remote_write_2(raw)
+        assert (code == remote_write_kernel.MALFORMED) == (expected is None), raw
+        self.seen["refused" if expected is None else "accepted"] += 1
+        if expected is not None:
+            self.seen["samples"] += len(expected[0])
+            self.seen["details"] += len(expected[1])
+            self.seen["bad"] += expected[2]["bad_reference"]
+
     def otlp_metrics(self, raw: bytes) -> None:
         expected = self._ask(lambda: facts_of_reference(reference.otlp_metrics(raw)))
         got = self._ask(lambda: facts_of(self._otlp.decode(raw, {}, now_ns=0)))
@@ -141,9 +277,9 @@ class Judge:
         self.seen["unusual"] += code == otlp_attribute_kernel.UNUSUAL
         self.seen["samples"] += len(expected[0]) if expected else 0
 
-    def _ask(self, decode: Any) -> tuple[list[Fact], Counter[str]] | None:
+    def _ask(self, decode: Any) -> Facts | None:
         try:
-            found: tuple[list[Fact], Counter[str]] = decode()
+            found: Facts = decode()
         except BadInput:
             return None
         return found
@@ -155,6 +291,7 @@ class Judge:
             *(np.full(4096, 7, np.int64) for _ in range(4)),
         ]
         value = np.full(4096, 7.0)
+        aside = np.full((4096, remote_write_kernel.ASIDE_COLUMNS), 7, np.int64)
         small = [column[:5] for column in columns]
         counts = np.zeros(remote_write_kernel.N_COUNTS, np.int64)
         code: int = remote_write_kernel.FULL
@@ -165,11 +302,12 @@ class Judge:
                 (tuple(columns[:3]), (columns[3], columns[4], value)),
             ):
                 code = remote_write_kernel.decode(
-                    array, len(raw), np.uint64(1), rows, samples, counts
+                    array, len(raw), np.uint64(1), rows, samples, aside[: len(rows[1])], counts
                 )
                 if rows[1] is small[1]:
-                    assert all((column[5:] == 7).all() for column in (*columns, value)), raw
-                for column in (*columns, value):
+                    written = (*columns, value, aside)
+                    assert all((column[5:] == 7).all() for column in written), raw
+                for column in (*columns, value, aside):
                     column[:] = 7
             if code != remote_write_kernel.NO_ROOM_BEHIND:
                 return (
@@ -178,6 +316,25 @@ class Judge:
                     else (remote_write_kernel.NO_ROOM_BEHIND)
                 )
         raise AssertionError("there was room behind, and it was not enough")
+
+    def _decode_guarded_remote_write_2(self, raw: bytes) -> int:
+        array = self._memory.place(raw, 0)
+        hashes, keys = np.full((4096, 2), 7, np.uint64), np.full((4096, 2), 7, np.uint64)
+        whole = [np.full(4096, 7, np.int64) for _ in range(7)]
+        value = np.full(4096, 7.0)
+        aside = np.full((4096, remote_write_kernel.ASIDE_COLUMNS), 7, np.int64)
+        counts = np.zeros(remote_write_kernel.N_COUNTS, np.int64)
+        code = remote_write_kernel.FULL
+        for n in (5, 4096):
+            symbols = (hashes[:4096], whole[0], whole[1])
+            rows = (keys[:n], whole[2][:n], whole[3][:n], whole[4][:n])
+            samples = (whole[5][:n], whole[6][:n], value[:n])
+            code, _ = remote_write_2_kernel.decode(
+                array, len(raw), np.uint64(1), symbols, rows, samples, aside[:n], counts
+            )
+            if n == 5:
+                assert all((one[5:] == 7).all() for one in (keys, *whole[2:], value, aside)), raw
+        return code
 
     def _decode_guarded_otlp(self, raw: bytes) -> int:
         array = self._memory.place(raw, 0)

@@ -127,7 +127,7 @@ def test_taking_back_the_latest_bodies_leaves_the_memory_of_those_before(
         admit(undisturbed, rows)
 
     for one in reversed(admitted[n_kept:]):
-        ours.take_back(one, b"")
+        ours.take_back(one)
 
     assert memory(ours) == memory(undisturbed)
 
@@ -137,7 +137,7 @@ def test_what_was_taken_back_is_judged_alike_when_it_comes_again(bodies: list[li
     ours = admission()
     first = [admit(ours, rows) for rows in bodies]
     for one in reversed(first):
-        ours.take_back(one, b"")
+        ours.take_back(one)
 
     again = [admit(ours, rows) for rows in bodies]
 
@@ -157,7 +157,7 @@ def test_the_log_behind_a_saved_memory_gives_the_memory_of_a_life_without_a_cras
     restarted.load(saved)
     for one in admitted:
         if one.batch is not None:
-            restarted.follow(one.batch, START_NS)
+            restarted.follow(one.batch)
 
     assert memory(restarted) == memory(ours)
 
@@ -168,9 +168,9 @@ def test_following_a_batch_again_changes_nothing(bodies: list[list[Row]], times:
     batches = [one.batch for one in (admit(source, rows) for rows in bodies) if one.batch]
 
     for batch in batches:
-        once.follow(batch, START_NS)
+        once.follow(batch)
         for _ in range(times):
-            often.follow(batch, START_NS)
+            often.follow(batch)
 
     assert memory(often) == memory(once)
 
@@ -326,7 +326,7 @@ def test_sums_of_bodies_that_were_taken_back_are_the_sums_of_those_before(
         add(undisturbed, rows)
 
     for one in reversed(admitted[n_kept:]):
-        ours.take_back(one, b"")
+        ours.take_back(one)
     again = [add(ours, rows) for rows in bodies[n_kept:]]
 
     for rows, one in zip(bodies[n_kept:], again, strict=True):
@@ -348,7 +348,7 @@ def test_sums_go_on_bit_for_bit_wherever_a_crash_fell(
     restarted.load(memory(ours))
     for one in [add(ours, rows) for rows in bodies[cut:]]:
         if one.batch is not None:
-            restarted.follow(one.batch, START_NS)
+            restarted.follow(one.batch)
 
     assert memory(restarted) == memory(ours)
     live, replayed = add(ours, later), add(restarted, later)

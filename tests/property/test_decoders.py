@@ -23,6 +23,7 @@ from watchkeeper.ingest.receivers.points import label_block, label_run
 SEEDS = st.integers(0, 2**64 - 1).map(random.Random)
 MANY = settings(max_examples=400)
 WRITE_REQUEST = schema.remote_write()["WriteRequest"]
+REQUEST_2 = schema.remote_write_2()["Request"]
 METRICS_REQUEST = schema.otlp()["ExportMetricsServiceRequest"]
 
 
@@ -55,6 +56,28 @@ def test_broken_remote_write_is_refused_as_by_the_reference(
 
 @MANY
 @given(rng=SEEDS)
+def test_remote_write_2_is_decoded_as_by_the_reference(
+    judge: decoder_fuzz.Judge, rng: random.Random
+) -> None:
+    sound = decoder_fuzz.write_request_2(rng)
+
+    judge.remote_write_2(sound)
+    judge.remote_write_2(decoder_fuzz.odd(sound, REQUEST_2, rng))
+
+
+@MANY
+@given(rng=SEEDS)
+def test_broken_remote_write_2_is_refused_as_by_the_reference(
+    judge: decoder_fuzz.Judge, rng: random.Random
+) -> None:
+    sound = decoder_fuzz.write_request_2(rng)
+
+    judge.remote_write_2(protobuf_trees.mutate(sound, rng))
+    judge.remote_write_2(protobuf_trees.mutate(decoder_fuzz.odd(sound, REQUEST_2, rng), rng))
+
+
+@MANY
+@given(rng=SEEDS)
 def test_otlp_is_decoded_as_by_the_reference(judge: decoder_fuzz.Judge, rng: random.Random) -> None:
     sound = decoder_fuzz.metrics_request(rng)
 
@@ -76,6 +99,7 @@ def test_broken_otlp_is_refused_as_by_the_reference(
 @given(raw=st.binary(max_size=200))
 def test_any_bytes_at_all_are_judged_alike(judge: decoder_fuzz.Judge, raw: bytes) -> None:
     judge.remote_write(raw)
+    judge.remote_write_2(raw)
     judge.otlp_metrics(raw)
 
 
@@ -87,6 +111,15 @@ def test_the_fuzz_sees_every_branch_of_interest() -> None:
         judge.remote_write(decoder_fuzz.odd(decoder_fuzz.write_request(rng), WRITE_REQUEST, rng))
     assert judge.seen["accepted"] > 10
     assert judge.seen["rewritten"] > 5
+
+    judge.seen.clear()
+    for seed in range(60):
+        rng = random.Random(seed)
+        judge.remote_write_2(decoder_fuzz.odd(decoder_fuzz.write_request_2(rng), REQUEST_2, rng))
+    assert judge.seen["accepted"] > 10
+    assert judge.seen["samples"] > 50
+    assert judge.seen["details"] > 20
+    assert judge.seen["bad"] > 3
 
     judge.seen.clear()
     for seed in range(60):

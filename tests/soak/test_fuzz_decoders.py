@@ -12,10 +12,11 @@ from tests import decoder_fuzz, protobuf_trees
 from watchkeeper.ingest.receivers import schema
 
 
-@pytest.mark.parametrize("protocol", ["remote_write", "otlp_metrics"])
+@pytest.mark.parametrize("protocol", ["remote_write", "remote_write_2", "otlp_metrics"])
 def test_no_body_divides_a_decoder_from_its_reference(protocol: str, soak_s: float) -> None:
     make, message = {
         "remote_write": (decoder_fuzz.write_request, schema.remote_write()["WriteRequest"]),
+        "remote_write_2": (decoder_fuzz.write_request_2, schema.remote_write_2()["Request"]),
         "otlp_metrics": (
             decoder_fuzz.metrics_request,
             schema.otlp()["ExportMetricsServiceRequest"],

@@ -12,7 +12,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
-from watchkeeper.api.doors import JsonWords, OtlpWords, RemoteWriteWords, read_body
+from watchkeeper.api.doors import (
+    Answer,
+    JsonWords,
+    OtlpWords,
+    RemoteWriteWords,
+    read_body,
+    send_answer,
+)
 from watchkeeper.errors import BadInput, Retryable, TooLarge
 from watchkeeper.ingest.prepare import Accepted
 from watchkeeper.model.signal import Reject
@@ -134,3 +141,48 @@ async def test_a_sender_that_goes_away_in_the_middle_leaves_nothing() -> None:
 
     with pytest.raises(BadInput, match="went away"):
         await read_body({"path": "/x"}, sender, 10)
+
+
+V2 = {"content-type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
+WRITTEN = b"x-prometheus-remote-write-%s-written"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "counts"),
+    [
+        (
+            RemoteWriteWords().accepted(Accepted(3, n_histograms=2, n_exemplars=1), V2),
+            204,
+            (3, 2, 1),
+        ),
+        (RemoteWriteWords().accepted(SOME, V2), 400, (2, 0, 0)),
+        (RemoteWriteWords().accepted(Accepted(0, repeated=True, n_before=7), V2), 204, (7, 0, 0)),
+        (RemoteWriteWords().refused(BadInput("no"), V2), 400, (0, 0, 0)),
+        (RemoteWriteWords().refused(Retryable("full"), V2), 503, (0, 0, 0)),
+    ],
+)
+def test_remote_write_2_is_told_how_much_was_written(
+    answer: Answer, status: int, counts: tuple[int, int, int]
+) -> None:
+    told = dict(answer.headers)
+
+    assert answer.status == status
+    assert (
+        tuple(int(told[WRITTEN % noun]) for noun in (b"samples", b"histograms", b"exemplars"))
+        == counts
+    )
+
+
+async def test_an_answer_without_a_body_keeps_its_headers() -> None:
+    sent: list[Mapping[str, Any]] = []
+
+    async def send(message: Mapping[str, Any]) -> None:
+        sent.append(message)
+
+    await send_answer(send, RemoteWriteWords().accepted(ALL, V2))
+
+    assert (WRITTEN % b"samples", b"3") in sent[0]["headers"]
+
+
+def test_remote_write_1_is_told_nothing_of_counts() -> None:
+    assert RemoteWriteWords().accepted(ALL, {}).headers == ()

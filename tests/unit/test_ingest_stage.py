@@ -29,6 +29,8 @@ EMPTY = LabelBlock(np.zeros(16, np.uint8), np.zeros(0, np.int64), np.zeros(0, np
 class Plain:
     """A receiver of bodies such as b"0=1 1=2": row=value, all of them now."""
 
+    makes = "samples"
+
     def decode(self, body: bytes, headers: Mapping[str, str], *, now_ns: int) -> WireSamples:
         if body == b"bad":
             raise BadInput("plain: this is no body")

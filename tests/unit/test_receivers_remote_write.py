@@ -1,7 +1,8 @@
-"""Remote write 1.0 beyond the contract: its headers, its rarer forms, its memory."""
+"""Remote write beyond the contract: its headers, its rarer forms, its memory."""
 
 from __future__ import annotations
 
+import json
 import struct
 
 import cramjam
@@ -10,9 +11,11 @@ import pytest
 
 from tests import make
 from watchkeeper.errors import BadInput, TooLarge
+from watchkeeper.ingest.receivers import schema
 from watchkeeper.ingest.receivers.limits import Limits
 from watchkeeper.ingest.receivers.reference import samples_of
 from watchkeeper.ingest.receivers.remote_write import RemoteWrite
+from watchkeeper.model.family import Family, MetricType
 from watchkeeper.model.signal import WireSamples
 
 T_MS = 1_700_000_000_000
@@ -37,6 +40,14 @@ def sample(value: float = 1.0, ms: int = T_MS) -> bytes:
         n >>= 7
     varint.append(n)
     return field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + bytes(varint))
+
+
+def make_histogram(count: int) -> bytes:
+    """One bucket that all is in."""
+    one = schema.histogram()(count_int=count, sum=1.5, timestamp=T_MS, positive_deltas=[count])
+    one.positive_spans.add(offset=2, length=1)
+    raw: bytes = one.SerializeToString()
+    return raw
 
 
 def body(*series: bytes) -> bytes:
@@ -65,8 +76,8 @@ def test_version_one_is_spoken_under_all_its_names(content_type: str) -> None:
     assert len(RemoteWrite().decode(body(UP + sample()), headers, now_ns=0)) == 1
 
 
-def test_version_two_is_refused_with_the_setting_that_helps() -> None:
-    headers = {"content-type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
+def test_another_message_is_refused_with_the_setting_that_helps() -> None:
+    headers = {"content-type": "application/x-protobuf;proto=io.prometheus.write.v3.Request"}
 
     with pytest.raises(BadInput, match=r"protobuf_message: prometheus\.WriteRequest") as refusal:
         RemoteWrite().decode(body(UP + sample()), headers, now_ns=0)
@@ -112,23 +123,67 @@ def test_the_last_millisecond_that_fits_is_kept_and_the_next_is_not() -> None:
     assert [(reject.reason, reject.count) for reject in wire.rejects] == [("timestamp_range", 2)]
 
 
-def test_a_series_of_histograms_alone_has_no_row() -> None:
-    wire = decode(UP + field(4, b"\x08\x01"), UP + sample())
+def test_a_histogram_is_kept_as_the_bytes_that_came() -> None:
+    raw = make_histogram(3)
 
-    assert len(wire.key) == 1
-    assert wire.rejects[0].reason == "unsupported_histogram"
-    assert "send_native_histograms: false" in wire.rejects[0].detail
+    wire = decode(UP + sample(), UP + field(4, raw))
+
+    assert wire.histograms is not None
+    assert wire.histograms.row.tolist() == [1]
+    assert wire.histograms.time_ns.tolist() == [T_MS * 1_000_000]
+    assert wire.histograms.payload[0] == raw
+    assert wire.rejects == ()
 
 
-def test_exemplars_and_metadata_cost_nothing() -> None:
-    exemplar = field(3, b"\x11" + struct.pack("<d", 1.0))
-    metadata = field(3, b"\x08\x01" + field(2, b"up"))
-    raw = field(1, UP + sample() + exemplar) + metadata
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\x08",
+        b"\x20\x12",  # schema 9
+        b"\x08\x05" + field(11, b"\x10\x02") + field(12, b"\x02"),  # a span of two, one count
+        b"\x08\x01" + field(11, b"\x10\x01") + field(12, b"\x04"),  # counts of 2 of 1 in all
+        b"\x08\x05" + field(11, b"\x10\x01") + field(12, b"\x01"),  # a count of -1
+    ],
+)
+def test_a_histogram_that_contradicts_itself_costs_itself(raw: bytes) -> None:
+    wire = decode(UP + field(4, raw) + field(4, make_histogram(1)) + sample())
+
+    assert wire.histograms is not None
+    assert len(wire.histograms.row) == len(wire) == 1
+    assert [(one.reason, one.count) for one in wire.rejects] == [("bad_histogram", 1)]
+
+
+def test_an_exemplar_names_its_trace() -> None:
+    trace = make.label_run({"trace_id": "0af7651916cd43dd8448eb211c80319c", "zone": "é"})
+    exemplar = trace + b"\x11" + struct.pack("<d", 1.5) + b"\x18" + sample()[12:]
+
+    found = decode(UP + sample(), UP + field(3, exemplar)).exemplars
+
+    assert found is not None
+    assert found.row.tolist() == [1]
+    assert (found.time_ns.tolist(), found.value.tolist()) == ([T_MS * 1_000_000], [1.5])
+    assert found.trace.tolist() == [[0x0AF7651916CD43DD, 0x8448EB211C80319C]]
+    assert json.loads(found.labels[0])["zone"] == "é"
+
+
+def test_an_exemplar_without_sound_labels_costs_itself() -> None:
+    wire = decode(UP + sample() + field(3, field(1, field(1, b"\xff"))))
+
+    assert (len(wire), wire.exemplars) == (1, None)
+    assert [(one.reason, one.count) for one in wire.rejects] == [("bad_exemplar", 1)]
+
+
+def test_metadata_describe_their_families_and_cost_no_sample() -> None:
+    metadata = b"\x08\x03" + field(2, b"rpc_seconds") + field(4, b"How long") + field(5, b"s")
+    raw = field(1, UP + sample()) + field(3, metadata) + field(3, b"\xff")
 
     wire = RemoteWrite().decode(bytes(cramjam.snappy.compress_raw(raw)), {}, now_ns=0)
 
-    assert len(wire) == 1
-    assert wire.rejects == ()
+    assert wire.families is not None
+    assert wire.families(np.empty(0, np.int64)) == (
+        Family("rpc_seconds", MetricType.HISTOGRAM, "How long", "s"),
+    )
+    assert (len(wire), wire.rejects) == (1, ())
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,19 @@ from msgspec import Meta
 
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.compiled.memory import reserve
+from watchkeeper.ingest import admit_details as details
 from watchkeeper.ingest import admit_kernel as kernel
-from watchkeeper.model.series import I32, I64, TenantId
-from watchkeeper.model.signal import Reject, SampleBatch, WireSamples
+from watchkeeper.ingest.admit_details import AdmittedHistograms
+from watchkeeper.model.series import F64, I32, I64, U8, Mask, TenantId
+from watchkeeper.model.signal import (
+    ExemplarBatch,
+    HistogramBatch,
+    Reject,
+    SampleBatch,
+    WireExemplars,
+    WireHistograms,
+    WireSamples,
+)
 
 _NOWHERE: Final = np.empty(0, np.bool_)
 NO_TIME = 0
@@ -99,25 +109,11 @@ class Admission:
     ) -> Admitted:
         """Judge a decoded body; `slots` is the catalog's answer per row of `wire`."""
         n = len(wire)
-        config = self._config
-        slot = np.empty(n, np.int32)
-        verdict = np.empty(n, np.uint8)
-        undo_ns = np.empty(n, np.int64)
-        undo_bits = np.empty(n, np.int64)
         # Sums are written over deltas, and not into what belongs to the receiver.
         value = wire.value if wire.is_delta is None else wire.value.copy()
-        counts = kernel.admit(
-            wire.row,
-            wire.time_ns,
-            (value, _NOWHERE if wire.is_delta is None else wire.is_delta, self._resumes_sums),
-            slots,
-            self._newest,
-            (
-                max(1, now_ns - round(config.oldest_s * NS_PER_S)),
-                now_ns + round(config.future_s * NS_PER_S),
-                round(config.late_s * NS_PER_S),
-            ),
-            (slot, verdict, undo_ns, undo_bits),
+        is_delta = _NOWHERE if wire.is_delta is None else wire.is_delta
+        slot, verdict, undo, counts = self._judge(
+            (wire.row, wire.time_ns, value), slots, is_delta, now_ns
         )
         n_accepted = int(counts[kernel.ACCEPTED])
         batch = None
@@ -128,9 +124,54 @@ class Admission:
             batch = SampleBatch(tenant, slot[kept], wire.time_ns[kept], value[kept], body_hash)
         rejects = self._rejects(counts) if n_accepted < n else ()
         n_duplicates = int(counts[kernel.DUPLICATE])
-        return Admitted(batch, n_duplicates, rejects, (slot, undo_ns, undo_bits))
+        return Admitted(batch, n_duplicates, rejects, undo)
 
-    def take_back(self, admitted: Admitted) -> None:
+    def admit_histograms(
+        self, tenant: TenantId, wire: WireHistograms, slots: I32, *, body_hash: bytes, now_ns: int
+    ) -> AdmittedHistograms:
+        """As `admit`."""
+        value = details.fingerprints(wire.payload)
+        columns = (wire.row, wire.time_ns, value)
+        slot, verdict, undo, counts = self._judge(columns, slots, _NOWHERE, now_ns)
+        batch = details.histogram_batch(tenant, wire, slot, verdict, body_hash)
+        n_duplicates = int(counts[kernel.DUPLICATE])
+        return AdmittedHistograms(batch, n_duplicates, self._rejects(counts), undo)
+
+    def admit_exemplars(
+        self, tenant: TenantId, wire: WireExemplars, slots: I32, *, body_hash: bytes, now_ns: int
+    ) -> tuple[ExemplarBatch | None, tuple[Reject, ...]]:
+        """As `admit`; there is nothing to take back."""
+        return details.exemplar_batch(tenant, wire, slots, self._span_ns(now_ns), body_hash)
+
+    def _judge(
+        self, columns: tuple[I32, I64, F64], slots: I32, is_delta: Mask, now_ns: int
+    ) -> tuple[I32, U8, tuple[I32, I64, I64], I64]:
+        """(slot, verdict, how to take it back, counts) of rows of (series, time, value)."""
+        row, time_ns, value = columns
+        n = len(row)
+        slot = np.empty(n, np.int32)
+        verdict = np.empty(n, np.uint8)
+        undo_ns = np.empty(n, np.int64)
+        undo_bits = np.empty(n, np.int64)
+        counts = kernel.admit(
+            row,
+            time_ns,
+            (value, is_delta, self._resumes_sums),
+            slots,
+            self._newest,
+            (*self._span_ns(now_ns), round(self._config.late_s * NS_PER_S)),
+            (slot, verdict, undo_ns, undo_bits),
+        )
+        return slot, verdict, (slot, undo_ns, undo_bits), counts
+
+    def _span_ns(self, now_ns: int) -> tuple[int, int]:
+        config = self._config
+        return (
+            max(1, now_ns - round(config.oldest_s * NS_PER_S)),
+            now_ns + round(config.future_s * NS_PER_S),
+        )
+
+    def take_back(self, admitted: Admitted | AdmittedHistograms) -> None:
         """The log refused the batch: forget that it ever came. Latest admitted first."""
         slot, undo_ns, undo_bits = admitted.undo
         kernel.undo(slot, undo_ns, undo_bits, self._newest)
@@ -143,9 +184,13 @@ class Admission:
         self._last_ns[slots] = NO_TIME
         self._last_bits[slots] = 0
 
-    def follow(self, batch: SampleBatch) -> None:
+    def follow(self, batch: SampleBatch | HistogramBatch) -> None:
         """Apply a batch of the log at restart."""
-        kernel.follow(batch.slot, batch.time_ns, batch.value, self._newest)
+        if isinstance(batch, SampleBatch):
+            value = batch.value
+        else:
+            value = details.fingerprints(batch.payload)
+        kernel.follow(batch.slot, batch.time_ns, value, self._newest)
 
     def remember_logged_body(self, body_hash: bytes, now_ns: int) -> None:
         """A body of the log at restart; `now_ns` is 0 in front of the log's first tick."""

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
 import numpy as np
 import xxhash
 
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.admit import Admission, Admitted
+from watchkeeper.ingest.admit_details import AdmittedHistograms
 from watchkeeper.ingest.admit_rows import RowAdmission
 from watchkeeper.ingest.receivers.base import Receiver
+from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.series import Catalog
 from watchkeeper.model.change import Change
-from watchkeeper.model.series import TenantId
+from watchkeeper.model.family import Families, Family
+from watchkeeper.model.series import I32, TenantId
 from watchkeeper.model.signal import (
+    ExemplarBatch,
+    HistogramBatch,
     LogBatch,
     Logged,
     NewSeries,
@@ -54,6 +60,11 @@ class Accepted:
     rejects: tuple[Reject, ...] = ()
     repeated: bool = False
     """The body is known, and nothing was done."""
+    n_before: int = 0
+    """Of a known body: samples that it holds."""
+    n_histograms: int = 0
+    """Accepted beside the samples, as are exemplars."""
+    n_exemplars: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,7 @@ class Prepared:
     body_hash: bytes = b""
     admitted: Admitted | None = None
     """Of samples: how to take them back."""
+    histograms: AdmittedHistograms | None = None
 
 
 class Preparer:
@@ -77,12 +89,14 @@ class Preparer:
         catalog: Catalog,
         admission: Admission,
         rows: RowAdmission,
+        families: FamilyTable | None = None,
     ) -> None:
         self._receivers = receivers
         self._catalog = catalog
         self._admission = admission
         self._rows = rows
-        self._unlogged: list[NewSeries] = []
+        self._families = families or FamilyTable()
+        self._unlogged: list[NewSeries | Families] = []
         """First seen, and not in the log yet. Kept over a failed sync: the catalog knows them."""
 
     def prepare(self, request: Request, now_ns: int) -> Prepared:
@@ -90,10 +104,8 @@ class Preparer:
         _check_tenant(request.tenant)
         body_hash = _hash(request)
         if self._admission.knows_body(body_hash, now_ns):
-            return Prepared(Accepted(0, repeated=True))
-        wire = request.decoded or self._receivers[request.protocol].decode(
-            request.body, request.headers, now_ns=now_ns
-        )
+            return Prepared(self._repeated(request, now_ns))
+        wire = self._decoded(request, now_ns)
         if wire.is_of_now:
             body_hash = b""
         if isinstance(wire, WireRows):
@@ -104,13 +116,36 @@ class Preparer:
             self._admission.remember_body(body_hash, now_ns)
         return prepared
 
+    def _decoded(self, request: Request, now_ns: int) -> Wire:
+        return request.decoded or self._receivers[request.protocol].decode(
+            request.body, request.headers, now_ns=now_ns
+        )
+
+    def _repeated(self, request: Request, now_ns: int) -> Accepted:
+        """What is in it was written before: to be told to who asks how much was."""
+        if self._receivers[request.protocol].makes != "samples":
+            return Accepted(0, repeated=True)
+        wire = self._decoded(request, now_ns)
+        if isinstance(wire, WireRows):
+            return Accepted(0, repeated=True)
+        n_histograms = 0 if wire.histograms is None else len(wire.histograms.row)
+        n_exemplars = 0 if wire.exemplars is None else len(wire.exemplars.row)
+        return Accepted(
+            0,
+            repeated=True,
+            n_before=len(wire),
+            n_histograms=n_histograms,
+            n_exemplars=n_exemplars,
+        )
+
     def _prepare_samples(
         self, tenant: TenantId, wire: WireSamples, body_hash: bytes, now_ns: int
     ) -> Prepared:
         resolved = self._catalog.resolve(tenant, wire, now_ns)
+        if wire.families is not None:
+            self._describe(tenant, wire.families(resolved.missed))
         if resolved.new is not None:
-            self._admission.forget(resolved.new.slot)
-            self._unlogged.append(resolved.new)
+            self._enter(resolved.new)
         admitted = self._admission.admit(
             tenant, wire, resolved.slots, body_hash=body_hash, now_ns=now_ns
         )
@@ -124,7 +159,54 @@ class Preparer:
             n_accepted + admitted.n_duplicates,
             wire.rejects + resolved.rejects + admitted.rejects,
         )
-        return Prepared(accepted, records, body_hash, admitted)
+        prepared = Prepared(accepted, records, body_hash, admitted)
+        if wire.histograms is None and wire.exemplars is None:
+            return prepared
+        return self._with_details(prepared, tenant, wire, resolved.slots, now_ns)
+
+    def _enter(self, new: NewSeries) -> None:
+        """Series at first sight."""
+        kinds = self._families.kinds(new)
+        if kinds is not None:
+            self._catalog.kind[new.slot] = kinds
+            new = replace(new, kind=kinds)
+        self._admission.forget(new.slot)
+        self._unlogged.append(new)
+
+    def _describe(self, tenant: TenantId, families: Sequence[Family]) -> None:
+        learned = self._families.learn(tenant, families)
+        if learned is not None:
+            self._unlogged.append(learned)
+
+    def _with_details(
+        self, prepared: Prepared, tenant: TenantId, wire: WireSamples, slots: I32, now_ns: int
+    ) -> Prepared:
+        """The same with histograms and exemplars."""
+        accepted, records = prepared.accepted, prepared.records
+        rejects, n_histograms, n_exemplars = accepted.rejects, 0, 0
+        histograms = None
+        if wire.histograms is not None:
+            histograms = self._admission.admit_histograms(
+                tenant, wire.histograms, slots, body_hash=prepared.body_hash, now_ns=now_ns
+            )
+            rejects += histograms.rejects
+            n_histograms = histograms.n_duplicates
+            if histograms.batch is not None:
+                records += (histograms.batch,)
+                n_histograms += len(histograms.batch)
+                self._catalog.last_seen_ns[histograms.batch.slot] = now_ns
+        if wire.exemplars is not None:
+            exemplars, refused = self._admission.admit_exemplars(
+                tenant, wire.exemplars, slots, body_hash=prepared.body_hash, now_ns=now_ns
+            )
+            rejects += refused
+            if exemplars is not None:
+                records += (exemplars,)
+                n_exemplars = len(exemplars)
+        accepted = replace(
+            accepted, rejects=rejects, n_histograms=n_histograms, n_exemplars=n_exemplars
+        )
+        return replace(prepared, accepted=accepted, records=records, histograms=histograms)
 
     def _prepare_rows(
         self, tenant: TenantId, wire: WireRows, body_hash: bytes, now_ns: int
@@ -133,8 +215,8 @@ class Preparer:
         accepted = Accepted(admitted.n_accepted, wire.rejects + admitted.rejects)
         return Prepared(accepted, admitted.records, body_hash)
 
-    def unlogged(self) -> Sequence[NewSeries]:
-        """Series that must be logged before the next samples."""
+    def unlogged(self) -> Sequence[NewSeries | Families]:
+        """Series that must be logged before the next samples, and how metrics were described."""
         return tuple(self._unlogged)
 
     def logged(self, n_series: int) -> None:
@@ -145,8 +227,9 @@ class Preparer:
         """These were refused by the log: forget that they ever came. In order of preparation."""
         for one in reversed(prepared):
             self._admission.forget_body(one.body_hash)
-            if one.admitted is not None:
-                self._admission.take_back(one.admitted)
+            for admitted in (one.histograms, one.admitted):
+                if admitted is not None:
+                    self._admission.take_back(admitted)
 
     def follow(self, record: Logged, now_ns: int, *, fresh: bool) -> int:
         """Apply a record of the log at restart; the log's own time after it.
@@ -161,12 +244,14 @@ class Preparer:
                 self._catalog.replay(record)
                 if fresh:
                     self._admission.forget(record.slot)
-            case SampleBatch():
+            case SampleBatch() | HistogramBatch():
                 self._admission.follow(record)
                 self._admission.remember_logged_body(record.body_hash, now_ns)
                 if now_ns:  # else before the first tick: as the catalog counts it, seen just now
                     self._catalog.last_seen_ns[record.slot] = now_ns
-            case LogBatch() | SpanBatch():
+            case Families():
+                self._families.learn(record.tenant, record.families)
+            case LogBatch() | SpanBatch() | ExemplarBatch():
                 self._admission.remember_logged_body(record.body_hash, now_ns)
             case Change():
                 pass  # an upsert: to be told the same again is no harm
@@ -174,10 +259,13 @@ class Preparer:
 
     def dump(self) -> bytes:
         """What this remembers besides the catalog, for `load` after a restart."""
-        return self._admission.dump(self._catalog.high_slot)
+        admission = self._admission.dump(self._catalog.high_slot)
+        return msgspec.msgpack.encode((admission, self._families.dump()))
 
     def load(self, state: bytes) -> None:
-        self._admission.load(state)
+        admission, families = msgspec.msgpack.decode(state, type=tuple[bytes, bytes])
+        self._admission.load(admission)
+        self._families.load(families)
 
     def recycle(self, now_ns: int, idle_s: float) -> int:
         """Let series that have been idle for long leave memory; how many."""

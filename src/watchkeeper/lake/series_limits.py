@@ -84,7 +84,9 @@ def refusals(
     """What was refused of a body, by reason; `rows` of the wire have `verdict` and `labels`."""
     by_row = np.zeros(len(wire.key), np.uint8)
     by_row[rows] = verdict
-    counts = np.bincount(by_row[wire.row], minlength=canon.N_VERDICTS)
+    details = [one.row for one in (wire.histograms, wire.exemplars) if one is not None]
+    items = np.concatenate([wire.row, *details]) if details else wire.row
+    counts = np.bincount(by_row[items], minlength=canon.N_VERDICTS)
     found = []
     for number, (reason, words) in _WORDS.items():
         offenders = np.flatnonzero(verdict == number)

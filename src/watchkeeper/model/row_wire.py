@@ -1,4 +1,5 @@
-"""Batches of rows as bytes: their columns as they declare them, then their texts, then origins."""
+"""Batches of rows as bytes: their columns as they declare them, then their texts, then origins,
+where they have any."""
 
 from __future__ import annotations
 
@@ -10,19 +11,21 @@ import numpy as np
 
 from watchkeeper.model.row import Origin, Texts
 from watchkeeper.model.series import TenantId
-from watchkeeper.model.signal import LogBatch, SpanBatch
+from watchkeeper.model.signal import DetailBatch, ExemplarBatch, HistogramBatch, LogBatch, SpanBatch
 
 _SIZES: Final = struct.Struct("<IIHH4x")  # rows origins tenant body_hash
 _OFFSET: Final = np.dtype(np.int32)
 _origins: Final = msgspec.msgpack.Decoder(tuple[Origin, ...])
 
-Rows = TypeVar("Rows", LogBatch, SpanBatch)
+Rows = TypeVar("Rows", LogBatch, SpanBatch, HistogramBatch, ExemplarBatch)
 Payload = bytes | bytearray | memoryview
 
 
-def encode(head: bytes, batch: LogBatch | SpanBatch) -> bytes:
+def encode(head: bytes, batch: LogBatch | SpanBatch | DetailBatch) -> bytes:
     """The bytes of a batch behind `head`, whose size is a multiple of eight."""
-    origins = msgspec.msgpack.encode(batch.origins)
+    origins = b""
+    if isinstance(batch, LogBatch | SpanBatch):
+        origins = msgspec.msgpack.encode(batch.origins)
     tenant = batch.tenant.encode()
     parts: list[bytes | memoryview] = [
         head,
@@ -60,12 +63,12 @@ def decode(at: int, payload: Payload, kind: type[Rows]) -> Rows:
     if len(payload) < at + n_origins + n_tenant + n_hash:
         raise ValueError(f"{at + n_origins + n_tenant + n_hash} bytes announced")
     rest = bytes(payload[at : at + n_origins + n_tenant + n_hash])
-    origins = _origins.decode(rest[:n_origins])
-    origin = fields["origin"]
-    if n and not 0 <= int(origin.min()) <= int(origin.max()) < len(origins):
-        raise ValueError("a row is of an origin that is not there")
+    if "origin" in fields:
+        origins = fields["origins"] = _origins.decode(rest[:n_origins])
+        origin = fields["origin"]
+        if n and not 0 <= int(origin.min()) <= int(origin.max()) < len(origins):
+            raise ValueError("a row is of an origin that is not there")
     return kind(
-        origins=origins,
         tenant=TenantId(rest[n_origins : n_origins + n_tenant].decode()),
         body_hash=rest[n_origins + n_tenant :],
         **fields,

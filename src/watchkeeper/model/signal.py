@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from watchkeeper.model.change import Change
+from watchkeeper.model.family import Families, Family
 from watchkeeper.model.row import Origin, Texts
 from watchkeeper.model.series import (
     DEFAULT_TENANT,
@@ -31,6 +32,29 @@ class Reject:
     count: int
     detail: str = ""
     """For the sender: the first of them, named, with the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireHistograms:
+    """Native histograms of one body. Rows are those of its WireSamples."""
+
+    row: I32
+    time_ns: I64
+    payload: Texts
+    """Each a sound `prometheus.Histogram` (see `model.histogram`), as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class WireExemplars:
+    """Exemplars of one body. Rows are those of its WireSamples."""
+
+    row: I32
+    time_ns: I64
+    value: F64
+    trace: U64
+    """(n, 2), as in LogBatch; 0 where no trace is named."""
+    labels: Texts
+    """Each a JSON object of texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +83,10 @@ class WireSamples:
     is_of_now: bool = False
     """A sample without a time was given that of its coming: the same bytes later are other samples,
     and no retry."""
+    histograms: WireHistograms | None = None
+    exemplars: WireExemplars | None = None
+    families: Callable[[I64], Sequence[Family]] | None = None
+    """Given the rows whose keys were not known, how the body describes metrics, if it does."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -208,16 +236,62 @@ class SpanBatch:
         return len(self.start_ns)
 
 
+@dataclass(frozen=True, slots=True)
+class HistogramBatch:
+    """Accepted native histograms of one tenant; see SampleBatch."""
+
+    COLUMNS: ClassVar[Mapping[str, Column]] = {
+        "time_ns": Column(np.int64),
+        "slot": Column(np.int32),
+    }
+    TEXTS: ClassVar[tuple[str, ...]] = ("payload",)
+
+    slot: I32
+    time_ns: I64
+    payload: Texts
+    tenant: TenantId = DEFAULT_TENANT
+    body_hash: bytes = b""
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class ExemplarBatch:
+    """Accepted exemplars of one tenant; see SampleBatch and WireExemplars."""
+
+    COLUMNS: ClassVar[Mapping[str, Column]] = {
+        "time_ns": Column(np.int64),
+        "value": Column(np.float64),
+        "trace": Column(np.uint64, 2),
+        "slot": Column(np.int32),
+    }
+    TEXTS: ClassVar[tuple[str, ...]] = ("labels",)
+
+    slot: I32
+    time_ns: I64
+    value: F64
+    trace: U64
+    labels: Texts
+    tenant: TenantId = DEFAULT_TENANT
+    body_hash: bytes = b""
+
+    def __len__(self) -> int:
+        return len(self.time_ns)
+
+
 RowBatch = LogBatch | SpanBatch
+DetailBatch = HistogramBatch | ExemplarBatch
+"""What series have besides samples. As with those, slots are good inside one process."""
+
+Rows = TypeVar("Rows", LogBatch, SpanBatch, HistogramBatch, ExemplarBatch, RowBatch, DetailBatch)
 
 
-def take(batch: RowBatch, rows: I64) -> RowBatch:
+def take(batch: Rows, rows: I64) -> Rows:
     """These rows of a batch, in this order. Origins stay, used or not."""
     columns: dict[str, Any] = {name: getattr(batch, name)[rows] for name in batch.COLUMNS}
     columns |= {name: getattr(batch, name).take(rows) for name in batch.TEXTS}
-    return type(batch)(
-        origins=batch.origins, tenant=batch.tenant, body_hash=batch.body_hash, **columns
-    )
+    return replace(batch, **columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,5 +316,15 @@ class Tick:
     now_ns: int
 
 
-Logged = SampleBatch | NewSeries | LogBatch | SpanBatch | Change | Tick
+Logged = (
+    SampleBatch
+    | NewSeries
+    | HistogramBatch
+    | ExemplarBatch
+    | Families
+    | LogBatch
+    | SpanBatch
+    | Change
+    | Tick
+)
 """What the log holds, in the order in which everyone applies it."""

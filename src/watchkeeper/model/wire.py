@@ -7,6 +7,7 @@ not know are refused, never guessed at.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,12 +17,33 @@ from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import row_wire
 from watchkeeper.model.change import Change
+from watchkeeper.model.family import Families
 from watchkeeper.model.series import I64, LabelBlock, TenantId
-from watchkeeper.model.signal import LogBatch, Logged, NewSeries, SampleBatch, SpanBatch, Tick
+from watchkeeper.model.signal import (
+    DetailBatch,
+    ExemplarBatch,
+    HistogramBatch,
+    LogBatch,
+    Logged,
+    NewSeries,
+    RowBatch,
+    SampleBatch,
+    SpanBatch,
+    Tick,
+)
 
 VERSION: Final = 1
-SAMPLES, SERIES, TICK, LOGS, SPANS, CHANGE = range(1, 7)
+SAMPLES, SERIES, TICK, LOGS, SPANS, CHANGE, HISTOGRAMS, EXEMPLARS, FAMILIES = range(1, 10)
 """The second byte of a record."""
+
+_ROWS: Final[Mapping[type[Any], int]] = {
+    LogBatch: LOGS,
+    SpanBatch: SPANS,
+    HistogramBatch: HISTOGRAMS,
+    ExemplarBatch: EXEMPLARS,
+}
+_BATCH_BY_KIND: Final[Mapping[int, type[Any]]] = {kind: batch for batch, kind in _ROWS.items()}
+_PACKED: Final[Mapping[int, type[Any]]] = {CHANGE: Change, FAMILIES: Families}
 
 _HEAD: Final = struct.Struct("<BB6x")
 _SAMPLES: Final = struct.Struct("<BBBxIqHH4x")  # version kind times n base_ns tenant body_hash
@@ -47,8 +69,9 @@ def encode(record: Logged) -> bytes:
         return _TICK.pack(VERSION, TICK, record.now_ns)
     if isinstance(record, Change):
         return _HEAD.pack(VERSION, CHANGE) + msgspec.msgpack.encode(record)
-    kind = LOGS if isinstance(record, LogBatch) else SPANS
-    return row_wire.encode(_HEAD.pack(VERSION, kind), record)
+    if isinstance(record, Families):
+        return _HEAD.pack(VERSION, FAMILIES) + msgspec.msgpack.encode(record)
+    return row_wire.encode(_HEAD.pack(VERSION, _ROWS[type(record)]), record)
 
 
 def decode(payload: Payload) -> Logged:
@@ -64,17 +87,25 @@ def decode(payload: Payload) -> Logged:
             return _decode_series(payload)
         if kind == TICK:
             return Tick(_TICK.unpack_from(payload)[2])
-        if kind == CHANGE:
-            return msgspec.msgpack.decode(bytes(payload[_HEAD.size :]), type=Change)
-        if kind == LOGS:
-            return row_wire.decode(_HEAD.size, payload, LogBatch)
-        return row_wire.decode(_HEAD.size, payload, SpanBatch)
+        if kind in _PACKED:
+            return _decode_packed(payload, _PACKED[kind])
+        return _decode_rows(payload, _BATCH_BY_KIND[kind])
     except (struct.error, ValueError, msgspec.MsgspecError) as error:
         raise BadInput(f"wire: a record of {len(payload)} bytes is not whole: {error}") from error
 
 
+def _decode_packed(payload: Payload, kind: type[Any]) -> Change | Families:
+    packed: Change | Families = msgspec.msgpack.decode(bytes(payload[_HEAD.size :]), type=kind)
+    return packed
+
+
+def _decode_rows(payload: Payload, kind: type[Any]) -> RowBatch | DetailBatch:
+    batch: RowBatch | DetailBatch = row_wire.decode(_HEAD.size, payload, kind)
+    return batch
+
+
 def kind_of(payload: Payload) -> int:
-    """SAMPLES, SERIES, TICK, LOGS, SPANS or CHANGE."""
+    """SAMPLES, SERIES, TICK, LOGS, SPANS, CHANGE, HISTOGRAMS, EXEMPLARS or FAMILIES."""
     if len(payload) < _HEAD.size:
         raise BadInput(f"wire: {len(payload)} bytes are no record")
     version, kind = _HEAD.unpack_from(payload)
@@ -83,7 +114,7 @@ def kind_of(payload: Payload) -> int:
             f"wire: a record is of version {version}, this release reads version {VERSION}; "
             "run the release that wrote it, or a newer one"
         )
-    if not SAMPLES <= kind <= CHANGE:
+    if not SAMPLES <= kind <= FAMILIES:
         raise Permanent(f"wire: a record is of kind {kind}, unknown to this release; run a newer")
     return int(kind)
 

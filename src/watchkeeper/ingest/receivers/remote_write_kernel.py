@@ -4,6 +4,8 @@ A series' labels are nearly always one run of bytes in their shortest form, in f
 and then that run is the series' name as it stands. Where a sender does otherwise, which protobuf
 allows, the labels are written anew in that form behind the body, in the same buffer. Whether labels
 make sense (a name, UTF-8, not too long) is for the catalog to judge, once for each series.
+
+Histograms, exemplars and metadata are rare among samples: only where they lie is noted.
 """
 
 import numpy as np
@@ -38,9 +40,19 @@ _LATE_LABEL = 4
 
 N_ROWS = 0
 N_SAMPLES = 1
-N_HISTOGRAMS = 2
+N_ASIDE = 2
 N_OUT_OF_RANGE = 3
-N_COUNTS = 4
+N_BAD_REFERENCE = 4
+"""Of remote write 2.0 only: samples, histograms and exemplars of series that name no symbol."""
+_ASIDE_AT = 5
+_ASIDE_ROOM = 6
+N_COUNTS = 7
+
+HISTOGRAM = 1
+EXEMPLAR = 2
+METADATA = 3
+ASIDE_COLUMNS = 4
+"""Of what is set aside: its series' row (of metadata -1), what it is, where it starts and ends."""
 
 ROOM_BEHIND = 3
 """A label written anew takes at most this many times the bytes that it came in."""
@@ -53,18 +65,18 @@ _LABEL_HEAD_MASK = np.uint64(0x80FF80FF)
 _VALUE_TAG = np.uint64(0x12)
 _BYTE = np.uint64(0xFF)
 # A varint of six bytes, which is any millisecond from 2004 to 2109: five high bits, then none.
-_SIX_BYTES = np.uint64(0x0000008080808080)
-_SIX_BYTES_MASK = np.uint64(0x0000808080808080)
+SIX_BYTES = np.uint64(0x0000008080808080)
+SIX_BYTES_MASK = np.uint64(0x0000808080808080)
 
 
 @kernel
-def decode(array, size, seed, rows, samples, counts):
+def decode(array, size, seed, rows, samples, aside, counts):
     """Decode array[:size] into the rest; keys are hashed under `seed`.
 
     `rows` is (key, start, end) of each series, `samples` (row, time_ns, value). Returns a code.
     """
     keys, starts, ends = rows
-    counts[:] = 0
+    begin(aside, counts)
     buffer = address_of(array)
     counted = address_of(counts)
     out = (
@@ -80,9 +92,14 @@ def decode(array, size, seed, rows, samples, counts):
         if i < 0:
             return MALFORMED
         if tag != 0x0A:
+            start = i
             i = skip_field(buffer, i, size, tag, MAX_DEPTH)
             if i < 0:
                 return MALFORMED
+            if tag == 0x1A:
+                start, _ = read_size(buffer, start, size)
+                if not set_aside(counted, -1, METADATA, start, i):
+                    return FULL
             continue
         start, stop = read_size(buffer, i, size)
         if stop < 0:
@@ -93,7 +110,7 @@ def decode(array, size, seed, rows, samples, counts):
             return FULL
 
         first = counts[N_SAMPLES]
-        n_histograms = counts[N_HISTOGRAMS]
+        n_aside = counts[N_ASIDE]
         n_out_of_range = counts[N_OUT_OF_RANGE]
         run_start = start
         run_end = _short_labels(buffer, start, stop)
@@ -108,13 +125,13 @@ def decode(array, size, seed, rows, samples, counts):
             if run_end < 0:
                 return MALFORMED
             behind = run_end
-            counts[N_HISTOGRAMS] = n_histograms
+            counts[N_ASIDE] = n_aside
             counts[N_OUT_OF_RANGE] = n_out_of_range
             code = _fields(buffer, start, stop, row, out, counted, True)
         if code != DONE:
             return code
 
-        if counts[N_SAMPLES] == first:
+        if counts[N_SAMPLES] == first and counts[N_ASIDE] == n_aside:
             continue
         low, high = fast_hash128(buffer, run_start, run_end, seed)
         keys[row, 0] = low
@@ -123,6 +140,30 @@ def decode(array, size, seed, rows, samples, counts):
         ends[row] = run_end
         counts[N_ROWS] = row + 1
     return DONE
+
+
+@kernel
+def begin(aside, counts):
+    """Nothing is counted yet; what is set aside goes into `aside`, an array kept by the caller."""
+    counts[:] = 0
+    counts[_ASIDE_AT] = address_of(aside)
+    counts[_ASIDE_ROOM] = len(aside)
+
+
+@kernel
+def set_aside(counts, row, what, start, end):
+    """Note where something of a series lies; whether there was room for it."""
+    n = load_i64(counts, N_ASIDE)
+    if n >= load_i64(counts, _ASIDE_ROOM):
+        return False
+    aside = load_i64(counts, _ASIDE_AT)
+    at = n * ASIDE_COLUMNS
+    store_i64(aside, at, row)
+    store_i64(aside, at + 1, what)
+    store_i64(aside, at + 2, start)
+    store_i64(aside, at + 3, end)
+    store_i64(counts, N_ASIDE, n + 1)
+    return True
 
 
 @kernel
@@ -202,12 +243,13 @@ def _rewrite_labels(buffer, start, stop, at):
                 i = skip_field(buffer, i, end, tag, MAX_DEPTH - 2)
             if i < 0:
                 return -1
-        at = _write_label(buffer, at, name, name_end, value, value_end)
+        at = write_label(buffer, at, name, name_end, value, value_end)
     return at
 
 
 @kernel
-def _write_label(buffer, at, name, name_end, value, value_end):
+def write_label(buffer, at, name, name_end, value, value_end):
+    """Write a label in its shortest form at `at`; where it ends."""
     n_name = name_end - name
     n_value = value_end - value
     n_sizes = _n_varint(n_name) + _n_varint(n_value)
@@ -236,7 +278,7 @@ def _n_varint(number):
 
 @kernel
 def _fields(buffer, i, stop, row, out, counts, is_rewritten):
-    """The fields of a series from `i` on: its samples to columns, its histograms counted.
+    """The fields of a series from `i` on: its samples to columns, the rest set aside.
 
     `out` is (row, time_ns, value) by their addresses, and how many they hold.
     """
@@ -245,13 +287,13 @@ def _fields(buffer, i, stop, row, out, counts, is_rewritten):
     while i < stop:
         bits = load_u64(buffer, i + 12) if i + 18 <= stop else np.uint64(0)
         if (
-            bits & _SIX_BYTES_MASK == _SIX_BYTES
+            bits & SIX_BYTES_MASK == SIX_BYTES
             and load_u8(buffer, i) == 0x12
             and load_u8(buffer, i + 1) == 0x10
             and load_u8(buffer, i + 2) == 0x09
             and load_u8(buffer, i + 11) == 0x10
         ):
-            ms = _six_byte_varint(bits)
+            ms = six_byte_varint(bits)
             value = load_f64(buffer, i + 3)
             i += 18
         else:
@@ -262,17 +304,21 @@ def _fields(buffer, i, stop, row, out, counts, is_rewritten):
                 start, end = read_size(buffer, i, stop)
                 if end < 0:
                     return MALFORMED
-                ms, value, i = _sample(buffer, start, end)
+                ms, value, i = read_sample(buffer, start, end)
                 if i < 0:
                     return MALFORMED
             else:
                 if tag == 0x0A and not is_rewritten:
                     return _LATE_LABEL
-                if tag == 0x22:
-                    store_i64(counts, N_HISTOGRAMS, load_i64(counts, N_HISTOGRAMS) + 1)
+                start = i
                 i = skip_field(buffer, i, stop, tag, MAX_DEPTH - 1)
                 if i < 0:
                     return MALFORMED
+                if tag == 0x22 or tag == 0x1A:
+                    start, _ = read_size(buffer, start, stop)
+                    what = HISTOGRAM if tag == 0x22 else EXEMPLAR
+                    if not set_aside(counts, row, what, start, i):
+                        return FULL
                 continue
         if ms > MAX_MS or ms < -MAX_MS:
             store_i64(counts, N_OUT_OF_RANGE, load_i64(counts, N_OUT_OF_RANGE) + 1)
@@ -288,7 +334,7 @@ def _fields(buffer, i, stop, row, out, counts, is_rewritten):
 
 
 @kernel
-def _six_byte_varint(bits):
+def six_byte_varint(bits):
     """Bring the six groups of seven bits together."""
     pairs = (bits & np.uint64(0x00007F007F007F)) | (
         (bits & np.uint64(0x7F007F007F00)) >> np.uint64(1)
@@ -302,7 +348,7 @@ def _six_byte_varint(bits):
 
 
 @kernel
-def _sample(buffer, i, end):
+def read_sample(buffer, i, end):
     """(milliseconds, value, end) of a sample in any form."""
     ms = np.int64(0)
     value = 0.0
