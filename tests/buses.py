@@ -18,8 +18,9 @@ from watchkeeper.bus.ports import Ports
 from watchkeeper.clock import FakeClock
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.wal import WalConfig, WriteAheadLog
+from watchkeeper.model.row import Origin
 from watchkeeper.model.series import N_PARTITIONS
-from watchkeeper.model.signal import NewSeries, SampleBatch
+from watchkeeper.model.signal import NewSeries, RowBatch, SampleBatch
 from watchkeeper.telemetry import Secret
 
 FROM_THE_START = dict.fromkeys(range(N_PARTITIONS), 0)
@@ -137,6 +138,19 @@ def rows_of(samples: SampleBatch, catalog: ToyCatalog) -> list[Row]:
     names = [catalog.identity[slot].tobytes().hex() for slot in samples.slot]
     values = [value.tobytes() for value in samples.value]
     return list(zip(names, samples.time_ns.tolist(), values, strict=True))
+
+
+def told(batch: RowBatch) -> list[tuple[Origin, str]]:
+    """All that a batch says, row by row, with the origin."""
+    columns = [getattr(batch, name) for name in (*batch.COLUMNS, *batch.TEXTS) if name != "origin"]
+    return [
+        (batch.origins[int(batch.origin[row])], str([_plain(column[row]) for column in columns]))
+        for row in range(len(batch))
+    ]
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bytes) else value.tolist()
 
 
 def by_series(found: Sequence[Row]) -> dict[str, list[tuple[int, bytes]]]:

@@ -14,15 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import make
-from tests.buses import batch
+from tests.buses import batch, told
 from tests.catalogs import ToyCatalog
 from watchkeeper.bus import codec
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import wire
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus, Severity
 from watchkeeper.model.event import Event
+from watchkeeper.model.row import Origin
 from watchkeeper.model.series import N_PARTITIONS, Entity, TenantId
-from watchkeeper.model.signal import NewSeries, SampleBatch, Tick
+from watchkeeper.model.signal import LogBatch, NewSeries, SampleBatch
 
 SERVICES = ("auth", "cart", "payment", "search", "")
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -95,6 +96,32 @@ def test_a_batch_arrives_whole_in_its_partitions_each_series_in_order(
     assert arrived == wanted
 
 
+ROWS_OF_TEXT = st.lists(
+    st.tuples(st.integers(0, 2**62), st.integers(0, 24), st.binary(max_size=20)), max_size=40
+)
+ORIGINS = [make.origin([("service", service)]) for service in ("auth", "cart", "pay", "web")]
+
+
+@given(ROWS_OF_TEXT, st.lists(st.integers(0, N_PARTITIONS - 1), min_size=4, max_size=4))
+def test_every_line_arrives_once_where_its_origin_belongs_in_the_order_of_coming(
+    rows: list[tuple[int, int, bytes]], where: list[int]
+) -> None:
+    sent = replace(make.logs(*rows, origins=ORIGINS), tenant=TenantId("shöp"), body_hash=b"hash")
+
+    arrived: dict[int, list[tuple[Origin, str]]] = {}
+    for partition, payload in codec.split_rows(sent, where):
+        part = codec.read(payload)
+        assert isinstance(part, LogBatch)
+        assert (part.tenant, part.body_hash) == ("shöp", b"hash")
+        assert partition not in arrived
+        arrived[partition] = told(part)
+
+    wanted: dict[int, list[tuple[Origin, str]]] = {}
+    for origin, said in told(sent):
+        wanted.setdefault(where[ORIGINS.index(origin)], []).append((origin, said))
+    assert arrived == wanted
+
+
 @given(ROWS)
 def test_a_partition_without_rows_gets_no_message(rows: Sequence[tuple[int, int, float]]) -> None:
     catalog, new = fleet()
@@ -149,6 +176,9 @@ def sound() -> tuple[tuple[Callable[[bytes], object], bytes], ...]:
         messages(batch(new, n_each=5))[0][1],
         next(codec.split_series(new))[1],
         wire.encode(make.tick()),
+        next(codec.split_rows(make.logs((1, 9, b"line"), (2, 9, b"")), [3]))[1],
+        next(codec.split_rows(make.spans((1, 2, b"GET /")), [3]))[1],
+        wire.encode(make.change(details={"commit": "abc"})),
     ]
     return (*((codec.read, one) for one in payloads), (codec.decode_event,
                                                        codec.encode_event(event)))  # fmt: skip
@@ -169,7 +199,7 @@ def harmed(payload: bytes, chance: random.Random) -> bytes:
 
 
 @settings(max_examples=400)
-@given(st.integers(0, 3), st.integers(0, 2**32))
+@given(st.integers(0, 6), st.integers(0, 2**32))
 def test_a_message_that_was_harmed_is_read_or_refused_in_our_words(kind: int, seed: int) -> None:
     """What a stage is handed it can put aside; a foreign error would be tried again for ever."""
     read, payload = sound()[kind]
@@ -177,7 +207,7 @@ def test_a_message_that_was_harmed_is_read_or_refused_in_our_words(kind: int, se
     with suppress(BadInput, Permanent):
         record = read(harmed(payload, random.Random(seed)))
 
-        assert isinstance(record, codec.PortableSamples | NewSeries | Tick | Event)
+        assert isinstance(record, codec.PortableSamples | codec.Shared | Event)
 
 
 @given(st.binary(max_size=200))
@@ -186,4 +216,4 @@ def test_no_bytes_end_in_anything_but_a_record_or_a_refusal(junk: bytes) -> None
         with suppress(BadInput, Permanent):
             record = read(junk)
 
-            assert isinstance(record, codec.PortableSamples | NewSeries | Tick | Event)
+            assert isinstance(record, codec.PortableSamples | codec.Shared | Event)

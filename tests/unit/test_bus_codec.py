@@ -17,7 +17,7 @@ from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import wire
 from watchkeeper.model.event import Event
 from watchkeeper.model.series import Entity
-from watchkeeper.model.signal import NewSeries, SampleBatch
+from watchkeeper.model.signal import LogBatch, NewSeries, SampleBatch
 
 GENERATION = np.arange(64, dtype=np.int64)
 
@@ -68,6 +68,27 @@ def test_rows_of_unknown_series_stay_out() -> None:
     local = codec.localize(samples, np.array([-1, 5], np.int32))
 
     assert (local.slot.tolist(), local.value.tolist()) == ([5], [2.0])
+
+
+def test_rows_fall_into_their_partitions_with_their_own_origins() -> None:
+    cart, shop = (make.origin([("service", name)]) for name in ("cart", "shop"))
+    rows = [(make.START_NS + n, n, f"line {n}".encode()) for n in range(5)]
+    batch = replace(make.logs(*rows, origins=(cart, shop)), body_hash=b"hash")
+
+    parts = {where: codec.read(payload) for where, payload in codec.split_rows(batch, [7, 9])}
+
+    assert {
+        where: (part.origins, part.body_hash, part.time_ns.tolist())
+        for where, part in parts.items()
+        if isinstance(part, LogBatch)
+    } == {
+        7: ((cart,), b"hash", [make.START_NS + n for n in (0, 2, 4)]),
+        9: ((shop,), b"hash", [make.START_NS + n for n in (1, 3)]),
+    }
+
+
+def test_a_batch_without_rows_makes_no_message() -> None:
+    assert list(codec.split_rows(make.logs(), [3])) == []
 
 
 def test_new_series_fall_into_their_partitions_with_their_own_entities() -> None:

@@ -117,10 +117,14 @@ def split_series(new: NewSeries) -> Iterator[tuple[int, bytes]]:
 
 
 def split_rows(batch: RowBatch, partition_by_origin: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-    """(partition, message) for each partition that has rows; rows of an origin stay in order."""
+    """(partition, message) for each partition that has rows; rows of an origin stay in order, and
+    no partition hears of origins that have none there."""
     of_row = np.array(partition_by_origin, np.int64)[batch.origin]
     for number in np.unique(of_row).tolist():
-        yield number, wire.encode(take(batch, np.flatnonzero(of_row == number)))
+        part = take(batch, np.flatnonzero(of_row == number))
+        used, origin = np.unique(part.origin, return_inverse=True)
+        origins = tuple(batch.origins[row] for row in used.tolist())
+        yield number, wire.encode(replace(part, origins=origins, origin=origin.astype(np.int32)))
 
 
 def read(payload: bytes) -> PortableSamples | Shared:
