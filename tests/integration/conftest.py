@@ -12,6 +12,7 @@ import pytest
 
 from bench import client, peers
 from bench.peers import Server
+from tests.postgres import Cluster
 
 
 class Start(Protocol):
@@ -41,6 +42,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
 def server(start: Start) -> Server:
     """One server with everything at its default."""
     return start()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL that syncs, as an operator runs it; stores are told apart by their folders."""
+    with Cluster() as one:
+        yield one
 
 
 def query(server: Server, selector: str, **more: str) -> list[dict[str, Any]]:

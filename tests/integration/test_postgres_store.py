@@ -11,34 +11,22 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests import make
-from tests.postgres import WITH_PASSWORD, Cluster, schema_of
-from watchkeeper.errors import ConfigError, Permanent, Retryable
+from tests.postgres import Cluster, schema_of
+from watchkeeper.errors import Retryable
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
-from watchkeeper.model.series import DEFAULT_TENANT, Entity
+from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.store.base import Filter
 from watchkeeper.store.postgres.store import PostgresStore
 from watchkeeper.telemetry import Secret
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 0.5
-SECRET = "hunter2-never-told"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """Durable, as an operator runs it."""
-    with Cluster() as one:
-        one.execute(f"CREATE USER {WITH_PASSWORD} PASSWORD '{SECRET}'")
-        one.execute("CREATE USER stranger")
-        one.execute("CREATE USER guest")
-        yield one
 
 
 @pytest.fixture
@@ -297,193 +285,4 @@ async def test_a_save_that_nobody_waits_for_any_more_is_kept_whole(
 
     assert len(await told(store)) in (0, 30)
     assert await store.save(episodes(30)) == 30
-    await store.close()
-
-
-# What cannot be right, and what can only be waited for.
-
-
-@pytest.mark.parametrize(
-    ("user", "database", "says"),
-    [
-        (f"{WITH_PASSWORD}:{SECRET[::-1]}", "postgres", "set user and password in store.url"),
-        (WITH_PASSWORD, "postgres", "set user and password in store.url"),
-        ("nobody", "postgres", "set user and password in store.url"),
-        ("stranger", "postgres", "pg_hba"),
-        ("tester", "none_such", "CREATE DATABASE"),
-        ("tester", "postgres?sslmode=require", "sslmode"),
-        ("guest", "postgres", "CREATE SCHEMA .* AUTHORIZATION"),
-    ],
-)
-def test_an_address_that_cannot_be_right_is_refused_with_the_remedy(
-    cluster: Cluster, tmp_path: Path, user: str, database: str, says: str
-) -> None:
-    url = f"postgresql://{user}@127.0.0.1:{cluster.port}/{database}"
-
-    with pytest.raises(ConfigError, match=says) as caught:
-        cluster.store(tmp_path, url=Secret(url))
-
-    assert SECRET[::-1] not in f"{caught.value!r} {caught.value.__cause__!r}"
-
-
-async def test_a_password_lets_in_and_is_never_shown(cluster: Cluster, tmp_path: Path) -> None:
-    cluster.execute(f"CREATE SCHEMA {schema_of(tmp_path)} AUTHORIZATION {WITH_PASSWORD}")
-    url = f"postgresql://{WITH_PASSWORD}:{SECRET}@127.0.0.1:{cluster.port}/postgres"
-
-    store = cluster.store(tmp_path, url=Secret(url))
-
-    assert await store.save(episodes(1)) == 1
-    assert SECRET not in f"{store!r} {vars(store)!r} {cluster.config(tmp_path, url=Secret(url))!r}"
-    await store.close()
-
-
-async def test_a_password_that_was_changed_meanwhile_ends_no_process(
-    cluster: Cluster, tmp_path: Path
-) -> None:
-    cluster.execute(f"CREATE SCHEMA {schema_of(tmp_path)} AUTHORIZATION {WITH_PASSWORD}")
-    url = f"postgresql://{WITH_PASSWORD}:{SECRET}@127.0.0.1:{cluster.port}/postgres"
-    store = cluster.store(tmp_path, url=Secret(url))
-    cluster.execute(f"ALTER USER {WITH_PASSWORD} PASSWORD 'another'")
-
-    with pytest.raises(Retryable, match="set user and password") as caught:
-        await store.save(episodes(1))
-
-    assert SECRET not in repr(caught.value)
-    cluster.execute(f"ALTER USER {WITH_PASSWORD} PASSWORD '{SECRET}'")
-    assert await store.save(episodes(1)) == 1
-    await store.close()
-
-
-async def test_a_server_that_does_not_sync_is_refused_unless_that_is_wanted(
-    tmp_path: Path,
-) -> None:
-    with Cluster(durable=False) as careless:
-        with pytest.raises(ConfigError, match=r"fsync 'off'.*store\.durable"):
-            careless.store(tmp_path)
-
-        store = careless.store(tmp_path, durable=False)
-
-        assert await store.save(episodes(1)) == 1
-        await store.close()
-
-
-async def test_a_database_in_another_encoding_is_refused(cluster: Cluster, tmp_path: Path) -> None:
-    cluster.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-
-    with pytest.raises(ConfigError, match="keeps text as LATIN1"):
-        cluster.store(tmp_path, url=Secret(cluster.url.replace("/postgres", "/latin")))
-
-
-async def test_a_standby_is_waited_for(cluster: Cluster, tmp_path: Path) -> None:
-    await cluster.store(tmp_path).close()
-    read_only = f"{cluster.url}?options=-cdefault_transaction_read_only%3Don"
-    store = cluster.store(tmp_path, url=Secret(read_only))
-
-    with pytest.raises(Retryable, match="read-only"):
-        await store.save(episodes(1))
-
-    assert await store.events(0, 10) == []
-    await store.close()
-
-
-async def test_tables_that_are_gone_are_no_matter_of_waiting(
-    cluster: Cluster, tmp_path: Path
-) -> None:
-    store = cluster.store(tmp_path)
-    cluster.execute(f"DROP SCHEMA {schema_of(tmp_path)} CASCADE")
-
-    with pytest.raises(Permanent, match=r"outbox_bounds.*restore a backup"):
-        await store.save(episodes(1))
-
-    await store.close()
-
-
-# The schema.
-
-
-async def test_a_user_who_may_only_write_rows_runs_on_a_schema_that_is_there(
-    cluster: Cluster, tmp_path: Path
-) -> None:
-    await cluster.store(tmp_path).close()
-    schema = schema_of(tmp_path)
-    cluster.execute(f"GRANT USAGE ON SCHEMA {schema} TO guest")
-    cluster.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO guest")
-
-    store = cluster.store(tmp_path, url=Secret(cluster.url.replace("tester@", "guest@")))
-
-    assert await store.save(episodes(1)) == 1
-    await store.close()
-
-
-@pytest.mark.parametrize(
-    ("moment", "says"), [("post", "has schema 999, this release knows"), ("pre", None)]
-)
-async def test_a_schema_of_a_newer_release_is_refused_if_we_cannot_run_beside_it(
-    cluster: Cluster, tmp_path: Path, moment: str, says: str | None
-) -> None:
-    await cluster.store(tmp_path).close()
-    cluster.execute(f"INSERT INTO {schema_of(tmp_path)}.migration VALUES (999, '{moment}', 'x')")
-
-    if says is None:
-        await cluster.store(tmp_path).close()
-    else:
-        with pytest.raises(ConfigError, match=says):
-            cluster.store(tmp_path)
-
-
-async def test_keys_can_be_partitioned_by_time(cluster: Cluster, tmp_path: Path) -> None:
-    """As TimescaleDB's hypertables, PostgreSQL's partitions refuse a key without their column."""
-    await cluster.store(tmp_path).close()
-
-    cluster.execute(
-        f"CREATE TABLE {schema_of(tmp_path)}.parted (LIKE {schema_of(tmp_path)}.record "
-        "INCLUDING ALL) PARTITION BY RANGE (started_ns)"
-    )
-
-
-async def test_anomalies_are_read_as_rows_by_whoever_knows_sql(
-    cluster: Cluster, tmp_path: Path
-) -> None:
-    store = cluster.store(tmp_path)
-    opened = make.anomaly(id="a", entity=Entity(service="auth"), p_value=0.25)
-    ended = make.anomaly(
-        id="b",
-        started_ns=make.START_NS + 1000,
-        status=AnomalyStatus.CLOSED,
-        ended_ns=make.START_NS + 5_000_000_000,
-    )
-    await store.save([opened, ended])
-
-    rows = cluster.execute(
-        "SELECT anomaly_id, service_name, timestamp, is_anomaly, anomaly_score, severity, resolved,"
-        f" resolved_at, affected_metrics ->> 'metric' FROM {schema_of(tmp_path)}.anomalies"
-        " ORDER BY timestamp"
-    )
-
-    start = datetime.fromtimestamp(make.START_NS / 1e9, UTC)
-    assert rows == [
-        ("a", "auth", start, True, 0.75, "evidence", False, None, "latency_seconds"),
-        ("b", "checkout", start.replace(microsecond=1), True, 1 - 1e-6, "evidence", True,
-         datetime.fromtimestamp(make.START_NS / 1e9 + 5, UTC), "latency_seconds"),
-    ]  # fmt: skip
-    await store.close()
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE {}.record SET body = '' WHERE kind = 'audit'",
-        "DELETE FROM {}.record",
-        "TRUNCATE {}.record",
-    ],
-)
-async def test_the_audit_trail_is_changed_by_nobody_who_speaks_sql(
-    cluster: Cluster, tmp_path: Path, statement: str
-) -> None:
-    store = cluster.store(tmp_path)
-    await store.save([make.audit_entry(1)])
-
-    with pytest.raises(psycopg.errors.RaiseException, match="never changed or deleted"):
-        cluster.execute(statement.format(schema_of(tmp_path)))
-
     await store.close()

@@ -106,22 +106,21 @@ class Server:
     def prepare(self) -> None:
         """Whether it can be used, and its schema up to date. Raises ConfigError where it cannot."""
         with self.translated(), self.connect() as connection:
-            names = list(schema.SETTINGS)
-            found = connection.execute(query("read_settings"), {"names": names})
-            settings: dict[str, str] = dict(found.fetchall())
-            version = connection.info.server_version
-            faults = schema.unfit(version, settings, durable=self._config.durable)
-            if faults:
-                raise ConfigError([self._told(fault) for fault in faults])
+            self._check(connection)
             try:
                 schema.migrate(connection, self._config.schema, finish=self._config.finish_upgrade)
             except ConfigError as error:
                 raise ConfigError([self._told(fault) for fault in error.faults]) from None
             except psycopg.errors.InsufficientPrivilege as error:
-                raise ConfigError(
-                    self._told(f"{self._text(error)}; run GRANT ALL ON SCHEMA "
-                               f"{self._config.schema} TO ..., or start once as its owner")
-                ) from None  # fmt: skip
+                remedy = (
+                    f"run GRANT ALL ON SCHEMA {self._config.schema} TO ..., or start as its owner"
+                )
+                raise ConfigError(self._told(f"{self._text(error)}; {remedy}")) from None
+
+    def look(self) -> None:
+        """The same, changing nothing, and whatever its schema is."""
+        with self.translated(), self.connect() as connection:
+            self._check(connection)
 
     def connect(self) -> Connection:
         """A new connection, ready for statements. Raises ConfigError where a person must help."""
@@ -155,6 +154,14 @@ class Server:
                 self._told(f"{self._text(error)}; its tables are not as this release made them: "
                            "restore a backup, or set another store.schema")
             ) from None  # fmt: skip
+
+    def _check(self, connection: Connection) -> None:
+        found = connection.execute(query("read_settings"), {"names": list(schema.SETTINGS)})
+        settings: dict[str, str] = dict(found.fetchall())
+        version = connection.info.server_version
+        faults = schema.unfit(version, settings, durable=self._config.durable)
+        if faults:
+            raise ConfigError([self._told(fault) for fault in faults])
 
     def _unreached(self, text: str) -> WatchkeeperError:
         if not any(phrase in text for phrase in _NOT_YET):

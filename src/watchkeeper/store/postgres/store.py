@@ -39,6 +39,13 @@ class PostgresStore:
         self._writer = Lines(server, 1, name="store-writer", timeout_s=config.timeout_s)
         self._reader = Lines(server, _READERS, name="store-reader", timeout_s=config.timeout_s)
 
+    @staticmethod
+    def reach(config: PostgresConfig) -> str:
+        """Where the server is, if it can be used; raises why it cannot. Changes nothing."""
+        server = Server(config)
+        server.look()
+        return server.place
+
     async def save(self, batch: Sequence[object]) -> int:
         return await self._writer.run(lambda connection: self._save(connection, batch))
 
