@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from watchkeeper.model import template
 from watchkeeper.model.row import Origin, Texts, texts
 from watchkeeper.model.signal import LogBatch, Reject, WireRows
 
-_TIMES: range = range(-(2**63), 2**63)
+_TIMES: Final = range(-(2**63), 2**63)
+_DETAIL: Final = 400
+"""Characters; it may quote what was sent."""
 
 
 class Lines:
@@ -63,7 +66,7 @@ class Lines:
 
     def reject(self, reason: str, detail: str, count: int = 1) -> None:
         """Count lines that cannot be taken; the first detail of a reason is what is told."""
-        n_before, first = self._rejects.get(reason, (0, detail))
+        n_before, first = self._rejects.get(reason, (0, detail[:_DETAIL]))
         self._rejects[reason] = (n_before + count, first)
 
     def take(self) -> WireRows:

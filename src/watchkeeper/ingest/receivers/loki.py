@@ -167,7 +167,7 @@ def _add(lines: Lines, found: Origin, items: Iterable[Any], read: Any) -> None:
         try:
             time_ns, line, metadata = read(item)
         except _BAD as error:
-            lines.reject("bad_item", f"a line of {dict(found.labels)}: {error}")
+            lines.reject("bad_item", f"a line of {str(dict(found.labels))[:200]}: {error}")
             continue
         if metadata:
             lines.add(
