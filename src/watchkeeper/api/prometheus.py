@@ -20,7 +20,6 @@ from watchkeeper.lake.base import SeriesQuery
 from watchkeeper.lake.promql import ask
 from watchkeeper.lake.promql.ask import LakeSource, TimedOut
 from watchkeeper.lake.promql.parse import parse, parse_matchers
-from watchkeeper.lake.promql.values import Steps
 from watchkeeper.model.series import METRIC_NAME
 
 router = APIRouter(prefix="/prometheus", tags=["prometheus"], route_class=words.PrometheusRoute)
@@ -38,14 +37,14 @@ async def query(request: Request) -> Response:
     """An expression at one moment: `query`, `time`, `timeout`, `limit`."""
     services: Services = request.app.state.services
     given = await asked(request)
-    tree = ask.parsed(given.text("query"), for_range=False)
-    steps = Steps(given.time_ms("time", services.clock.now_ns() // words.NS_PER_MS), 1, 1)
+    now_ms = services.clock.now_ns() // words.NS_PER_MS
+    wanted = ask.at(given.text("query"), given.time_ms("time", now_ms))
     limit, source = given.limit(), _source(request)
     return await _in_time(
         services,
         given,
         lambda go_on: words.instant(
-            ask.compute(tree, steps, source, go_on, is_instant=True), steps.start_ms, limit
+            ask.answer(wanted, source, go_on), wanted.steps.start_ms, limit
         ),
     )
 
@@ -59,17 +58,17 @@ async def query_range(request: Request) -> Response:
     for name in ("start", "end", "step"):
         if not given.text(name):
             raise BadInput(f'invalid parameter "{name}": it is missing')
-    steps = ask.steps_between(
-        given.time_ms("start", 0), given.time_ms("end", 0), given.duration_ms("step")
+    wanted = ask.between(
+        given.text("query"),
+        given.time_ms("start", 0),
+        given.time_ms("end", 0),
+        given.duration_ms("step"),
     )
-    tree = ask.parsed(given.text("query"), for_range=True)
     limit, source = given.limit(), _source(request)
     return await _in_time(
         services,
         given,
-        lambda go_on: words.ranged(
-            ask.compute(tree, steps, source, go_on, is_instant=False), steps, limit
-        ),
+        lambda go_on: words.ranged(ask.answer(wanted, source, go_on), wanted.steps, limit),
     )
 
 

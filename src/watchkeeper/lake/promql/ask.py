@@ -55,17 +55,6 @@ class LakeSource:
         return Points(frame.labels, offset, frame.time_ns, frame.value)
 
 
-def parsed(text: str, *, for_range: bool) -> Expression:
-    """The tree of a request's expression. Raises BadInput."""
-    tree = parse(text)
-    if for_range and (is_range(tree) or isinstance(tree, Text)):
-        kind = "string" if isinstance(tree, Text) else "range vector"
-        raise BadInput(
-            f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector'
-        )
-    return tree
-
-
 def steps_between(start_ms: int, end_ms: int, step_ms: int) -> Steps:
     """The steps of a range, its end included. Raises BadInput."""
     if end_ms < start_ms:
@@ -75,32 +64,53 @@ def steps_between(start_ms: int, end_ms: int, step_ms: int) -> Steps:
             'invalid parameter "step": zero or negative query resolution step widths are not '
             "accepted. Try a positive integer"
         )
-    n = (end_ms - start_ms) // step_ms + 1
-    if n > MOST_POINTS + 1:
+    steps = Steps(start_ms, step_ms, (end_ms - start_ms) // step_ms + 1)
+    if steps.n > MOST_POINTS + 1:
         raise BadInput(
             "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query "
             "resolution (?step=XX)"
         )
-    return Steps(start_ms, step_ms, n)
+    return steps
 
 
-def compute(
-    tree: Expression,
-    steps: Steps,
-    source: LakeSource,
-    go_on: Callable[[], None],
-    *,
-    is_instant: bool,
-) -> Value:
-    """The request's answer. What is asked over a range comes sorted by labels, without holes."""
-    evaluation = Evaluation(source, steps, source.most_samples, go_on)
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked, and when. `end_ms` may lie behind the last step."""
+
+    tree: Expression
+    steps: Steps
+    end_ms: int
+    is_instant: bool
+
+
+def at(text: str, time_ms: int) -> Request:
+    """An expression at one moment. Raises BadInput."""
+    return Request(parse(text), Steps(time_ms, 1, 1), time_ms, is_instant=True)
+
+
+def between(text: str, start_ms: int, end_ms: int, step_ms: int) -> Request:
+    """An expression at every step of a range. Raises BadInput."""
+    steps = steps_between(start_ms, end_ms, step_ms)
+    tree = parse(text)
+    if is_range(tree) or isinstance(tree, Text):
+        kind = "string" if isinstance(tree, Text) else "range vector"
+        raise BadInput(
+            f'invalid expression type "{kind}" for range query, must be Scalar or instant Vector'
+        )
+    return Request(tree, steps, end_ms, is_instant=False)
+
+
+def answer(request: Request, source: LakeSource, go_on: Callable[[], None]) -> Value:
+    """What it is worth. What is asked over a range comes sorted by labels."""
+    steps, end_ms = request.steps, request.end_ms
+    evaluation = Evaluation(source, steps.start_ms, end_ms, source.most_samples, go_on)
     try:
-        value = evaluation.value(tree, steps)
+        value = evaluation.value(request.tree, steps)
     except RecursionError as error:
         raise refusal("the expression is nested too deeply; split it") from error
     if not isinstance(value, Vector):
         return value
     shown = np.flatnonzero(value.held.any(axis=1))
-    if is_instant:
+    if request.is_instant:
         return value.rows(shown)
     return value.rows(sorted(shown.tolist(), key=lambda row: sort_key(value.labels[row])))

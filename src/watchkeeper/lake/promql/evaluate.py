@@ -74,7 +74,8 @@ class Evaluation:
     """One request's way through a tree."""
 
     source: Source
-    whole: Steps
+    start_ms: int
+    end_ms: int
     """Of the request: what `start()` and `end()` mean."""
     most_values: int
     """Series times steps that a vector may have."""
@@ -140,7 +141,9 @@ class Evaluation:
         if tree.name == "timestamp" and isinstance(arguments[0], Selector):
             vector, time_ns = self._newest(arguments[0], steps)
             labels = tuple(map(nameless, vector.labels))
-            return joined(Vector(labels, time_ns / 1e6 / 1e3, vector.held))
+            # Milliseconds apart from what is smaller: together they are no exact float.
+            time_s = time_ns // NS_PER_MS / 1000 + time_ns % NS_PER_MS / 1e9
+            return joined(Vector(labels, time_s, vector.held))
         if tree.name == "absent":
             held = self._vector(arguments[0], steps).held
             return absent(_absent_labels(arguments[0]), held, steps)
@@ -210,8 +213,7 @@ class Evaluation:
     def _ref_ns(self, when: When, steps: Steps) -> I64:
         if when.at is None:
             return steps.time_ns - when.offset_ns
-        whole = self.whole
-        edges = {Edge.START: whole.start_ms, Edge.END: int(whole.time_ms[-1])}
+        edges = {Edge.START: self.start_ms, Edge.END: self.end_ms}
         at_ms = edges[when.at] if isinstance(when.at, Edge) else when.at
         return np.full(steps.n, at_ms * NS_PER_MS - when.offset_ns, np.int64)
 
