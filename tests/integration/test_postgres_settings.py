@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +16,7 @@ import pytest
 
 from tests import make
 from tests.postgres import WITH_PASSWORD, Cluster, schema_of
+from watchkeeper.app import running
 from watchkeeper.cli import checks
 from watchkeeper.cli.findings import Finding, State
 from watchkeeper.config import load
@@ -250,3 +256,81 @@ def test_the_doctor_says_why_a_database_cannot_be_used(cluster: Cluster, tmp_pat
 
     assert (found.state, found.remedy) == (State.BAD, "set user and password in store.url")
     assert SECRET[::-1] not in found.detail
+
+
+# TLS, as libpq's options in the address say.
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> Iterator[Cluster]:
+    with Cluster() as one:
+        make_certificate(one.folder)
+        one.execute("ALTER SYSTEM SET ssl = on")
+        for name in ("cert", "key"):
+            one.execute(f"ALTER SYSTEM SET ssl_{name}_file = '{one.folder / name}'")
+        one.execute("SELECT pg_reload_conf()")
+        yield one
+
+
+def make_certificate(folder: Path) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+               "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+               "subjectAltName=DNS:localhost", "-keyout", "key", "-out", "cert"]  # fmt: skip
+    subprocess.run(command, check=True, cwd=folder, capture_output=True)
+    for name in ("cert", "key"):
+        shutil.copystat(folder / "data" / "PG_VERSION", folder / name)
+        owner = folder.stat()
+        os.chown(folder / name, owner.st_uid, owner.st_gid)
+
+
+async def test_a_server_is_reached_over_tls_and_held_to_its_certificate(
+    encrypted: Cluster, tmp_path: Path
+) -> None:
+    where = f"postgresql://tester@localhost:{encrypted.port}/postgres?sslmode=verify-full"
+    known = f"&sslrootcert={encrypted.folder / 'cert'}"
+
+    store = encrypted.store(tmp_path, url=Secret(f"{where}{known}&application_name=tls"))
+
+    assert await store.save(episodes(1)) == 1
+    assert encrypted.execute(
+        "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
+        "WHERE application_name = 'tls'"
+    ) == [(True,)]
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "root"), [("localhost", "system"), ("127.0.0.1", None)], ids=["authority", "name"]
+)
+async def test_a_server_that_is_not_the_one_meant_is_refused(
+    encrypted: Cluster, tmp_path: Path, host: str, root: str | None
+) -> None:
+    known = root or encrypted.folder / "cert"
+    url = f"postgresql://tester@{host}:{encrypted.port}/postgres?sslmode=verify-full"
+
+    with pytest.raises(ConfigError, match="certificate"):
+        encrypted.store(tmp_path, url=Secret(f"{url}&sslrootcert={known}"))
+
+
+# The whole server over it.
+
+
+async def test_two_servers_over_one_database_are_one_installation(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    settings = cluster.config(tmp_path)
+    chosen = Chosen("store", "postgres", settings)
+
+    async with AsyncExitStack() as stack:
+        stores = []
+        for name in ("a", "b"):
+            flags = {"data_dir": (str(tmp_path / name), "--set")}
+            config = replace(load(environment={}, flags=flags).config, store=chosen)
+            app = await stack.enter_async_context(running(config))
+            stores.append(app.services.store)
+        await stores[0].save(episodes(3))
+
+        assert len(await stores[1].events(0, 10)) == 3
+
+    keys = {(tmp_path / name / "installation.key").read_bytes() for name in ("a", "b")}
+    assert len(keys) == 1
