@@ -11,8 +11,10 @@ from fastapi.routing import APIRoute
 from watchkeeper import __version__
 from watchkeeper.api import (
     anomalies,
+    audit,
     changes,
     health,
+    keys,
     logs,
     metrics,
     problems,
@@ -48,6 +50,8 @@ ROUTERS: Final = (
     traces.router,
     changes.router,
     sources.router,
+    keys.router,
+    audit.router,
     health.router,
 )
 
@@ -68,6 +72,7 @@ class Front:
             tenant_header=config.tenant_header,
             default_tenant=config.default_tenant,
         )
+        self.described.state.keyring = keyring
         self._gateway = Gateway(config, self.gate, services.clock, self._route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

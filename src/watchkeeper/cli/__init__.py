@@ -42,6 +42,9 @@ COMMANDS: Final = {
     "import": _Entry("Learn from the history of a Prometheus.", "import_"),
     "doctor": _Entry("Check this installation, and say what to do about it.", "doctor"),
     "config": _Entry("Check, show and describe the configuration.", "config", has_verbs=True),
+    "keys": _Entry("Make, list and revoke the keys of programs.", "keys", has_verbs=True),
+    "users": _Entry("Let people in, list them, disable them.", "users", has_verbs=True),
+    "audit": _Entry("Who changed what, and is the trail whole.", "audit", has_verbs=True),
     "completions": _Entry("Print the completion script of a shell.", "completions"),
     "version": _Entry("Say which version this is.", "version"),
 }

@@ -159,9 +159,9 @@ class Gateway:
     @staticmethod
     def _refusal(scope: Scope, error: WatchkeeperError) -> Answer:
         """In the words of the protocol whose door it is; else as a problem."""
-        door = DOORS.get(scope["path"])
+        door = DOORS.get(scope["path"]) if scope["method"] == "POST" else None
         status = status_of(error)
-        if door is not None and status != 405:
+        if door is not None:
             answer = door.words.refused(error, headers_of(scope))
         else:
             more: list[tuple[bytes, bytes]] = [_PROBLEM]

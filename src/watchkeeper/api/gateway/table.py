@@ -47,6 +47,9 @@ ROUTES: Final[Mapping[str, Needs]] = {
     "/prometheus/api/v1/status/buildinfo": _READ,
     "/prometheus/-/healthy": {"GET": None},
     "/prometheus/-/ready": {"GET": None},
+    "/api/v1/audit": {"GET": Scope.ADMINISTER},
+    "/api/v1/keys": {"GET": Scope.ADMINISTER, "POST": Scope.ADMINISTER},
+    "/api/v1/keys/{key_id}": {"DELETE": Scope.ADMINISTER},
 }
 
 _WRITES: Final[Mapping[Noun, Scope]] = {
