@@ -124,7 +124,7 @@ def port(config: Config) -> Iterator[Finding]:
     except OSError as error:
         why = error.strerror
     try:
-        with Client(url, retry=Retry(attempts=1), timeout_s=5.0) as client:
+        with Client(url, retry=Retry(attempts=1, timeout_s=5.0)) as client:
             health = client.health()
     except (Permanent, Retryable) as error:
         yield Finding("port", State.BAD, f"{host}:{number}: {why}, and no Watchkeeper ({error})",

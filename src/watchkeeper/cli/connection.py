@@ -6,6 +6,7 @@ import argparse
 
 from watchkeeper.config.environment import DEFAULT_URL, client_settings
 from watchkeeper.sdk import Client, Retry
+from watchkeeper.telemetry import Secret
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +14,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--url", metavar="URL", help=f"the server (else WATCHKEEPER_URL, else {DEFAULT_URL})"
     )
     parser.add_argument(
-        "--tenant", metavar="NAME", help="whose data (else WATCHKEEPER_TENANT, else the server's)"
+        "--tenant", metavar="NAME", help="whose data (else WATCHKEEPER_TENANT, else the key's)"
+    )
+    parser.add_argument(
+        "--api-key",
+        type=Secret,
+        metavar="KEY",
+        help="the key to show (better WATCHKEEPER_API_KEY: others on this machine see arguments)",
     )
 
 
@@ -26,5 +33,6 @@ def connect(given: argparse.Namespace, *, attempts: int = 3) -> Client:
     return Client(
         given.url or settings.url,
         tenant=given.tenant or settings.tenant,
+        api_key=given.api_key or settings.api_key,
         retry=Retry(attempts=attempts),
     )

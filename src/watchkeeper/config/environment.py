@@ -13,6 +13,7 @@ from typing import Final
 import yaml
 
 from watchkeeper.config.node import Environment, Fault, Faults, Node, merge, planted
+from watchkeeper.telemetry import Secret
 
 PREFIX: Final = "WATCHKEEPER_"
 DEFAULT_URL: Final = "http://127.0.0.1:8100"
@@ -24,6 +25,7 @@ class ClientSettings:
 
     url: str
     tenant: str | None
+    api_key: Secret | None = None
 
 
 def environment() -> Environment:
@@ -32,11 +34,13 @@ def environment() -> Environment:
 
 
 def client_settings(variables: Environment | None = None) -> ClientSettings:
-    """From WATCHKEEPER_URL and WATCHKEEPER_TENANT."""
+    """From WATCHKEEPER_URL, WATCHKEEPER_TENANT and WATCHKEEPER_API_KEY."""
     found = os.environ if variables is None else variables
+    api_key = found.get(f"{PREFIX}API_KEY")
     return ClientSettings(
         url=found.get(f"{PREFIX}URL") or DEFAULT_URL,
         tenant=found.get(f"{PREFIX}TENANT") or None,
+        api_key=Secret(api_key) if api_key else None,
     )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import NamedTuple
 
 import httpx
 
 from watchkeeper.errors import Permanent
+from watchkeeper.telemetry import Secret
 
 
 class Address(NamedTuple):
@@ -14,6 +16,17 @@ class Address(NamedTuple):
 
     url: str
     auth: httpx.BasicAuth | None
+
+
+class ApiKey(httpx.Auth):
+    """Shows a key with every request, and to nobody who looks at the client."""
+
+    def __init__(self, key: str) -> None:
+        self._key = Secret(key)
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        request.headers["authorization"] = f"Bearer {self._key.reveal()}"
+        yield request
 
 
 def address(text: str) -> Address:

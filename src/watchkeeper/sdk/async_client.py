@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -11,7 +12,7 @@ import httpx
 
 from watchkeeper.errors import Retryable
 from watchkeeper.sdk import calls
-from watchkeeper.sdk.address import address
+from watchkeeper.sdk.address import ApiKey, address
 from watchkeeper.sdk.answers import (
     Anomaly,
     AnomalyPage,
@@ -25,6 +26,7 @@ from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.client import ENDED, STREAM, STREAM_TIMEOUT, TENANT_HEADER
 from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
+from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
 
 T = TypeVar("T")
@@ -38,19 +40,19 @@ class AsyncClient:
         url: str,
         *,
         tenant: str | None = None,
-        timeout_s: float = 30.0,
+        api_key: str | None = None,
         retry: Retry | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.url, auth = address(url)
+        self.url, in_url = address(url)
         self._retry = retry or Retry()
         self._sleep = sleep
         self._http = httpx.AsyncClient(
             base_url=self.url,
-            auth=auth,
+            auth=in_url if api_key is None else ApiKey(api_key),
             headers={TENANT_HEADER: tenant} if tenant else None,
-            timeout=timeout_s,
+            timeout=self._retry.timeout_s,
             transport=transport,
         )
 
@@ -65,6 +67,35 @@ class AsyncClient:
     async def write_json(self, body: bytes) -> Written:
         """Send `{"metrics": [...]}` as it is."""
         return await self.call(calls.write_json(body))
+
+    async def write_logs(self, lines: Sequence[LogLine]) -> Written:
+        """Send lines of logs; durable when it returns."""
+        return await self.call(calls.write_logs(lines))
+
+    async def write_changes(self, changes: Sequence[ChangeNote]) -> Written:
+        """Tell what was changed; durable when it returns."""
+        return await self.call(calls.write_changes(changes))
+
+    async def write_deployment(
+        self,
+        service: str,
+        version: str,
+        *,
+        at: datetime | float | str,
+        status: str = "success",
+        actor: str = "",
+        **details: str,
+    ) -> Written:
+        """Tell that a version of a service was deployed; durable when it returns."""
+        note = ChangeNote(
+            service=service,
+            version=version,
+            timestamp=at,
+            status=status,
+            actor=actor,
+            details=details,
+        )
+        return await self.write_changes([note])
 
     async def query(
         self,

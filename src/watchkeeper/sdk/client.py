@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -20,7 +21,7 @@ import httpx
 
 from watchkeeper.errors import Retryable
 from watchkeeper.sdk import calls
-from watchkeeper.sdk.address import address
+from watchkeeper.sdk.address import ApiKey, address
 from watchkeeper.sdk.answers import (
     Anomaly,
     AnomalyPage,
@@ -33,6 +34,7 @@ from watchkeeper.sdk.answers import (
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
+from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
 
 T = TypeVar("T")
@@ -52,19 +54,19 @@ class Client:
         url: str,
         *,
         tenant: str | None = None,
-        timeout_s: float = 30.0,
+        api_key: str | None = None,
         retry: Retry | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.url, auth = address(url)
+        self.url, in_url = address(url)
         self._retry = retry or Retry()
         self._sleep = sleep
         self._http = httpx.Client(
             base_url=self.url,
-            auth=auth,
+            auth=in_url if api_key is None else ApiKey(api_key),
             headers={TENANT_HEADER: tenant} if tenant else None,
-            timeout=timeout_s,
+            timeout=self._retry.timeout_s,
             transport=transport,
         )
 
@@ -79,6 +81,35 @@ class Client:
     def write_json(self, body: bytes) -> Written:
         """Send `{"metrics": [...]}` as it is."""
         return self.call(calls.write_json(body))
+
+    def write_logs(self, lines: Sequence[LogLine]) -> Written:
+        """Send lines of logs; durable when it returns."""
+        return self.call(calls.write_logs(lines))
+
+    def write_changes(self, changes: Sequence[ChangeNote]) -> Written:
+        """Tell what was changed; durable when it returns."""
+        return self.call(calls.write_changes(changes))
+
+    def write_deployment(
+        self,
+        service: str,
+        version: str,
+        *,
+        at: datetime | float | str,
+        status: str = "success",
+        actor: str = "",
+        **details: str,
+    ) -> Written:
+        """Tell that a version of a service was deployed; durable when it returns."""
+        note = ChangeNote(
+            service=service,
+            version=version,
+            timestamp=at,
+            status=status,
+            actor=actor,
+            details=details,
+        )
+        return self.write_changes([note])
 
     def query(
         self,

@@ -22,6 +22,8 @@ class Retry:
     attempts: int = 8
     first_s: float = 0.25
     longest_s: float = 15.0
+    timeout_s: float = 30.0
+    """How long one try may be silent."""
     chance: random.Random = field(default_factory=random.Random)
 
     def wait_s(self, attempt: int, outcome: Outcome) -> float | None:
