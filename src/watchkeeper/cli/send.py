@@ -1,4 +1,5 @@
-"""`watchkeeper send`: samples from a file, from standard input, or generated."""
+"""`watchkeeper send`: samples from a file, from standard input, or generated; a log line; a
+deployment."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from watchkeeper.cli.output import Output
 from watchkeeper.cli.tally import Tally
 from watchkeeper.clock import NS_PER_S, Clock, SystemClock
 from watchkeeper.errors import BadInput, ConfigError
-from watchkeeper.sdk import Client, Sample
+from watchkeeper.sdk import Client, LogLine, Sample
 from watchkeeper.sdk.calls import UNREADABLE
 
 _BATCH = 5000
@@ -54,24 +55,65 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="with --generate: pause in seconds",
     )
+    parser.add_argument("--log", metavar="TEXT", help="one log line, of now")
+    parser.add_argument("--level", default="info", help="with --log (default: info)")
+    parser.add_argument(
+        "--deployment", metavar="VERSION", help="that a version of --service was deployed now"
+    )
+    parser.add_argument("--status", default="success", help="with --deployment (default: success)")
+    parser.add_argument("--service", default="", help="with --log and --deployment: of whom")
     connection.arguments(parser)
 
 
 def run(given: argparse.Namespace) -> int:
-    if given.generate is not None and given.file is not None:
-        raise ConfigError("send: a file and --generate exclude each other; give one of them")
-    if given.generate is None and given.file is None and sys.stdin.isatty():
-        raise ConfigError("send: nothing to send; name a file, pipe one in, or use --generate 10")
+    _check(given)
     output = Output(as_json=given.json)
-    tally = Tally()
+    tally = Tally(noun=_noun(given))
     with connection.connect(given) as client:
-        if given.generate is not None:
+        if given.log is not None:
+            tally.add(client.write_logs([_line(given)]))
+        elif given.deployment is not None:
+            at_s = SystemClock().now_ns() / NS_PER_S
+            tally.add(
+                client.write_deployment(
+                    given.service, given.deployment, at=at_s, status=given.status
+                )
+            )
+        elif given.generate is not None:
             _send_generated(given, client, tally, output)
         else:
             points = read_points(given.file)
             _send_points(points, client, tally, output)
     tally.tell(output)
     return Exit.OK if not tally.n_rejected else Exit.REFUSED
+
+
+def _check(given: argparse.Namespace) -> None:
+    """What is sent comes from one place."""
+    sources = {
+        "a file": given.file,
+        "--generate": given.generate,
+        "--log": given.log,
+        "--deployment": given.deployment,
+    }
+    named = [name for name, value in sources.items() if value is not None]
+    if len(named) > 1:
+        raise ConfigError(f"send: {' and '.join(named)} exclude each other; give one of them")
+    if not named and sys.stdin.isatty():
+        raise ConfigError("send: nothing to send; name a file, pipe one in, or use --generate 10")
+    if given.deployment is not None and not given.service:
+        raise ConfigError("send: --deployment says not of which service; add --service NAME")
+
+
+def _noun(given: argparse.Namespace) -> str:
+    if given.log is not None:
+        return "lines"
+    return "samples" if given.deployment is None else "changes"
+
+
+def _line(given: argparse.Namespace) -> LogLine:
+    at_s = SystemClock().now_ns() / NS_PER_S
+    return LogLine(message=given.log, timestamp=at_s, level=given.level, service=given.service)
 
 
 def read_points(file: str | None) -> list[dict[str, Any]]:

@@ -14,8 +14,9 @@ class Tally:
     `remedies` are for reasons where the server's own words do not know why one sends.
     """
 
-    def __init__(self, remedies: Mapping[str, str] | None = None) -> None:
+    def __init__(self, remedies: Mapping[str, str] | None = None, noun: str = "samples") -> None:
         self._remedies = remedies or {}
+        self._noun = noun
         self.n_requests = 0
         self.n_accepted = 0
         self._rejected: dict[str, Rejected] = {}
@@ -38,7 +39,7 @@ class Tally:
         if output.as_json:
             output.json({"accepted": self.n_accepted, "rejected": list(self._rejected.values())})
             return
-        output.print(f"{self.n_accepted} samples accepted in {self.n_requests} requests")
+        output.print(f"{self.n_accepted} {self._noun} accepted in {self.n_requests} requests")
         for one in self._rejected.values():
             said = "; ".join(filter(None, (one.detail, self._remedies.get(one.reason, ""))))
             output.print(f"{one.count} not accepted: {one.reason}{f': {said}' if said else ''}")

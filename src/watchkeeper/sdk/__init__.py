@@ -17,6 +17,7 @@ from watchkeeper.sdk.answers import (
 from watchkeeper.sdk.async_client import AsyncClient
 from watchkeeper.sdk.client import Client
 from watchkeeper.sdk.retry import Retry
+from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "AnomalyPage",
     "AsyncClient",
     "Change",
+    "ChangeNote",
     "Check",
     "Client",
     "Expected",
     "Health",
+    "LogLine",
     "QueriedSeries",
     "Rejected",
     "Retry",

@@ -98,7 +98,7 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """Samples that were not accepted, and why, with the remedy if there is one."""
+    """What was not accepted, and why, with the remedy if there is one."""
 
     reason: str
     count: int
@@ -106,7 +106,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What became of samples that were sent."""
+    """What became of what was sent."""
 
     accepted: int
     rejected: tuple[Rejected, ...] = ()

@@ -28,6 +28,7 @@ from watchkeeper.sdk.answers import (
     Written,
 )
 from watchkeeper.sdk.events import EventLines
+from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import TimeSeries, count
 
 T = TypeVar("T")
@@ -96,7 +97,20 @@ def write(series: Sequence[TimeSeries]) -> Call[Written]:
 
 def write_json(body: bytes) -> Call[Written]:
     """Samples as `{"metrics": [{name, labels, value, timestamp, type}]}`."""
+    return _write("/api/v1/metrics/write", body)
 
+
+def write_logs(lines: Sequence[LogLine]) -> Call[Written]:
+    """Lines of logs. What some of them met is told, not raised."""
+    return _write("/api/v1/logs/write", msgspec.json.encode(lines))
+
+
+def write_changes(changes: Sequence[ChangeNote]) -> Call[Written]:
+    """What was changed. What some of them met is told, not raised."""
+    return _write("/api/v1/changes", msgspec.json.encode(changes))
+
+
+def _write(path: str, body: bytes) -> Call[Written]:
     def read(response: httpx.Response) -> Written:
         try:
             return msgspec.json.decode(response.content, type=Written)
@@ -105,7 +119,7 @@ def write_json(body: bytes) -> Call[Written]:
 
     return Call(
         "POST",
-        "/api/v1/metrics/write",
+        path,
         read,
         content=body,
         headers={"content-type": "application/json"},
