@@ -28,7 +28,7 @@ _OF_GAUGES = st.sampled_from(
 _FOLDS = st.sampled_from(["sum", "avg", "min", "max", "count", "group", "stddev"])
 _OF_VALUES = st.sampled_from(
     ["abs", "ceil", "floor", "sqrt", "exp", "sgn", "ln", "log2", "round", "absent", "timestamp",
-     "minute", "-", "2 *", "1 /", "5 >", "20 <= bool", "7 - ", "2 ^", "vector(1) unless"]
+     "-", "2 *", "1 /", "5 >", "20 <= bool", "7 - ", "2 ^", "vector(1) unless"]
 )  # fmt: skip
 _BETWEEN = st.sampled_from(
     ["+", "*", "/", "and", "or", "unless", "and on(instance)", "unless on(instance)",

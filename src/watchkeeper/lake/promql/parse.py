@@ -10,6 +10,7 @@ import promql_parser as parser
 
 from watchkeeper.errors import BadInput
 from watchkeeper.lake.promql.tree import (
+    NS_PER_MS,
     Aggregation,
     Binary,
     Call,
@@ -34,6 +35,14 @@ MOST_OPERATORS: Final = 150
 _QUOTED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`", re.DOTALL)
 _LABELS: Final = re.compile(r"\{[^{}]*\}")
 _OPERATOR: Final = re.compile(r"[-+*/%^=<>!]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
+_BEFORE_1970: Final = re.compile(r"@\s*-")
+_UNIT_MS: Final = {
+    "y": 31_536_000_000, "w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000,
+    "s": 1000, "ms": 1,
+}  # fmt: skip
+_DURATION: Final = re.compile(
+    "".join(rf"(?:(?P<{unit}>[0-9]{{1,12}}){unit})?" for unit in _UNIT_MS)
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OPS: Final = {
     str(parser.MatchOp.Equal): MatchOp.EQUAL,
@@ -59,6 +68,11 @@ def parse(text: str) -> Expression:
         raise BadInput(f"promql: '{_shown(text)}': {error}") from error
     except OverflowError as error:
         raise BadInput(f"promql: '{_shown(text)}': a time or duration is too large") from error
+    except BaseException as error:
+        # A panic of the parser, which is written in Rust, is no Exception; it left nothing behind.
+        if type(error).__name__ == "PanicException":
+            raise BadInput(f"promql: '{_shown(text)}' cannot be parsed") from error
+        raise
 
 
 def parse_matchers(text: str) -> tuple[Matcher, ...]:
@@ -71,10 +85,14 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
 
 def parse_duration(text: str) -> int:
     """Nanoseconds of a duration such as 1m30s. Raises ValueError."""
-    try:
-        return _ns(parser.parse_duration(text))
-    except OverflowError as error:
-        raise ValueError(f"{text} is too long") from error
+    found = _DURATION.fullmatch(text)
+    if not text or found is None:
+        raise ValueError(f"'{text}' is no duration; write 15s, 5m or 1h30m")
+    return sum(
+        int(digits) * _UNIT_MS[unit] * NS_PER_MS
+        for unit, digits in found.groupdict().items()
+        if digits
+    )
 
 
 def _shown(text: str) -> str:
@@ -88,6 +106,8 @@ def _check_size(text: str) -> None:
             "taken; split it"
         )
     bare = _LABELS.sub("{}", _QUOTED.sub("", text))
+    if _BEFORE_1970.search(bare):
+        raise BadInput("promql: times before 1970 are not taken behind `@`")
     depth = deepest = 0
     for bracket in re.findall(r"[(\[{)\]}]", bare):
         depth += 1 if bracket in "([{" else -1
