@@ -7,7 +7,7 @@ on; a trace state is kept as `w3c.tracestate`. Kinds and status codes that nobod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from google.protobuf.message import DecodeError
@@ -18,14 +18,16 @@ from watchkeeper.ingest.receivers.base import Noun
 from watchkeeper.ingest.receivers.content import Inflater
 from watchkeeper.ingest.receivers.ids import NO_SPAN
 from watchkeeper.ingest.receivers.limits import RowLimits
+from watchkeeper.ingest.receivers.otlp_json_values import BAD
 from watchkeeper.ingest.receivers.otlp_rows import attributes_text, inflated, origin_of, parsed
-from watchkeeper.ingest.receivers.otlp_traces_json import scopes_of
+from watchkeeper.ingest.receivers.otlp_traces_json import scopes_of, to_span
 from watchkeeper.ingest.receivers.spans import NOTHING, Event, Link, Span, Spans
 from watchkeeper.model.severity import SpanKind, SpanStatus
 from watchkeeper.model.signal import WireRows
 
 _KINDS: Final = len(SpanKind)
 _STATUSES: Final = len(SpanStatus)
+_BAD: Final = (*BAD, DecodeError)
 
 
 class OtlpTraces:
@@ -40,32 +42,24 @@ class OtlpTraces:
 
     def decode(self, body: bytes, headers: Mapping[str, str], *, now_ns: int) -> WireRows:
         raw, is_json = inflated(body, headers, self._inflater)
+        read = to_span if is_json else schema.otlp()["Span"].FromString
         spans = Spans(self._limits)
-        faults: list[str] = []
-        for resource, scope, given in scopes_of(raw, faults) if is_json else _scopes(raw, faults):
+        for resource, scope, items in scopes_of(raw) if is_json else _scopes(raw):
             origin = spans.origin(dict(origin_of(resource, scope).labels))
-            for one in given:
-                _add(one, origin, spans)
-        if faults:
-            spans.reject("bad_item", faults[0], len(faults))
+            for number, item in enumerate(items):
+                try:
+                    given = read(item)
+                except _BAD as error:
+                    spans.reject("bad_item", f"span {number} of its scope: {error}")
+                else:
+                    _add(given, origin, spans)
         return spans.take()
 
 
-def _scopes(raw: bytes, faults: list[str]) -> Iterator[tuple[Any, Any, Iterator[Any]]]:
+def _scopes(raw: bytes) -> Iterator[tuple[Any, Any, Sequence[Any]]]:
     for given in parsed(raw, "ExportTraceServiceRequest").resource_spans:
         for scope in given.scope_spans:
-            yield given.resource, scope.scope, _parsed(scope.spans, faults)
-
-
-def _parsed(runs: Iterable[bytes], faults: list[str]) -> Iterator[Any]:
-    parse = schema.otlp()["Span"].FromString
-    for number, run in enumerate(runs):
-        try:
-            span = parse(run)
-        except DecodeError:
-            faults.append(f"span {number} of its scope: its protobuf is malformed")
-        else:
-            yield span
+            yield given.resource, scope.scope, scope.spans
 
 
 def _add(given: Any, origin: int, spans: Spans) -> None:

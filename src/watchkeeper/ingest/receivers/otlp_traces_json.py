@@ -23,7 +23,6 @@ from watchkeeper.ingest.receivers.otlp_json_values import (
     attributes_of,
     fill_scope,
     integer,
-    sound,
 )
 
 
@@ -86,9 +85,8 @@ _decode_request = msgspec.json.Decoder(_Request).decode
 _decode_span = msgspec.json.Decoder(_Span).decode
 
 
-def scopes_of(body: bytes, faults: list[str]) -> Iterator[tuple[Any, Any, Iterator[Any]]]:
-    """Resource, scope and its spans, each a message; what is wrong with spans that are none goes
-    to `faults`."""
+def scopes_of(body: bytes) -> Iterator[tuple[Any, Any, list[Raw]]]:
+    """Resource and scope, each a message, and the scope's spans, for `to_span`."""
     try:
         for given in _decode_request(body).resource_spans or ():
             resource = schema.otlp()["Resource"]()
@@ -97,12 +95,13 @@ def scopes_of(body: bytes, faults: list[str]) -> Iterator[tuple[Any, Any, Iterat
             for one in given.scope_spans or ():
                 scope = schema.otlp()["InstrumentationScope"]()
                 fill_scope(scope, one.scope)
-                yield resource, scope, sound(_span, one.spans, faults)
+                yield resource, scope, one.spans or []
     except BAD as error:
         raise BadInput(f"the body is not an ExportTraceServiceRequest in JSON: {error}") from error
 
 
-def _span(item: Raw, _: list[str]) -> Any:
+def to_span(item: Raw) -> Any:
+    """A span as a message. Raises one of `BAD`."""
     given = _decode_span(item)
     out = schema.otlp()["Span"](
         trace_id=trace_id(given.trace_id or ""),

@@ -71,6 +71,7 @@ class Spans:
         self._origins: list[Origin] = []
         self._known: dict[tuple[tuple[str, str], ...], int] = {}
         self._rejects: dict[str, tuple[int, str]] = {}
+        self._n_left = limits.rows
         self.is_of_now = False
         """Whether a span without a time was given that of its coming."""
 
@@ -84,8 +85,6 @@ class Spans:
         return number
 
     def add(self, span: Span) -> None:
-        if len(self._spans) >= self._limits.rows:
-            raise self._limits.too_many_rows()
         if not (
             _is_id(span.trace, NO_TRACE)
             and _is_id(span.span, NO_SPAN)
@@ -95,12 +94,17 @@ class Spans:
         elif span.start_ns < -_MAX_NS or span.start_ns + abs(span.duration_ns) >= _MAX_NS:
             self.reject("timestamp_range", "outside the years 1678 to 2262")
         else:
+            self._count()
+            for event in span.events:
+                if not -_MAX_NS <= event.time_ns < _MAX_NS:
+                    event.time_ns = span.start_ns
             self._spans.append(span)
 
-    def reject(self, reason: str, detail: str, count: int = 1) -> None:
-        """Count spans that cannot be taken; the first detail of a reason is what is told."""
+    def reject(self, reason: str, detail: str) -> None:
+        """Count a span that cannot be taken; the first detail of a reason is what is told."""
+        self._count()
         n_before, first = self._rejects.get(reason, (0, detail))
-        self._rejects[reason] = (n_before + count, first)
+        self._rejects[reason] = (n_before + 1, first)
 
     def take(self) -> WireRows:
         """All of it."""
@@ -109,6 +113,12 @@ class Spans:
         )
         records = (self._batch(),) if self._spans else ()
         return WireRows(records, rejects, self.is_of_now)
+
+    def _count(self) -> None:
+        """Good or bad, a body has only so many."""
+        if not self._n_left:
+            raise self._limits.too_many_rows()
+        self._n_left -= 1
 
     def _batch(self) -> SpanBatch:
         spans = self._spans
