@@ -41,6 +41,8 @@ class Head(Generic[B]):
         """Of its texts."""
         self.newest_ns = np.iinfo(np.int64).min
         self.oldest_ns = np.iinfo(np.int64).max
+        self.first = 0
+        """The log position of its first row."""
         self.covered = 0
         """The log position up to which all is here or in files."""
         self.seen_ns: int | None = None
@@ -52,7 +54,7 @@ class Head(Generic[B]):
             and self.size_bytes + text_bytes(batch) <= self._room_bytes
         )
 
-    def append(self, batch: B) -> None:
+    def append(self, batch: B, position: int) -> None:
         """All of it: a batch is of one position, and what is of one position stays together."""
         begin, end = self.n, self.n + len(batch)
         for name in self._definition.kind.COLUMNS:
@@ -71,6 +73,7 @@ class Head(Generic[B]):
         self.newest_ns = max(self.newest_ns, int(time_ns.max()))
         self.oldest_ns = min(self.oldest_ns, int(time_ns.min()))
         self.size_bytes += text_bytes(batch)
+        self.first = self.first or position
         self.n = end
 
     def rows(self, n: int) -> Rows:

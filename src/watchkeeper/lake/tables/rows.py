@@ -42,6 +42,10 @@ class Chunk(Protocol):
 
     def text(self, name: str) -> Texts: ...
 
+    def load(self, names: Sequence[str]) -> None:
+        """These will be asked for: read them together, which is quicker."""
+        ...
+
     def forget(self) -> None:
         """Give back memory; what is asked for again is read again."""
         ...
@@ -63,6 +67,9 @@ class Rows:
 
     def text(self, name: str) -> Texts:
         return self.texts[name]
+
+    def load(self, names: Sequence[str]) -> None:
+        """They are in memory already."""
 
     def forget(self) -> None:
         """They are in memory whatever happens."""

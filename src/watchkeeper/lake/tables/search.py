@@ -234,6 +234,7 @@ class Search(Generic[B]):
     def _taken(self, chunk: Chunk, rows: I64) -> Rows:
         kind = self._definition.kind
         asked = kind.TEXTS if self._query.texts is None else self._query.texts
+        chunk.load([*kind.COLUMNS, NUMBER, *asked])
         columns = {name: chunk.column(name)[rows] for name in (*kind.COLUMNS, NUMBER)}
         nothing = Texts(np.empty(0, np.uint8), np.zeros(len(rows) + 1, np.int32))
         return Rows(

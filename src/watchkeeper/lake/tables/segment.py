@@ -214,7 +214,6 @@ class Segment(Generic[B]):
             # Mapped once: it can be read on after it was removed.
             self._content = pa.memory_map(str(self._path)).read_buffer()
             self._metadata = parquet.read_metadata(pa.BufferReader(self._content))
-        self._widths = {name: column.width for name, column in definition.kind.COLUMNS.items()}
 
     @property
     def n_groups(self) -> int:
@@ -226,24 +225,36 @@ class Segment(Generic[B]):
     def rows(self, first: int, last: int) -> Rows:
         """All rows of these groups, as they are stored."""
         kind = self.definition.kind
-        names = [name for name, _ in self.definition.fields()] + list(kind.TEXTS)
-        table = self.read(range(first, last), names).combine_chunks()
-        columns = {name: _numbers(table, name, width) for name, width in self._widths.items()}
-        columns[NUMBER] = _numbers(table, NUMBER, 1)
-        return Rows(columns, {name: _text(table, name) for name in kind.TEXTS})
+        read = self.columns(range(first, last), [*kind.COLUMNS, NUMBER, *kind.TEXTS])
+        return Rows(
+            {name: found for name, found in read.items() if isinstance(found, np.ndarray)},
+            {name: found for name, found in read.items() if isinstance(found, Texts)},
+        )
 
-    def width(self, name: str) -> int:
-        return self._widths.get(name, 1)
-
-    def read(self, groups: Sequence[int], names: Sequence[str]) -> pa.Table:
-        """Raises Permanent where it is not what was written."""
+    def columns(self, groups: Sequence[int], names: Sequence[str]) -> dict[str, Array | Texts]:
+        """These columns of these groups. Raises Permanent where they are not what was written."""
+        if not names:
+            return {}
+        kind = self.definition.kind
+        widths = {name: kind.COLUMNS[name].width for name in names if name in kind.COLUMNS}
+        spelled = [
+            part
+            for name in names
+            for part in ([name] if widths.get(name, 1) == 1 else _halves(name, widths[name]))
+        ]
         with self._translated():
             file = parquet.ParquetFile(
                 pa.BufferReader(self._content),
                 metadata=self._metadata,
                 page_checksum_verification=True,
             )
-            return file.read_row_groups(list(groups), columns=list(names), use_threads=False)
+            table = file.read_row_groups(list(groups), columns=spelled, use_threads=False)
+            return {
+                name: _text(table, name)
+                if name in kind.TEXTS
+                else _numbers(table, name, widths.get(name, 1))
+                for name in names
+            }
 
     def check(self) -> None:
         for number in range(self.n_groups):
@@ -276,32 +287,39 @@ class GroupChunk:
     def __init__(self, segment: Segment[Any], number: int) -> None:
         self._segment = segment
         self._number = number
-        self._read: dict[str, pa.Table] = {}
+        self._read: dict[str, Array | Texts] = {}
         self.n_rows = int(segment.start[number + 1] - segment.start[number])
 
     def column(self, name: str) -> Array:
-        width = self._segment.width(name)
-        names = [name] if width == 1 else [f"{name}_{i}" for i in range(width)]
-        return _numbers(self._table(name, names), name, width)
+        self.load([name])
+        found = self._read[name]
+        assert isinstance(found, np.ndarray)  # noqa: S101 - what a definition calls a column
+        return found
 
     def text(self, name: str) -> Texts:
-        return _text(self._table(name, [name]), name)
+        self.load([name])
+        found = self._read[name]
+        assert isinstance(found, Texts)  # noqa: S101 - what a definition calls a text
+        return found
+
+    def load(self, names: Sequence[str]) -> None:
+        self._read |= self._segment.columns(
+            range(self._number, self._number + 1), [one for one in names if one not in self._read]
+        )
 
     def forget(self) -> None:
         self._read.clear()
 
-    def _table(self, name: str, names: list[str]) -> pa.Table:
-        found = self._read.get(name)
-        if found is None:
-            found = self._read[name] = self._segment.read([self._number], names)
-        return found
+
+def _halves(name: str, width: int) -> list[str]:
+    return [f"{name}_{i}" for i in range(width)]
 
 
 def _numbers(table: pa.Table, name: str, width: int) -> Array:
     if width == 1:
         column: Array = _whole(table.column(name)).to_numpy(zero_copy_only=True)
         return column
-    halves = [_whole(table.column(f"{name}_{i}")).to_numpy() for i in range(width)]
+    halves = [_whole(table.column(half)).to_numpy() for half in _halves(name, width)]
     return np.stack(halves, axis=1)
 
 
