@@ -27,6 +27,7 @@ from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.api import grpc
 from watchkeeper.api.app import Front
 from watchkeeper.api.services import Check, Readable, Services
+from watchkeeper.api.traced import Traced
 from watchkeeper.bus.ports import Ports
 from watchkeeper.clock import Clock, SystemClock
 from watchkeeper.config import Config
@@ -37,6 +38,7 @@ from watchkeeper.ingest.admit_rows import RowAdmission
 from watchkeeper.ingest.change_stage import ChangeStage
 from watchkeeper.ingest.decode_stage import Decoding
 from watchkeeper.ingest.enrich import Enrich
+from watchkeeper.ingest.own_traces_stage import OwnTraces
 from watchkeeper.ingest.prepare import Preparer
 from watchkeeper.ingest.stage import Ingest
 from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
@@ -48,10 +50,12 @@ from watchkeeper.lake.tables.rows import nothing
 from watchkeeper.lake.tables.tables import open_tables
 from watchkeeper.lake.wal import WriteAheadLog
 from watchkeeper.model import wire
+from watchkeeper.model.series import TenantId
 from watchkeeper.model.signal import Logged
 from watchkeeper.runtime import Loop, Relay
 from watchkeeper.store.base import SharedStore
 from watchkeeper.store.installation import check_key, installation_key, shared_key
+from watchkeeper.telemetry import Tracer
 
 _log: Final = telemetry.Log(__name__)
 LOW_DISK_BYTES: Final = 256 << 20
@@ -65,6 +69,7 @@ class App:
     services: Services
     loops: Mapping[str, Loop]
     catalog: Catalog
+    tracer: Tracer
 
 
 @asynccontextmanager
@@ -117,6 +122,8 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             config.ingest, preparer, decoding=decoding, bus=bus, clock=clock, executor=ingesting
         )
         ingest.position = log.last
+        tracer = Tracer(config.telemetry.trace_share, clock.now_ns)
+        own_traces = OwnTraces(tracer, ingest, clock, TenantId(config.server.default_tenant))
         storing = StoreStage(lake, NO_SAMPLES)
         logging = StoreStage(tables.logs, nothing(LOGS), name="logs")
         tracing = StoreStage(tables.spans, nothing(SPANS), name="spans")
@@ -156,9 +163,12 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             accepting = tasks.create_task(ingest.run())
             looping = [tasks.create_task(loop.run()) for loop in loops.values()]
             beside = [tasks.create_task(upkeep.run()), tasks.create_task(relay.run())]
+            telling = tasks.create_task(own_traces.run())
             try:
-                yield App(services, loops, catalog)
+                yield App(services, loops, catalog, tracer)
             finally:  # in the order in which records flow, so that nothing is left on the way
+                telling.cancel()
+                await asyncio.wait([telling])
                 ingest.close()
                 await asyncio.wait([accepting])
                 for loop in loops.values():
@@ -202,7 +212,7 @@ async def _serve(config: Config) -> None:
                 _log.info("listening for gRPC", port=await beside.enter_async_context(listening))
             server = _Server(
                 uvicorn.Config(
-                    front,
+                    Traced(front, app.tracer),
                     log_config=None,
                     access_log=False,
                     lifespan="off",

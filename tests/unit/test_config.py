@@ -119,8 +119,8 @@ def test_every_fault_of_every_source_is_told_at_once(tmp_path: Path) -> None:
         "servr: unknown key; did you mean 'server'? (given.yaml:1)",
         f"no: unknown key; known here: {', '.join(sorted([*SECTIONS, 'data_dir']))} "
         "(environment WATCHKEEPER_NO__SUCH)",
-        "store.use: no plugin called 'sqlit'; known: memory, sqlite (given.yaml:3)",
-        "telemetry.colour: unknown key; known here: format, level (given.yaml:6)",
+        "store.use: no plugin called 'sqlit'; known: memory, postgres, sqlite (given.yaml:3)",
+        "telemetry.colour: unknown key; known here: format, level, trace_share (given.yaml:6)",
     ]
 
 
@@ -273,6 +273,7 @@ def test_the_schema_has_every_setting_and_takes_text_for_units() -> None:
     assert set(properties) == {"data_dir", *SECTIONS}
     assert [choice["properties"]["use"]["const"] for choice in properties["store"]["anyOf"]] == [
         "memory",
+        "postgres",
         "sqlite",
     ]
     window = properties["aiops"]["properties"]["models"]["properties"]["failure_predictor"][

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from watchkeeper.sdk import remote_write
-from watchkeeper.sdk.series import TimeSeries
+from watchkeeper.sdk.series import Sample, series_of
 
 SERVICE: Final = "watchkeeper-test"
 METRIC: Final = "watchkeeper_test_event"
@@ -50,8 +50,8 @@ def _in_json(
 
 
 def _samples(sent: Sent) -> bytes:
-    labels = {"__name__": METRIC, "service": SERVICE, "event": sent.id}
-    return remote_write.encode([TimeSeries(labels, [sent.time_ns / 1e9], [1.0])])
+    labels = {"service": SERVICE, "event": sent.id}
+    return remote_write.encode(series_of([Sample(METRIC, 1.0, sent.time_ns / 1e9, labels)]))
 
 
 def _resource(scope: str, item: Mapping[str, Any], items: str) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def load(
     given = _with_aliases(given)
     config = _build(given, faults)
     if config is None:
-        raise ConfigError([str(fault) for fault in faults])
+        raise ConfigError([str(fault) for fault in _told_once(faults)])
     return Loaded(config, given, chosen)
 
 
@@ -88,6 +88,14 @@ def _with_aliases(given: Node) -> Node:
         if leaf is not None and given.at(path) is None:
             given = merge(given, planted(path, leaf))
     return given
+
+
+def _told_once(faults: Faults) -> Faults:
+    """Without those of a setting whose fault is that of the one which stands for it."""
+    at = {(fault.path, fault.origin) for fault in faults}
+    stood_for = {(target, origin) for alias, target in ALIASES.items()
+                 for path, origin in at if path == alias}  # fmt: skip
+    return [fault for fault in faults if (fault.path, fault.origin) not in stood_for]
 
 
 def _build(given: Node, faults: Faults) -> Config | None:

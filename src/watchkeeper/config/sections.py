@@ -165,7 +165,10 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
 }
 
-ALIASES: Final[Mapping[str, str]] = {"aiops.ingestion.log_level": "telemetry.level"}
+ALIASES: Final[Mapping[str, str]] = {
+    "aiops.ingestion.log_level": "telemetry.level",
+    "aiops.ingestion.trace_sampling": "telemetry.trace_share",
+}
 """Settings that stand for another one where that is not given."""
 
 UNUSED: Final = ("aiops",)
