@@ -24,7 +24,10 @@ from watchkeeper.config.sections import Chosen
 from watchkeeper.errors import ConfigError, Permanent, Retryable
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
 from watchkeeper.model.series import Entity
+from watchkeeper.store.postgres.queries import migrations
+from watchkeeper.store.postgres.schema import migrate
 from watchkeeper.store.postgres.server import PostgresConfig
+from watchkeeper.store.sql import Migration
 from watchkeeper.telemetry import Secret
 
 SECRET = "hunter2-never-told"
@@ -171,6 +174,49 @@ async def test_a_schema_of_a_newer_release_is_refused_if_we_cannot_run_beside_it
     else:
         with pytest.raises(ConfigError, match=says):
             cluster.store(tmp_path)
+
+
+def step(number: int, script: str, moment: str = "pre") -> Migration:
+    return Migration(number, moment, f"step_{number}", script)
+
+
+def tables_after(cluster: Cluster, folder: Path, *known: Migration, finish: bool = False) -> str:
+    """The tables of a release that has these migrations behind our own."""
+    with cluster.server(folder).connect() as connection:
+        migrate(connection, schema_of(folder), finish=finish, known=[*migrations(), *known])
+        (found,) = connection.execute(
+            "SELECT coalesce(string_agg(tablename, ' ' ORDER BY tablename), '') FROM pg_tables "
+            "WHERE schemaname = current_schema() AND tablename LIKE 'new%'"
+        ).fetchall()
+    return str(found[0])
+
+
+def test_an_upgrade_is_begun_at_a_start_and_finished_when_that_is_asked_for(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    both = step(2, "CREATE TABLE new_a ()"), step(3, "ALTER TABLE new_a RENAME TO new_b", "post")
+
+    found = [
+        tables_after(cluster, tmp_path),
+        tables_after(cluster, tmp_path, *both),
+        tables_after(cluster, tmp_path, *both, finish=True),
+        tables_after(cluster, tmp_path, *both),
+    ]
+
+    assert found == ["", "new_a", "new_b", "new_b"]
+
+
+def test_an_upgrade_that_fails_half_way_has_changed_nothing(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    good, bad = step(2, "CREATE TABLE new_a ()"), step(3, "CREATE TABLE new_a ()")
+    tables_after(cluster, tmp_path)
+
+    with pytest.raises(psycopg.errors.DuplicateTable):
+        tables_after(cluster, tmp_path, good, bad)
+
+    assert tables_after(cluster, tmp_path) == ""
+    assert tables_after(cluster, tmp_path, good) == "new_a"
 
 
 async def test_keys_can_be_partitioned_by_time(cluster: Cluster, tmp_path: Path) -> None:

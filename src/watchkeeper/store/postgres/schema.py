@@ -77,12 +77,22 @@ def due(
     return left[:n_now]
 
 
-def migrate(connection: psycopg.Connection[Any], schema: str, *, finish: bool) -> None:
-    """Apply what is due, all of it or nothing. Where nothing is, no right to change is needed."""
+def migrate(
+    connection: psycopg.Connection[Any],
+    schema: str,
+    *,
+    finish: bool,
+    known: Sequence[Migration] | None = None,
+) -> None:
+    """Apply what is due, all of it or nothing. Where nothing is, no right to change is needed.
+
+    `known`: what this release has, if not what lies in its folder.
+    """
+    known = migrations() if known is None else known
     found = connection.execute(query("find_schema"), {"schema": schema}).fetchone() or (False,) * 3
     is_there, may_create, is_ours = found
-    if is_ours and not due(_applied(connection), migrations(), finish=finish):
-        _tell(connection, schema)
+    if is_ours and not due(_applied(connection), known, finish=finish):
+        _tell(schema, _applied(connection), known)
         return
     if not is_there and not may_create:
         raise ConfigError(
@@ -97,24 +107,23 @@ def migrate(connection: psycopg.Connection[Any], schema: str, *, finish: bool) -
             else b"SELECT"
         )
         connection.execute(query("create_migrations"))
-        for one in due(_applied(connection), migrations(), finish=finish):
+        for one in due(_applied(connection), known, finish=finish):
             connection.execute(one.script.encode())
             values = {"number": one.number, "moment": one.when, "name": one.name}
             connection.execute(query("note_migration"), values)
-    _tell(connection, schema)
+    _tell(schema, _applied(connection), known)
 
 
 def _applied(connection: psycopg.Connection[Any]) -> dict[int, str]:
     return dict(connection.execute(query("applied_migrations")).fetchall())
 
 
-def _tell(connection: psycopg.Connection[Any], schema: str) -> None:
+def _tell(schema: str, applied: Mapping[int, str], known: Sequence[Migration]) -> None:
     """What an operator would like to know of a database that we can run on."""
-    applied, newest = _applied(connection), migrations()[-1].number
-    waiting = [one.number for one in migrations() if one.number not in applied]
+    waiting = [one.number for one in known if one.number not in applied]
     if waiting:
         _log.info("store.finish_upgrade is due when all processes run this release",
                   schema=schema, waiting=waiting[0])  # fmt: skip
-    if max(applied) > newest:
+    if max(applied) > known[-1].number:
         _log.info("the database's schema is of a newer release that we can run beside",
-                  schema=schema, found=max(applied), known=newest)  # fmt: skip
+                  schema=schema, found=max(applied), known=known[-1].number)  # fmt: skip

@@ -183,10 +183,14 @@ class Server:
 
 def _parsed(config: PostgresConfig) -> Mapping[str, Any]:
     """The parts of the address, with what makes a silent server fail in time."""
+    patience_s = max(2, round(config.timeout_s))
     ours = {
         "application_name": "watchkeeper",
-        "connect_timeout": max(2, round(config.timeout_s)),
+        "connect_timeout": patience_s,
         "tcp_user_timeout": round(config.timeout_s * 1000),
+        "keepalives_idle": patience_s,
+        "keepalives_interval": patience_s,
+        "keepalives_count": 3,
     }
     try:
         given = conninfo_to_dict(config.url.reveal())

@@ -44,7 +44,7 @@ def shown(row: Row) -> str | None:
 
 def _without_nul(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace("\0", "�")
+        return value.replace("\0", "\ufffd")
     if isinstance(value, dict):
         return {_without_nul(key): _without_nul(one) for key, one in value.items()}
     if isinstance(value, list):
