@@ -27,7 +27,7 @@ _OF_GAUGES = st.sampled_from(
 )  # fmt: skip
 _FOLDS = st.sampled_from(["sum", "avg", "min", "max", "count", "group", "stddev"])
 _OF_VALUES = st.sampled_from(
-    ["abs", "ceil", "floor", "sqrt", "exp", "sgn", "ln", "log2", "round", "absent", "timestamp",
+    ["abs", "ceil", "floor", "sqrt", "exp", "sgn", "ln", "log2", "round", "absent",
      "-", "2 *", "1 /", "5 >", "20 <= bool", "7 - ", "2 ^", "vector(1) unless"]
 )  # fmt: skip
 _BETWEEN = st.sampled_from(

@@ -18,7 +18,8 @@ from watchkeeper.model.series import F64
 
 BUCKET: Final = "le"
 _NUMBER: Final = re.compile(
-    r"[+-]?(?:inf(?:inity)?|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE
+    r"[+-]?(?:inf(?:inity)?|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)",
+    re.IGNORECASE | re.ASCII,
 )
 
 
