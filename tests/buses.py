@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,7 +20,7 @@ from watchkeeper.lake.files import Files
 from watchkeeper.lake.wal import WalConfig, WriteAheadLog
 from watchkeeper.model.row import Origin
 from watchkeeper.model.series import N_PARTITIONS
-from watchkeeper.model.signal import NewSeries, RowBatch, SampleBatch
+from watchkeeper.model.signal import DetailBatch, NewSeries, RowBatch, SampleBatch
 from watchkeeper.telemetry import Secret
 
 FROM_THE_START = dict.fromkeys(range(N_PARTITIONS), 0)
@@ -147,6 +147,17 @@ def told(batch: RowBatch) -> list[tuple[Origin, str]]:
         (batch.origins[int(batch.origin[row])], str([_plain(column[row]) for column in columns]))
         for row in range(len(batch))
     ]
+
+
+def details_by_series(batches: Iterable[DetailBatch], catalog: ToyCatalog) -> dict[str, list[str]]:
+    """All that they say of each series, in order."""
+    found: dict[str, list[str]] = {}
+    for one in batches:
+        names = [name for name in (*one.COLUMNS, *one.TEXTS) if name != "slot"]
+        for row, slot in enumerate(one.slot):
+            said = str([_plain(getattr(one, name)[row]) for name in names])
+            found.setdefault(catalog.identity[slot].tobytes().hex(), []).append(said)
+    return found
 
 
 def _plain(value: Any) -> Any:

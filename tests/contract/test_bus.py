@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -23,35 +21,20 @@ from tests.buses import (
     rows,
     rows_of,
     take_all,
-    told,
 )
-from tests.servers import redis_server
 from watchkeeper import plugins
 from watchkeeper.bus.base import ANOMALIES, MIXED, SAMPLES, Bus, Checkpoint, Delivery
 from watchkeeper.errors import Permanent, Retryable
-from watchkeeper.model.change import Change
 from watchkeeper.model.event import Event
-from watchkeeper.model.row import Origin
 from watchkeeper.model.series import N_PARTITIONS, Entity
 from watchkeeper.model.signal import (
-    LogBatch,
     NewSeries,
-    RowBatch,
     SampleBatch,
-    SpanBatch,
     Tick,
 )
 
 EVERY = sorted(plugins.BUILTIN["bus"])
 GROUP = "detect"
-
-
-@pytest.fixture(scope="module")
-def redis_url(
-    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with redis_server(program("redis-server"), tmp_path_factory.mktemp("redis")) as url:
-        yield url
 
 
 async def worlds(
@@ -280,97 +263,6 @@ async def test_everything_is_delivered_again_after_a_restart(world: World) -> No
     ]
     assert rows(after, world.catalog) == rows(before, world.catalog)
     assert await bus.publish(SAMPLES, [batch(new, 200)]) > after[-1].position
-
-
-# Lines, spans and changes
-
-
-def origins(n: int = 4) -> tuple[Origin, ...]:
-    return tuple(
-        Origin((("pod", str(n)), ("service", f"s{n}")), Entity(service=f"s{n}")) for n in range(n)
-    )
-
-
-def lines(n: int = 12, **fields: Any) -> LogBatch:
-    rows = ((make.START_NS + k, k % 5, f"line {k}".encode()) for k in range(n))
-    return replace(make.logs(*rows, origins=origins()), **fields)
-
-
-def some_spans(n: int = 12, **fields: Any) -> SpanBatch:
-    spans = make.spans(*((make.START_NS + k, k, f"GET /{k}".encode()) for k in range(n)))
-    of_row = np.arange(n, dtype=np.int32) % 4
-    return replace(spans, origins=origins(), origin=of_row, **fields)
-
-
-def by_service(batches: Iterable[RowBatch]) -> dict[str, list[str]]:
-    """What order means to a consumer: that of each service."""
-    found: dict[str, list[str]] = {}
-    for one in batches:
-        for origin, said in told(one):
-            found.setdefault(origin.entity.service, []).append(said)
-    return found
-
-
-ROWS = pytest.mark.parametrize("make_rows", [lines, some_spans], ids=["lines", "spans"])
-MakeRows = Callable[..., RowBatch]
-
-
-@ROWS
-async def test_rows_come_as_they_went_each_service_in_order(
-    world: World, make_rows: MakeRows
-) -> None:
-    bus = await world.start()
-    sent = [make_rows(n, tenant="shöp", body_hash=bytes([n]) * 16) for n in (12, 5, 7)]
-    await bus.publish(SAMPLES, sent)
-
-    found = [d.record for d in await take_all(bus, SAMPLES)]
-
-    assert by_service(found) == by_service(sent)
-    assert {one.tenant for one in found} == {"shöp"}
-    assert {one.body_hash for one in found} == {one.body_hash for one in sent}
-
-
-@ROWS
-async def test_rows_of_a_service_meet_where_its_series_do(
-    world: World, make_rows: MakeRows
-) -> None:
-    bus = await world.start()
-    new = series(world, 4, 4)
-    await bus.publish(SAMPLES, [new, batch(new), make_rows()])
-
-    for partition in range(N_PARTITIONS):
-        for delivery in await take_all(bus, SAMPLES, {partition: 0}):
-            if isinstance(delivery.record, LogBatch | SpanBatch) and delivery.partition != MIXED:
-                services = {one.entity.service for one in delivery.record.origins}
-                of_series = {f"s{k}" for k in range(4) if new.partition[k] == delivery.partition}
-                assert services <= of_series
-
-
-@ROWS
-async def test_rows_are_delivered_again_after_a_restart(world: World, make_rows: MakeRows) -> None:
-    bus = await world.start()
-    await bus.publish(SAMPLES, [make_rows(), make.tick(), make_rows(3)])
-    before = await take_all(bus, SAMPLES)
-
-    bus = await world.start()
-
-    after = await take_all(bus, SAMPLES)
-    assert [(d.partition, d.position) for d in after] == [(d.partition, d.position) for d in before]
-    assert by_service(d.record for d in after if not isinstance(d.record, Tick)) == by_service(
-        [make_rows(), make_rows(3)]
-    )
-
-
-async def test_a_change_comes_as_it_went_and_as_often_as_it_was_told(world: World) -> None:
-    """The same one again, with another status, is no repeated body."""
-    bus = await world.start()
-    started = make.change(status="started", details={"commit": "abc123"})
-    ended = replace(started, status="success", actor="ci", summary="Grüße")
-    await bus.publish(SAMPLES, [started, lines(), ended])
-
-    found = [d.record for d in await take_all(bus, SAMPLES) if isinstance(d.record, Change)]
-
-    assert found == [started, ended]
 
 
 # Room

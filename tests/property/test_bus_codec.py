@@ -21,9 +21,9 @@ from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import wire
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus, Severity
 from watchkeeper.model.event import Event
-from watchkeeper.model.row import Origin
-from watchkeeper.model.series import N_PARTITIONS, Entity, TenantId
-from watchkeeper.model.signal import LogBatch, NewSeries, SampleBatch
+from watchkeeper.model.row import Origin, origin, texts
+from watchkeeper.model.series import N_PARTITIONS, U8, U64, Entity, TenantId
+from watchkeeper.model.signal import HistogramBatch, LogBatch, NewSeries, SampleBatch
 
 SERVICES = ("auth", "cart", "payment", "search", "")
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -99,7 +99,7 @@ def test_a_batch_arrives_whole_in_its_partitions_each_series_in_order(
 ROWS_OF_TEXT = st.lists(
     st.tuples(st.integers(0, 2**62), st.integers(0, 24), st.binary(max_size=20)), max_size=40
 )
-ORIGINS = [make.origin([("service", service)]) for service in ("auth", "cart", "pay", "web")]
+ORIGINS = [origin([("service", service)]) for service in ("auth", "cart", "pay", "web")]
 
 
 @given(ROWS_OF_TEXT, st.lists(st.integers(0, N_PARTITIONS - 1), min_size=4, max_size=4))
@@ -117,8 +117,8 @@ def test_every_line_arrives_once_where_its_origin_belongs_in_the_order_of_coming
         arrived[partition] = told(part)
 
     wanted: dict[int, list[tuple[Origin, str]]] = {}
-    for origin, said in told(sent):
-        wanted.setdefault(where[ORIGINS.index(origin)], []).append((origin, said))
+    for one, said in told(sent):
+        wanted.setdefault(where[ORIGINS.index(one)], []).append((one, said))
     assert arrived == wanted
 
 
@@ -167,6 +167,13 @@ def test_all_of_a_service_meets_in_one_partition(anomaly: Anomaly, node: str) ->
     assert codec.partition_of(sibling, catalog) == codec.partition_of(anomaly, catalog)
 
 
+def histograms() -> tuple[HistogramBatch, U64, U8]:
+    catalog, new = fleet()
+    n = len(new)
+    batch = HistogramBatch(new.slot, np.arange(n), texts([b"content"] * n), new.tenant, b"hash")
+    return batch, catalog.identity, catalog.partition
+
+
 @cache
 def sound() -> tuple[tuple[Callable[[bytes], object], bytes], ...]:
     """One message of each kind, and what reads it."""
@@ -178,6 +185,7 @@ def sound() -> tuple[tuple[Callable[[bytes], object], bytes], ...]:
         wire.encode(make.tick()),
         next(codec.split_rows(make.logs((1, 9, b"line"), (2, 9, b"")), [3]))[1],
         next(codec.split_rows(make.spans((1, 2, b"GET /")), [3]))[1],
+        next(codec.split_details(*histograms(), GENERATIONS))[1],
         wire.encode(make.change(details={"commit": "abc"})),
     ]
     return (*((codec.read, one) for one in payloads), (codec.decode_event,
@@ -199,7 +207,7 @@ def harmed(payload: bytes, chance: random.Random) -> bytes:
 
 
 @settings(max_examples=400)
-@given(st.integers(0, 6), st.integers(0, 2**32))
+@given(st.integers(0, 7), st.integers(0, 2**32))
 def test_a_message_that_was_harmed_is_read_or_refused_in_our_words(kind: int, seed: int) -> None:
     """What a stage is handed it can put aside; a foreign error would be tried again for ever."""
     read, payload = sound()[kind]
@@ -207,7 +215,7 @@ def test_a_message_that_was_harmed_is_read_or_refused_in_our_words(kind: int, se
     with suppress(BadInput, Permanent):
         record = read(harmed(payload, random.Random(seed)))
 
-        assert isinstance(record, codec.PortableSamples | codec.Shared | Event)
+        assert isinstance(record, codec.Portable | codec.Shared | Event)
 
 
 @given(st.binary(max_size=200))
@@ -216,4 +224,4 @@ def test_no_bytes_end_in_anything_but_a_record_or_a_refusal(junk: bytes) -> None
         with suppress(BadInput, Permanent):
             record = read(junk)
 
-            assert isinstance(record, codec.PortableSamples | codec.Shared | Event)
+            assert isinstance(record, codec.Portable | codec.Shared | Event)

@@ -16,8 +16,9 @@ from watchkeeper.bus import codec
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import wire
 from watchkeeper.model.event import Event
-from watchkeeper.model.series import Entity
-from watchkeeper.model.signal import LogBatch, NewSeries, SampleBatch
+from watchkeeper.model.row import origin, texts
+from watchkeeper.model.series import Entity, TenantId
+from watchkeeper.model.signal import HistogramBatch, LogBatch, NewSeries, SampleBatch
 
 GENERATION = np.arange(64, dtype=np.int64)
 
@@ -48,6 +49,7 @@ def test_a_batch_falls_into_its_partitions_and_back(picked: list[int], n_service
         assert isinstance(samples, codec.PortableSamples)
         assert samples.generation == partition
         local = codec.localize(samples, catalog.lookup(samples.identity))
+        assert isinstance(local, SampleBatch)
         assert (local.tenant, local.body_hash) == (batch.tenant, b"hash")
         assert set(catalog.partition[local.slot]) == {partition}
         rows = zip(local.slot.tolist(), local.time_ns.tolist(), local.value.tolist(), strict=True)
@@ -67,11 +69,12 @@ def test_rows_of_unknown_series_stay_out() -> None:
 
     local = codec.localize(samples, np.array([-1, 5], np.int32))
 
+    assert isinstance(local, SampleBatch)
     assert (local.slot.tolist(), local.value.tolist()) == ([5], [2.0])
 
 
 def test_rows_fall_into_their_partitions_with_their_own_origins() -> None:
-    cart, shop = (make.origin([("service", name)]) for name in ("cart", "shop"))
+    cart, shop = (origin([("service", name)]) for name in ("cart", "shop"))
     rows = [(make.START_NS + n, n, f"line {n}".encode()) for n in range(5)]
     batch = replace(make.logs(*rows, origins=(cart, shop)), body_hash=b"hash")
 
@@ -85,6 +88,53 @@ def test_rows_fall_into_their_partitions_with_their_own_origins() -> None:
         7: ((cart,), b"hash", [make.START_NS + n for n in (0, 2, 4)]),
         9: ((shop,), b"hash", [make.START_NS + n for n in (1, 3)]),
     }
+
+
+def histograms(new: NewSeries) -> HistogramBatch:
+    """One of each series."""
+    n = len(new)
+    words = texts([f"content {k}".encode() for k in range(n)])
+    return HistogramBatch(new.slot, make.START_NS + np.arange(n), words, new.tenant, b"hash")
+
+
+def test_histograms_fall_into_their_partitions_and_back() -> None:
+    catalog, new = catalog_of(10, 3)
+    sent = histograms(new)
+
+    back = []
+    for where, payload in codec.split_details(
+        sent, catalog.identity, catalog.partition, GENERATION
+    ):
+        part = codec.read(payload)
+        assert isinstance(part, codec.PortableDetails)
+        assert part.generation == where
+        local = codec.localize(part, catalog.lookup(part.identity))
+        assert isinstance(local, HistogramBatch)
+        assert set(catalog.partition[local.slot]) == {where}
+        back += [(int(slot), local.payload[row]) for row, slot in enumerate(local.slot)]
+
+    assert sorted(back) == [(int(slot), sent.payload[row]) for row, slot in enumerate(sent.slot)]
+
+
+def test_histograms_of_unknown_series_stay_out() -> None:
+    catalog, new = catalog_of(2, 1)
+    ((_, payload),) = codec.split_details(
+        histograms(new), catalog.identity, catalog.partition, GENERATION
+    )
+    part = codec.read(payload)
+    assert isinstance(part, codec.PortableDetails)
+
+    local = codec.localize(part, np.array([-1, 5], np.int32))
+
+    assert isinstance(local, HistogramBatch)
+    assert (local.slot.tolist(), local.payload[0], len(local)) == ([5], b"content 1", 1)
+
+
+def test_a_batch_that_names_slots_of_another_process_is_refused() -> None:
+    _, new = catalog_of(2, 1)
+
+    with pytest.raises(BadInput, match="HistogramBatch without the identities"):
+        codec.read(wire.encode(histograms(new)))
 
 
 def test_a_batch_without_rows_makes_no_message() -> None:
@@ -129,7 +179,7 @@ def test_registrations_are_joined_again() -> None:
 def test_registrations_of_two_tenants_stay_apart() -> None:
 
     _, new = catalog_of(1, 1)
-    other = replace(new, tenant="other")
+    other = replace(new, tenant=TenantId("other"))
     payloads = [wire.encode(one) for one in (new, other, new)]
 
     assert [(one.tenant, len(one)) for one in codec.join(payloads)] == [

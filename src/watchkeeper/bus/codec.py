@@ -21,8 +21,12 @@ from watchkeeper.model import wire
 from watchkeeper.model.anomaly import Anomaly
 from watchkeeper.model.change import Change
 from watchkeeper.model.event import Event
+from watchkeeper.model.family import Families
 from watchkeeper.model.series import F64, I32, I64, N_PARTITIONS, U8, U64, LabelBlock, TenantId
 from watchkeeper.model.signal import (
+    DetailBatch,
+    ExemplarBatch,
+    HistogramBatch,
     LogBatch,
     NewSeries,
     RowBatch,
@@ -36,7 +40,11 @@ _HEAD: Final = struct.Struct("<BBBxIqqHH4x")  # version kind times n base_ns gen
 _RECORDS: Final[Mapping[str, type[Any]]] = {kind.__name__: kind for kind in (Anomaly,)}
 """What may be in an event."""
 
-Shared = NewSeries | LogBatch | SpanBatch | Change | Tick
+_DETAILS: Final = struct.Struct("<BBxxIq")  # version kind n generation
+_AS_DETAILS: Final = 0x80
+"""Set in the kind of a batch that follows the identities of its series."""
+
+Shared = NewSeries | Families | LogBatch | SpanBatch | Change | Tick
 """Records that any process understands as they are."""
 
 
@@ -52,6 +60,19 @@ class PortableSamples:
     body_hash: bytes
     generation: int
     """Which generation of the partition's registrations knows all of these series."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortableDetails:
+    """As PortableSamples, of what series have besides."""
+
+    identity: U64
+    batch: DetailBatch
+    """Its slots are the writer's."""
+    generation: int
+
+
+Portable = PortableSamples | PortableDetails
 
 
 def partition_of(record: Any, catalog: SeriesCatalog) -> int:
@@ -110,6 +131,19 @@ def split(
         )
 
 
+def split_details(
+    batch: DetailBatch, identity: U64, partition: U8, generation: I64
+) -> Iterator[tuple[int, bytes]]:
+    """As `split`, of what series have besides."""
+    of_row = partition[batch.slot]
+    for number in np.unique(of_row).tolist():
+        part = take(batch, np.flatnonzero(of_row == number))
+        content = wire.encode(part)
+        kind = _AS_DETAILS | wire.kind_of(content)
+        head = _DETAILS.pack(wire.VERSION, kind, len(part), int(generation[number]))
+        yield number, b"".join((head, identity[part.slot].tobytes(), content))
+
+
 def split_series(new: NewSeries) -> Iterator[tuple[int, bytes]]:
     """(partition, message) for each partition that has rows. Slots and donors are the writer's."""
     for number in np.unique(new.partition).tolist():
@@ -127,21 +161,27 @@ def split_rows(batch: RowBatch, partition_by_origin: Sequence[int]) -> Iterator[
         yield number, wire.encode(replace(part, origins=origins, origin=origin.astype(np.int32)))
 
 
-def read(payload: bytes) -> PortableSamples | Shared:
+def read(payload: bytes) -> Portable | Shared:
     """What is in a message. Raises Permanent or BadInput, as `wire.decode` does."""
-    if wire.kind_of(payload) != wire.SAMPLES:
-        record = wire.decode(bytearray(payload))
-        if not isinstance(record, SampleBatch):
-            return record
     try:
-        return _unpack(payload)
+        if len(payload) >= _DETAILS.size and payload[1] & _AS_DETAILS:
+            return _unpack_details(payload)
+        if wire.kind_of(payload) == wire.SAMPLES:
+            return _unpack(payload)
     except (struct.error, ValueError, OverflowError) as error:
         raise BadInput(f"bus: a message of {len(payload)} bytes is not whole: {error}") from error
+    record = wire.decode(bytearray(payload))
+    if isinstance(record, SampleBatch | HistogramBatch | ExemplarBatch):
+        raise BadInput(f"bus: a {type(record).__name__} without the identities of its series")
+    return record
 
 
-def localize(samples: PortableSamples, slot: I32) -> SampleBatch:
+def localize(samples: Portable, slot: I32) -> SampleBatch | DetailBatch:
     """The rows that have a slot here, as a batch of this process."""
     known = slot >= 0
+    if isinstance(samples, PortableDetails):
+        rows = np.flatnonzero(known)
+        return replace(take(samples.batch, rows), slot=slot[rows])
     if known.all():
         return SampleBatch(samples.tenant, slot, samples.time_ns, samples.value, samples.body_hash)
     return SampleBatch(
@@ -193,6 +233,15 @@ def _unpack(payload: bytes) -> PortableSamples:
         raise ValueError(f"{at + n_tenant + n_hash} bytes announced")
     tenant = TenantId(payload[at : at + n_tenant].decode())
     return PortableSamples(tenant, identity, time_ns, value, payload[at + n_tenant :], generation)
+
+
+def _unpack_details(payload: bytes) -> PortableDetails:
+    version, _, n, generation = _DETAILS.unpack_from(payload)
+    identity = np.frombuffer(payload, np.uint64, 2 * n, _DETAILS.size).reshape(n, 2)
+    batch = wire.decode(bytearray(payload[_DETAILS.size + identity.nbytes :]))
+    if not isinstance(batch, HistogramBatch | ExemplarBatch) or len(batch) != n:
+        raise ValueError(f"{n} rows of version {version} announced")
+    return PortableDetails(identity, batch, generation)
 
 
 def _rows(new: NewSeries, rows: I64) -> NewSeries:

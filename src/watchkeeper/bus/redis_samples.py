@@ -11,6 +11,8 @@ import numpy as np
 from watchkeeper import telemetry
 from watchkeeper.bus.base import Delivery
 from watchkeeper.bus.codec import (
+    Portable,
+    PortableDetails,
     PortableSamples,
     Shared,
     join,
@@ -19,14 +21,18 @@ from watchkeeper.bus.codec import (
     read,
     registrations,
     split,
+    split_details,
     split_rows,
     split_series,
 )
 from watchkeeper.bus.ports import SeriesCatalog
 from watchkeeper.model import wire
 from watchkeeper.model.change import Change
-from watchkeeper.model.series import I32, I64, N_PARTITIONS, U64
+from watchkeeper.model.family import Families
+from watchkeeper.model.series import I32, I64, N_PARTITIONS, U8, U64
 from watchkeeper.model.signal import (
+    ExemplarBatch,
+    HistogramBatch,
     LogBatch,
     Logged,
     NewSeries,
@@ -75,7 +81,7 @@ class Writer:
         for record in records:
             if isinstance(record, NewSeries):
                 self._registered[record.slot] = _NEVER  # they may have had other owners
-            elif isinstance(record, SampleBatch):
+            elif isinstance(record, SampleBatch | HistogramBatch | ExemplarBatch):
                 wanted.append(self._unregistered(record.slot))
             body = getattr(record, "body_hash", b"")
             number = number_by_body.setdefault(body, len(number_by_body) + 1) if body else 0
@@ -112,13 +118,18 @@ class Writer:
             case Tick():
                 payload = wire.encode(record)
                 return ((partition, payload) for partition in range(N_PARTITIONS))
-            case Change():
+            case Change() | Families():
                 return [(partition_of(record, self._catalog), wire.encode(record))]
             case LogBatch() | SpanBatch():
                 return split_rows(record, self._partitions(record))
-            case _:
-                catalog = self._catalog
-                return split(record, catalog.identity, catalog.partition, self._generation)
+            case SampleBatch():
+                return split(record, *self._columns)
+            case HistogramBatch() | ExemplarBatch():
+                return split_details(record, *self._columns)
+
+    @property
+    def _columns(self) -> tuple[U64, U8, I64]:
+        return self._catalog.identity, self._catalog.partition, self._generation
 
     def _unregistered(self, slots: I32) -> I32:
         current = self._generation[self._catalog.partition[slots]]
@@ -148,7 +159,7 @@ class Entry:
 class Unread:
     """Messages that were read, and what must be fetched before they can be delivered."""
 
-    found: list[tuple[Entry, PortableSamples | Shared]] = field(default_factory=list)
+    found: list[tuple[Entry, Portable | Shared]] = field(default_factory=list)
     announced: set[bytes] = field(default_factory=set)
     """Identities of the new series among them."""
     unknown: dict[tuple[int, int], set[bytes]] = field(default_factory=dict)
@@ -170,7 +181,7 @@ class Reader:
             unread.found.append((entry, record))
             if isinstance(record, NewSeries):
                 unread.announced.update(_names(record.identity))
-            elif isinstance(record, PortableSamples):
+            elif isinstance(record, PortableSamples | PortableDetails):
                 strange = self._catalog.lookup(record.identity) < 0
                 wanted = _names(record.identity[strange]) - unread.announced
                 if wanted:
@@ -190,14 +201,14 @@ class Reader:
     def _localized(
         self,
         entry: Entry,
-        record: PortableSamples | Shared,
+        record: Portable | Shared,
         fetched: Mapping[bytes, bytes],
     ) -> Iterator[Logged]:
         if isinstance(record, NewSeries):
             # Ours has our slots and donors already. Another one's may be known here, or not.
             is_ours = entry.producer == self._producer
             yield record if is_ours else self._catalog.adopt(record)
-        elif isinstance(record, PortableSamples):
+        elif isinstance(record, PortableSamples | PortableDetails):
             yield from self._adopt(record, fetched)
             slots = self._catalog.lookup(record.identity)
             _tell_unknown(slots, entry)
@@ -205,9 +216,7 @@ class Reader:
         else:
             yield record
 
-    def _adopt(
-        self, samples: PortableSamples, fetched: Mapping[bytes, bytes]
-    ) -> Iterator[NewSeries]:
+    def _adopt(self, samples: Portable, fetched: Mapping[bytes, bytes]) -> Iterator[NewSeries]:
         strange = self._catalog.lookup(samples.identity) < 0
         if strange.any():
             names = sorted(_names(samples.identity[strange]) & fetched.keys())
