@@ -20,6 +20,7 @@ from watchkeeper.telemetry import OwnSpan, Tracer
 
 PROTOCOL: Final = "own_traces"
 SERVICE: Final = "watchkeeper"
+_HEADERS: Final = {"user-agent": f"{SERVICE}/{__version__}"}
 _EVERY_S: Final = 2.0
 
 
@@ -45,7 +46,7 @@ class OwnTraces:
         taken = self._tracer.take()
         if not taken:
             return 0
-        request = Request(PROTOCOL, b"", {}, self._tenant, decoded=rows(taken))
+        request = Request(PROTOCOL, b"", _HEADERS, self._tenant, decoded=rows(taken))
         try:
             await self._ingest.accept(request)
         except Retryable:
