@@ -163,7 +163,7 @@ def metrics_request(rng: random.Random) -> bytes:
     request = ExportMetricsServiceRequest()
     for _ in range(rng.randrange(1, 3)):
         resource_metrics = request.resource_metrics.add(schema_url="x")
-        _add_attributes(resource_metrics.resource.attributes, rng, 4)
+        add_attributes(resource_metrics.resource.attributes, rng, 4)
         scope_metrics = resource_metrics.scope_metrics.add()
         scope_metrics.scope.name = "library"
         for _ in range(rng.randrange(1, 5)):
@@ -375,7 +375,7 @@ class GuardedMemory:
         return array
 
 
-def _add_attributes(to: Any, rng: random.Random, n_most: int) -> None:
+def add_attributes(to: Any, rng: random.Random, n_most: int) -> None:
     for _ in range(rng.randrange(n_most + 1)):
         key = rng.choice((*WORDS, "service.name", "host.name", "k8s.pod.name", "process.pid"))
         _set_value(to.add(key=key).value, rng, 2)
@@ -420,7 +420,7 @@ def _add_metric(metric: Any, rng: random.Random) -> None:
             start_time_unix_nano=1,
             flags=rng.choice((0, 0, 0, 0, 1, 2**32 - 1)),
         )
-        _add_attributes(one.attributes, rng, 3)
+        add_attributes(one.attributes, rng, 3)
         _FILLERS[sort](one, rng)
 
 
