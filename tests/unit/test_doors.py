@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
@@ -15,6 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from watchkeeper.api.doors import (
     Answer,
     JsonWords,
+    LokiWords,
     OtlpWords,
     RemoteWriteWords,
     read_body,
@@ -26,6 +28,9 @@ from watchkeeper.model.signal import Reject
 
 ALL = Accepted(3)
 SOME = Accepted(2, (Reject("future", 1, "check the sender's clock"),))
+EVERY_WORDS = pytest.mark.parametrize(
+    "words", [RemoteWriteWords(), OtlpWords("samples"), JsonWords("samples"), LokiWords()]
+)
 JSON_REQUEST = {"content-type": "application/json; charset=utf-8"}
 
 
@@ -78,7 +83,29 @@ def test_otlp_errors_are_google_rpc_status_and_say_what_may_be_retried() -> None
     assert (b"retry-after", b"3") in later.headers
 
 
-@pytest.mark.parametrize("words", [RemoteWriteWords(), OtlpWords("samples"), JsonWords("samples")])
+def test_otlp_says_of_logs_how_many_records_were_rejected() -> None:
+    told = ExportLogsServiceResponse.FromString(OtlpWords("lines").accepted(SOME, {}).body)
+
+    assert told.partial_success.rejected_log_records == 1
+    assert told.partial_success.error_message.startswith("2 lines accepted")
+
+
+def test_loki_is_204_without_a_body_when_every_line_was_taken() -> None:
+    answer = LokiWords().accepted(ALL, {})
+
+    assert (answer.status, answer.body) == (204, b"")
+
+
+def test_loki_is_400_in_words_when_a_line_was_not_taken() -> None:
+    """The client drops the body; what was sound in it is stored."""
+    answer = LokiWords().accepted(SOME, {})
+
+    assert answer.status == 400
+    assert b"2 lines accepted" in answer.body
+    assert b"check the sender's clock" in answer.body
+
+
+@EVERY_WORDS
 def test_overload_is_503_with_retry_after_in_every_protocol(words: Any) -> None:
     answer = words.refused(Retryable("full"), {})
 
@@ -86,7 +113,7 @@ def test_overload_is_503_with_retry_after_in_every_protocol(words: Any) -> None:
     assert (b"retry-after", b"1") in answer.headers
 
 
-@pytest.mark.parametrize("words", [RemoteWriteWords(), OtlpWords("samples"), JsonWords("samples")])
+@EVERY_WORDS
 def test_too_large_is_413_in_every_protocol(words: Any) -> None:
     assert words.refused(TooLarge("large"), {}).status == 413
 

@@ -23,6 +23,7 @@ class Lines:
 
     def __init__(self, limits: RowLimits, rejects: tuple[Reject, ...] = ()) -> None:
         self._limits = limits
+        self._n_seen = sum(one.count for one in rejects)
         self._origins: dict[Origin, int] = {}
         self._current = 0
         self._origin: list[int] = []
@@ -54,8 +55,7 @@ class Lines:
         if time_ns not in _TIMES:
             self.reject("timestamp_range", "outside the years 1678 to 2262")
             return
-        if len(self._body) >= self._limits.rows:
-            raise self._limits.too_many_rows()
+        self._count(1)
         self._origin.append(self._current)
         self._time_ns.append(time_ns)
         self._severity.append(severity)
@@ -66,8 +66,15 @@ class Lines:
 
     def reject(self, reason: str, detail: str, count: int = 1) -> None:
         """Count lines that cannot be taken; the first detail of a reason is what is told."""
+        self._count(count)
         n_before, first = self._rejects.get(reason, (0, detail[:_DETAIL]))
         self._rejects[reason] = (n_before + count, first)
+
+    def _count(self, n_lines: int) -> None:
+        """Good or bad: what is wrong with a line takes as long to say."""
+        self._n_seen += n_lines
+        if self._n_seen > self._limits.rows:
+            raise self._limits.too_many_rows()
 
     def take(self) -> WireRows:
         """All of it."""
