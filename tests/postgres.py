@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -140,16 +141,15 @@ class Cluster:
         return {"cwd": self.folder, "user": self._user, "group": self._user, "extra_groups": []}
 
     def _await_ready(self) -> None:
+        assert self._server is not None
         end_s = time.monotonic() + _START_S
-        while True:
-            try:
+        while time.monotonic() < end_s and self._server.poll() is None:
+            with suppress(psycopg.OperationalError):
                 self.execute("SELECT 1")
-            except psycopg.OperationalError:
-                if time.monotonic() > end_s:
-                    raise AssertionError((self.folder / "log").read_text()) from None
-                time.sleep(0.02)
-            else:
                 return
+            with suppress(subprocess.TimeoutExpired):
+                self._server.wait(timeout=0.02)
+        raise AssertionError(f"postgres did not start:\n{(self.folder / 'log').read_text()}")
 
 
 def schema_of(data_dir: Path) -> str:

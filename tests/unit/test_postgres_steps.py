@@ -255,6 +255,10 @@ def test_a_full_outbox_keeps_as_many_as_its_limit(last: int, oldest: int) -> Non
         "postgresql://u:hunter2@127.0.0.1:no-port-hunter2/db?what=hunter2",
         "http://hunter2",
         "host=a password=hunter2 nonsense=hunter2",
+        "postgresql://u:half@hunter2@127.0.0.1:1/db",
+        "postgresql://u:hunter2/half@127.0.0.1:1/db",
+        "postgresql://u@127.0.0.1:hunter2/db",
+        "postgresql://u@127.0.0.1:1/db?sslmode=hunter2",
     ],
 )
 def test_an_address_that_is_none_is_refused_without_being_shown(url: str) -> None:

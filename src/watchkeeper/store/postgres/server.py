@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
@@ -36,6 +37,8 @@ _REMEDIES: Final = {
     "server certificate for": "use a name that the certificate has, or another sslmode",
 }
 """What a server, or the driver, says where trying again is of no use -> what is."""
+_MISREAD: Final = "connection is bad: invalid"
+"""What is no value of its option may be a piece of something else: it is not shown."""
 _NOT_YET: Final = ("the database system is", "is not currently accepting connections")
 """... but it will be."""
 
@@ -164,6 +167,8 @@ class Server:
             raise ConfigError([self._told(fault) for fault in faults])
 
     def _unreached(self, text: str) -> WatchkeeperError:
+        if text.startswith(_MISREAD):
+            return _no_address()
         if not any(phrase in text for phrase in _NOT_YET):
             for phrase, remedy in _REMEDIES.items():
                 if phrase in text:
@@ -192,12 +197,22 @@ def _parsed(config: PostgresConfig) -> Mapping[str, Any]:
         "keepalives_interval": patience_s,
         "keepalives_count": 3,
     }
+    url = config.url.reveal()
     try:
-        given = conninfo_to_dict(config.url.reveal())
+        given = conninfo_to_dict(url)
     except psycopg.Error:
-        raise ConfigError(
-            "store postgres: store.url is no address of a server; "
-            "write postgresql://user:password@host:port/database"
-        ) from None
+        raise _no_address() from None
+    # A password with such a sign in it is cut there, and its end taken for a host, port or name.
+    ports = str(given.get("port", "")).split(",")
+    if url.partition("?")[0].count("@") > 1 or not all(re.fullmatch(r"\d*", one) for one in ports):
+        raise _no_address()
     # Ours, since all that we send and read is UTF-8.
     return ours | given | {"client_encoding": "UTF8"}
+
+
+def _no_address() -> ConfigError:
+    return ConfigError(
+        "store postgres: store.url is no address of a server; write "
+        "postgresql://user:password@host:port/database, with %40 for an @ in a name or password, "
+        "%3A for a colon and %2F for a slash"
+    )
