@@ -19,6 +19,7 @@ from watchkeeper.sdk.client import Client
 from watchkeeper.sdk.retry import Retry
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
+from watchkeeper.sdk.spans import Span, SpanEvent
 
 __all__ = [
     "Anomaly",
@@ -36,6 +37,8 @@ __all__ = [
     "Retry",
     "Sample",
     "Source",
+    "Span",
+    "SpanEvent",
     "TimeSeries",
     "Written",
     "series_of",

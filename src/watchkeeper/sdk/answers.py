@@ -117,8 +117,9 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """application/problem+json"""
+    """application/problem+json, or OTLP's google.rpc.Status"""
 
     title: str = ""
     detail: str = ""
     status: int = 0
+    message: str = ""

@@ -28,6 +28,7 @@ from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
+from watchkeeper.sdk.spans import Span
 
 T = TypeVar("T")
 
@@ -67,6 +68,10 @@ class AsyncClient:
     async def write_json(self, body: bytes) -> Written:
         """Send `{"metrics": [...]}` as it is."""
         return await self.call(calls.write_json(body))
+
+    async def write_spans(self, spans: Sequence[Span]) -> Written:
+        """Send spans; durable when it returns."""
+        return await self.call(calls.write_spans(spans))
 
     async def write_logs(self, lines: Sequence[LogLine]) -> Written:
         """Send lines of logs; durable when it returns."""

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from watchkeeper.errors import BadInput, Permanent, Retryable, TooLarge
-from watchkeeper.sdk import remote_write
+from watchkeeper.sdk import remote_write, spans
 from watchkeeper.sdk.answers import (
     Anomaly,
     AnomalyPage,
@@ -30,6 +30,7 @@ from watchkeeper.sdk.answers import (
 from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import TimeSeries, count
+from watchkeeper.sdk.spans import Span
 
 T = TypeVar("T")
 Time = str | float | datetime
@@ -41,8 +42,8 @@ AGAIN: Final = frozenset({429, 502, 503, 504})
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding JSON ends with where it is none, is no UTF-8, or is nested beyond reason."""
 
-_SENTENCE: Final = re.compile(r"(\d+) samples accepted; not accepted: (.*)", re.DOTALL)
-_REJECT: Final = re.compile(r"(\d+) samples: (\w+)(?: \(((?:[^()]|\([^()]*\))*)\))?")
+_SENTENCE: Final = re.compile(r"(\d+) (?:samples|spans) accepted; not accepted: (.*)", re.DOTALL)
+_REJECT: Final = re.compile(r"(\d+) (?:samples|spans): (\w+)(?: \(((?:[^()]|\([^()]*\))*)\))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,14 @@ class _AnsweredSeries(msgspec.Struct):
     """What JSON cannot say is text: NaN, +Inf, -Inf."""
 
 
+class _PartialSuccess(msgspec.Struct, rename="camel"):
+    error_message: str = ""
+
+
+class _Exported(msgspec.Struct, rename="camel"):
+    partial_success: _PartialSuccess = msgspec.field(default_factory=_PartialSuccess)
+
+
 class _Answered(msgspec.Struct):
     series: list[_AnsweredSeries]
 
@@ -76,14 +85,7 @@ def write(series: Sequence[TimeSeries]) -> Call[Written]:
     def read(response: httpx.Response) -> Written:
         if response.is_success:
             return Written(total)
-        match = _SENTENCE.fullmatch(response.text)
-        if match is None:
-            raise refusal(response)
-        rejected = tuple(
-            Rejected(reason, int(number), detail)
-            for number, reason, detail in _REJECT.findall(match[2])
-        )
-        return Written(int(match[1]), rejected)
+        return _in_part(response, response.text)
 
     return Call(
         "POST",
@@ -100,6 +102,23 @@ def write_json(body: bytes) -> Call[Written]:
     return _write("/api/v1/metrics/write", body)
 
 
+def write_spans(given: Sequence[Span]) -> Call[Written]:
+    """Spans by OTLP. What some of them met is told, not raised."""
+    total = len(given)
+
+    def read(response: httpx.Response) -> Written:
+        told = _decoded(response, _Exported).partial_success.error_message
+        return _in_part(response, told) if told else Written(total)
+
+    return Call(
+        "POST",
+        "/v1/traces",
+        read,
+        content=spans.encode(given),
+        headers={"content-type": "application/json"},
+    )
+
+
 def write_logs(lines: Sequence[LogLine]) -> Call[Written]:
     """Lines of logs. What some of them met is told, not raised."""
     return _write("/api/v1/logs/write", msgspec.json.encode(lines))
@@ -108,6 +127,18 @@ def write_logs(lines: Sequence[LogLine]) -> Call[Written]:
 def write_changes(changes: Sequence[ChangeNote]) -> Call[Written]:
     """What was changed. What some of them met is told, not raised."""
     return _write("/api/v1/changes", msgspec.json.encode(changes))
+
+
+def _in_part(response: httpx.Response, sentence: str) -> Written:
+    """What was taken and what was not, from the sentence that says so."""
+    match = _SENTENCE.fullmatch(sentence)
+    if match is None:
+        raise refusal(response)
+    rejected = tuple(
+        Rejected(reason, int(number), detail)
+        for number, reason, detail in _REJECT.findall(match[2])
+    )
+    return Written(int(match[1]), rejected)
 
 
 def _write(path: str, body: bytes) -> Call[Written]:
@@ -208,7 +239,7 @@ def _said(response: httpx.Response) -> str:
         problem = msgspec.json.decode(response.content, type=Problem)
     except UNREADABLE:
         return response.text.strip()[:1000]
-    return problem.detail or problem.title
+    return problem.detail or problem.title or problem.message
 
 
 def _decoded(response: httpx.Response, kind: type[T]) -> T:
