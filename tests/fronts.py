@@ -16,6 +16,7 @@ import numpy as np
 from tests.buses import MemoryWorld
 from watchkeeper import plugins
 from watchkeeper.api.app import Front
+from watchkeeper.api.gateway.config import AuthConfig
 from watchkeeper.api.services import Check, Readable, ServerConfig, Services
 from watchkeeper.bus.base import ANOMALIES, Bus
 from watchkeeper.clock import FakeClock
@@ -85,10 +86,10 @@ class Api:
         return answer.json()
 
     @asynccontextmanager
-    async def streaming(self, **headers: str) -> AsyncIterator[Stream]:
+    async def streaming(self, peer: str = "127.0.0.1", **headers: str) -> AsyncIterator[Stream]:
         """The stream of anomalies, as a browser has it open."""
         stream = Stream()
-        scope = _scope("/api/v1/anomalies/stream", headers)
+        scope = {**_scope("/api/v1/anomalies/stream", headers), "client": (peer, 4711)}
         serving = asyncio.create_task(self.front(scope, stream.receive, stream.send))
         stream.serving = serving
         try:
@@ -133,8 +134,15 @@ class Stream:
 
 
 @asynccontextmanager
-async def api(folder: Path, *, store: str = "memory", **server: Any) -> AsyncIterator[Api]:
-    """The API; `server` are settings of its section."""
+async def api(
+    folder: Path,
+    *,
+    store: str = "memory",
+    auth: AuthConfig | None = None,
+    peer: str = "127.0.0.1",
+    **server: Any,
+) -> AsyncIterator[Api]:
+    """The API, asked from `peer`; `server` are settings of its section."""
     config, clock, door, lake = ServerConfig(**server), FakeClock(), Door(), Answers()
     checks: list[Check] = []
     waited_for: list[int] = []
@@ -159,10 +167,13 @@ async def api(folder: Path, *, store: str = "memory", **server: Any) -> AsyncIte
             logs=Readable(tables.logs, caught_up),
             spans=Readable(tables.spans, caught_up),
             changes_caught_up=caught_up,
+            auth=auth or AuthConfig(),
             checks=lambda: checks,
         )
         front = Front(services)
-        transport = httpx.ASGITransport(app=cast(Any, front), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(
+            app=cast(Any, front), raise_app_exceptions=False, client=(peer, 4711)
+        )
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             yield Api(http, front, clock, kept, bus, door, lake, tables, checks, waited_for)
     await kept.close()

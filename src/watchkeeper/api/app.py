@@ -22,6 +22,7 @@ from watchkeeper.api import (
     sources,
     traces,
 )
+from watchkeeper.api.description import complete
 from watchkeeper.api.doors import (
     DOORS,
     Answer,
@@ -115,10 +116,7 @@ def create_app(services: Services) -> FastAPI:
     plain = app.openapi
 
     def described() -> dict[str, Any]:
-        schema = plain()
-        for path, door in DOORS.items():
-            schema["paths"].setdefault(path, {})["post"] = _operation(door)
-        return schema
+        return complete(plain())
 
     app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
@@ -130,18 +128,3 @@ def served() -> Iterator[tuple[str, str]]:
         for route in router.routes:
             assert isinstance(route, APIRoute)  # noqa: S101 - no other kind is ever added
             yield from ((method, route.path) for method in route.methods or ())
-
-
-def _operation(door: Door) -> dict[str, Any]:
-    return {
-        "summary": door.says,
-        "tags": ["ingest"],
-        "requestBody": {"required": True, "content": {"application/octet-stream": {}}},
-        "responses": {
-            "2XX": {"description": "Durable."},
-            "400": {"description": "Not accepted, or not all of it; the answer says what and why."},
-            "413": {"description": "Too large."},
-            "415": {"description": "A content type or encoding that is not spoken here."},
-            "503": {"description": "Not now; nothing was kept. Retry-After says when."},
-        },
-    }

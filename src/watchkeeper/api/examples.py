@@ -1,0 +1,115 @@
+"""An example for every door and every question, for the API's description. A test sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+JSON: Final = "application/json"
+_AT: Final = "2026-01-05T10:00:00Z"
+_AT_NS: Final = "1767607200000000000"
+_TRACE: Final = "5b8efff798038103d269b633813fc60c"
+_SPAN: Final = "eee19b7ec3c1b174"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """As it is sent; what is no text is base64 here."""
+
+    value: Any
+    media: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What must be sent with it."""
+
+    @property
+    def is_binary(self) -> bool:
+        return self.media != JSON
+
+
+def _resource(scope: str, items: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    service = {"key": "service.name", "value": {"stringValue": "payment"}}
+    return {"resource": {"attributes": [service]}, scope: [{"scope": {"name": "x"}, items: [item]}]}
+
+
+_LOKI: Final = Body(
+    {"streams": [{"stream": {"service": "payment", "level": "error"},
+                  "values": [[_AT_NS, "Database timeout"]]}]}
+)  # fmt: skip
+
+BODIES: Final[Mapping[str, Body]] = {
+    "/api/v1/write": Body(
+        "RvBFCkQKHwoIX19uYW1lX18SE2h0dHBfcmVxdWVzdHNfdG90YWwKDwoHc2VydmljZRIEc2hvcBIQCQAAAAAAAEVA"
+        "EIDS5ey4Mw==",
+        "application/x-protobuf",
+        {"content-encoding": "snappy", "x-prometheus-remote-write-version": "0.1.0"},
+    ),
+    "/v1/metrics": Body({"resourceMetrics": [_resource("scopeMetrics", "metrics", {
+        "name": "http.server.duration", "unit": "ms",
+        "gauge": {"dataPoints": [{"timeUnixNano": _AT_NS, "asDouble": 1500.0}]},
+    })]}),
+    "/api/v1/metrics/write": Body({"metrics": [
+        {"name": "queue_length", "value": 7, "timestamp": _AT, "labels": {"service": "shop"}}
+    ]}),
+    "/ingest/metrics": Body(
+        {"metric_name": "queue_length", "value": 7, "timestamp": _AT, "labels": {"service": "shop"}}
+    ),
+    "/v1/logs": Body({"resourceLogs": [_resource("scopeLogs", "logRecords", {
+        "timeUnixNano": _AT_NS, "severityNumber": 17, "body": {"stringValue": "Database timeout"},
+    })]}),
+    "/loki/api/v1/push": _LOKI,
+    "/api/prom/push": _LOKI,
+    "/api/v1/logs/write": Body({"logs": [
+        {"timestamp": _AT, "level": "error", "service": "payment", "message": "Database timeout"}
+    ]}),
+    "/ingest/logs": Body(
+        {"timestamp": _AT, "level": "ERROR", "service": "payment", "message": "Database timeout"}
+    ),
+    "/ingest/deployment": Body(
+        {"timestamp": _AT, "service": "payment", "version": "v2.1.0", "status": "success",
+         "metadata": {"commit": "abc123", "deployed_by": "ci"}}
+    ),
+    "/api/v1/changes": Body({"changes": [
+        {"service": "payment", "kind": "config", "timestamp": _AT, "summary": "pool size 10 to 20"}
+    ]}),
+    "/v1/traces": Body({"resourceSpans": [_resource("scopeSpans", "spans", {
+        "traceId": _TRACE, "spanId": _SPAN, "name": "POST /payment", "kind": 2,
+        "startTimeUnixNano": _AT_NS, "endTimeUnixNano": "1767607201500000000",
+    })]}),
+    "/api/v2/spans": Body([
+        {"traceId": _TRACE, "id": _SPAN, "kind": "SERVER", "name": "post /payment",
+         "timestamp": 1767607200000000, "duration": 1500000,
+         "localEndpoint": {"serviceName": "payment"}}
+    ]),
+    "/api/traces": Body(
+        "DAABCwABAAAABHNob3AADwACDAAAAAEKAAEAAAAAAAAABwoAAgAAAAAAAAAACgADAAAAAAAAAAgKAAQAAAAAAAAAAAsA"
+        "BQAAAAlHRVQgL2NhcnQIAAcAAAABCgAIAAZHoR9CKAAKAAkAAAAAAAAF3AAA",
+        "application/x-thrift",
+    ),
+    "/api/v1/telemetry": Body(
+        {"service_name": "payment", "endpoint": "/pay", "method": "POST", "status_code": 200,
+         "latency_ms": 12.5, "trace_id": _TRACE, "timestamp": _AT}
+    ),
+}  # fmt: skip
+
+PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "/api/v1/metrics/query": {"query": 'http_requests_total{service="shop"}', "step": "1m"},
+    "/api/v1/anomalies": {"status": "open", "limit": 20},
+    "/api/v1/anomalies/{anomaly_id}": {"anomaly_id": "4f1c00000000000000000000000000aa"},
+    "/api/v1/logs/search": {"level": "error", "limit": 20},
+    "/api/v1/traces": {"service": "payment", "limit": 20},
+    "/api/v1/traces/{trace_id}": {"trace_id": _TRACE},
+    "/api/v1/changes": {"service": "payment"},
+    "/api/v1/audit": {"action": "key.create"},
+    "/api/v1/keys/{key_id}": {"key_id": "0123456789ab"},
+    "/prometheus/api/v1/query": {"query": 'sum by (service) (rate(http_requests_total[5m]))'},
+    "/prometheus/api/v1/query_range": {
+        "query": "up", "start": "1767603600", "end": "1767607200", "step": "60",
+    },
+    "/prometheus/api/v1/query_exemplars": {
+        "query": "up", "start": "1767603600", "end": "1767607200",
+    },
+    "/prometheus/api/v1/series": {"match[]": ["up"]},
+    "/prometheus/api/v1/label/{name}/values": {"name": "service"},
+}  # fmt: skip
+"""By path, parameters with a value that makes sense."""
