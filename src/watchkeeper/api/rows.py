@@ -93,12 +93,12 @@ def entity_of(origin: Origin) -> dict[str, str]:
 
 
 def parsed(column: Texts, row: int, nothing: Any) -> Any:
-    """What a text of JSON says; `nothing` where it is empty, or no JSON."""
+    """What a text of JSON says; `nothing` where it is empty, no JSON, or of another type."""
     text = column[row]
     if not text:
         return nothing
     try:
-        return msgspec.json.decode(text)
+        return msgspec.json.decode(text, type=type(nothing))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return nothing
 

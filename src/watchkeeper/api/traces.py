@@ -115,7 +115,9 @@ def to_json(batch: SpanBatch, row: int) -> dict[str, Any]:
 
 
 def _event(event: dict[str, Any]) -> dict[str, Any]:
-    return {**event, "time": iso(int(event.pop("time_ns", 0)))}
+    """With its time as everywhere else in the API."""
+    time_ns = event.pop("time_ns", 0)
+    return {"time": iso(time_ns), **event}
 
 
 def _word(words: type[SpanKind | SpanStatus], number: int) -> str:
