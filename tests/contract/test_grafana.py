@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.conftest import Golden, golden_cases
 from tests.grafana import Grafana, grafana
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 CASES = [case for case in golden_cases(__file__) if case.startswith("grafana/")]
 
 
-@pytest.fixture
-async def source(tmp_path: Path) -> AsyncIterator[Grafana]:
-    async with grafana(tmp_path) as found:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def source(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Grafana]:
+    """One for all: nobody writes."""
+    async with grafana(tmp_path_factory.mktemp("grafana")) as found:
         yield found
 
 
@@ -42,7 +44,7 @@ async def test_a_request_of_grafana_is_answered(case: str, golden: Golden, sourc
     golden.check(case, said + shown.rstrip("\n") + "\n")
 
 
-def test_the_requests_are_those_of_a_data_source() -> None:
+async def test_the_requests_are_those_of_a_data_source() -> None:
     asked = {case.partition("/")[2] for case in CASES}
 
     assert asked >= {
