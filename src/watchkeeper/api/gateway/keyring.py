@@ -63,6 +63,9 @@ class Keyring:
             return None
         return found.principal
 
+    def __len__(self) -> int:
+        return len(self._by_proof)
+
     async def ask(self, shown: Shown, proof: bytes, now_ns: int) -> Principal:
         """Whoever shows this. Raises Denied (401), or Retryable while the store cannot be asked."""
         before = self._by_proof.get(proof)
