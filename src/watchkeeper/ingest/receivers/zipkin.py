@@ -38,7 +38,7 @@ _KINDS: Final[Mapping[str, SpanKind]] = {
 }
 """Zipkin has no word for what happens inside of a service."""
 _NUMBERED_KINDS: Final = ("", "CLIENT", "SERVER", "PRODUCER", "CONSUMER")
-_BAD: Final = (msgspec.DecodeError, DecodeError, ValueError, OverflowError, RecursionError)
+_BAD: Final = (msgspec.DecodeError, DecodeError, ValueError, RecursionError)
 
 
 class _Endpoint(Struct, rename="camel", gc=False, frozen=True):
