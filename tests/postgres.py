@@ -26,6 +26,7 @@ from watchkeeper.telemetry import Secret
 _DEBIAN = Path("/usr/lib/postgresql")
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 _START_S = 60.0
+_STOP_S = 10.0
 WITH_PASSWORD = "locked"
 """The user of whom a password is asked; a test makes it."""
 _WHO_MAY_ENTER = f"""
@@ -95,8 +96,12 @@ class Cluster:
         self._await_ready()
 
     def stop(self) -> None:
-        """Fast: sessions are ended, what was committed is written."""
-        self._end(signal.SIGINT)
+        """Fast: sessions are ended, what was committed is written. Where one does not end, by
+        force, so that a test that failed leaves no server behind."""
+        try:
+            self._end(signal.SIGINT)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def kill(self) -> None:
         """The server and all that it forked, at once, with no chance to put anything in order."""
@@ -110,7 +115,7 @@ class Cluster:
     def _end(self, number: signal.Signals) -> None:
         if self._server is not None:
             self._server.send_signal(number)
-            self._server.wait(timeout=_START_S)
+            self._server.wait(timeout=_STOP_S)
             self._server = None
 
     def execute(self, statement: str, *, user: str = "tester") -> Sequence[tuple[Any, ...]]:
