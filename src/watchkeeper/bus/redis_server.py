@@ -69,9 +69,11 @@ class RedisBusConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class Server:
     """Every fault of the server or of the way there is Retryable."""
 
-    def __init__(self, config: RedisBusConfig) -> None:
+    def __init__(self, config: RedisBusConfig, section: str = "bus") -> None:
+        """`section` is where its settings stand."""
         self._durable = config.durable
-        self._client = _connect(config)
+        self._section = section
+        self._client = _connect(config, section)
         settings: Mapping[str, Any] = self._client.connection_pool.connection_kwargs
         self.place = str(
             settings.get("path") or f"{settings.get('host')}:{settings.get('port', 6379)}"
@@ -139,15 +141,15 @@ class Server:
             text = str(error).replace(self._password or "\0", "***")
             # The cause is left out, for it may hold what the text must not.
             raise Retryable(
-                f"bus redis: cannot {what} at {self.place}: {type(error).__name__}: {text}; "
-                "check the server and bus.url"
+                f"{self._section} redis: cannot {what} at {self.place}: {type(error).__name__}: "
+                f"{text}; check the server and {self._section}.url"
             ) from None
         finally:
             self._n_asking -= 1
             self._idle.set()
 
 
-def _connect(config: RedisBusConfig) -> Redis:
+def _connect(config: RedisBusConfig, section: str) -> Redis:
     try:
         return Redis.from_url(
             config.url.reveal(),
@@ -158,7 +160,8 @@ def _connect(config: RedisBusConfig) -> Redis:
         )
     except ValueError:
         raise ConfigError(
-            "bus redis: bus.url is no address of a server; write redis://host:port/database"
+            f"{section} redis: {section}.url is no address of a server; write "
+            "redis://host:port/database"
         ) from None
 
 

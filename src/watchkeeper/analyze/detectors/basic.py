@@ -24,7 +24,8 @@ from watchkeeper.analyze.detectors.base import Dump, Findings, Points
 from watchkeeper.analyze.detectors.basic_kernel import sweep
 from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
 from watchkeeper.clock import NS_PER_S
-from watchkeeper.model.series import F64, I32, I64, U8
+from watchkeeper.model.baseline import Baselines
+from watchkeeper.model.series import F64, I32, I64, U8, U64
 
 ROW = np.dtype(
     [
@@ -61,6 +62,8 @@ ROW = np.dtype(
 FINDING = episodes.finding_dtype(2)
 CELL_KINDS = (np.int32, np.int64, np.float64, np.float64, np.int32)
 """Of the columns of `Cells`, in their order."""
+_COUNTED = 255
+"""Points that `n` can tell; from there on they follow from the time learned."""
 PERSONAL = (
     *("last_ns", "last_raw", "marks", "run", "run_s", "above"),
     *("cell_sum", "cell_max", "cell_n", "cell_strangest"),
@@ -157,6 +160,24 @@ class Basic:
 
     def step(self, points: Points, kind: U8) -> Findings:
         return self.sweep(points, kind).findings
+
+    def baselines(self, slot: I32, identity: U64) -> Baselines:
+        """What is usual of these slots, of which something was learned. The mean distance from the
+        level is known; a bell curve's standard deviation is larger by the root of half pi."""
+        self._rows.hold(slot)
+        rows = self._rows.array
+        known = np.flatnonzero(rows["n"][slot])
+        slot = slot[known]
+        counted = rows["n"][slot].astype(np.int64)
+        by_age = rows["age_s"][slot] / np.maximum(rows["interval_s"][slot], 1e-3)
+        return Baselines(
+            slot,
+            identity[known],
+            rows["level"][slot].astype(np.float64),
+            rows["level_dev"][slot] * np.sqrt(np.pi / 2),
+            np.where(counted < _COUNTED, counted, np.maximum(counted, by_age.astype(np.int64))),
+            rows["last_ns"][slot],
+        )
 
     def admit(self, slot: I32, donor: I32) -> None:
         """Start afresh, or with what a donor of the same role has learned but its levels."""

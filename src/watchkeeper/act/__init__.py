@@ -1,0 +1,1 @@
+"""What leaves Watchkeeper for others to see."""
