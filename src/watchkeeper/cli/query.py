@@ -9,7 +9,8 @@ from watchkeeper.cli import connection, numbers, times, words
 from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.output import Column, Output, labels_text
 from watchkeeper.clock import SystemClock
-from watchkeeper.sdk import QueriedSeries
+from watchkeeper.errors import ConfigError
+from watchkeeper.sdk import Client, QueriedSeries
 
 _FOLDS = ("avg", "min", "max", "sum", "count")
 _MAX_COURSE = 60
@@ -19,6 +20,11 @@ _TYPICAL_STEPS = (1, 5, 10, 15, 30, 60, 300, 900, 3600, 10800, 21600, 86400)
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("selector", help="such as 'http_requests_total{service=\"shop\"}'")
+    add(
+        "--promql",
+        action="store_true",
+        help="the selector is any expression of PromQL, such as 'sum(rate(errors_total[5m]))'",
+    )
     add("--from", dest="start", default="1h", metavar="TIME", help=f"since when: {times.EXAMPLES}")
     add("--to", dest="end", default="now", metavar="TIME", help="until when, not included")
     add(
@@ -44,14 +50,18 @@ def run(given: argparse.Namespace) -> int:
     start = times.time_s(given.start, "--from", now_ns=now_ns)
     end = times.time_s(given.end, "--to", now_ns=now_ns)
     with connection.connect(given) as client:
-        found = client.query(
-            given.selector,
-            start=start,
-            end=end,
-            step=_step(given, end - start),
-            over_time=given.over_time,
-            across=given.agg,
-            by=given.by,
+        found = (
+            _computed(client, given, start, end)
+            if given.promql
+            else client.query(
+                given.selector,
+                start=start,
+                end=end,
+                step=_step(given, end - start),
+                over_time=given.over_time,
+                across=given.agg,
+                by=given.by,
+            )
         )
     if output.as_json:
         output.json({"series": found, "start": start, "end": end})
@@ -67,6 +77,18 @@ def run(given: argparse.Namespace) -> int:
     return Exit.OK
 
 
+def _computed(
+    client: Client, given: argparse.Namespace, start: float, end: float
+) -> tuple[QueriedSeries, ...]:
+    if given.over_time or given.agg or given.by or given.step == "raw":
+        raise ConfigError(
+            "--promql: --over-time, --agg, --by and --step raw are for selectors; say it in the "
+            "expression, such as 'sum by (service) (rate(errors_total[5m]))'"
+        )
+    step = _step(given, end - start) or f"{_typical(end - start)}s"
+    return client.promql_range(given.selector, start=start, end=end, step=step)
+
+
 def _step(given: argparse.Namespace, length_s: float) -> str | None:
     """What was asked; else raw, but for what needs steps or would be too much to look at."""
     if given.step == "raw":
@@ -75,8 +97,12 @@ def _step(given: argparse.Namespace, length_s: float) -> str | None:
         return f"{times.digits(times.duration_s(given.step, '--step'))}s"
     if given.points and not given.agg and given.over_time is None:
         return None
+    return f"{_typical(length_s)}s"
+
+
+def _typical(length_s: float) -> int:
     wanted = length_s / _MAX_COURSE
-    return f"{next((s for s in _TYPICAL_STEPS if s >= wanted), 86400)}s"
+    return next((s for s in _TYPICAL_STEPS if s >= wanted), 86400)
 
 
 def _print_courses(found: tuple[QueriedSeries, ...], output: Output) -> None:

@@ -117,9 +117,10 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """application/problem+json, or OTLP's google.rpc.Status"""
+    """application/problem+json, OTLP's google.rpc.Status, or Prometheus' error."""
 
     title: str = ""
     detail: str = ""
-    status: int = 0
+    status: int | str = 0
     message: str = ""
+    error: str = ""

@@ -25,6 +25,7 @@ from watchkeeper.sdk.answers import (
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.client import ENDED, STREAM, STREAM_TIMEOUT, TENANT_HEADER
 from watchkeeper.sdk.events import EventLines
+from watchkeeper.sdk.found import LinePage, Trace, TraceSummary
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
@@ -115,6 +116,16 @@ class AsyncClient:
         asked = calls.query(selector, start=start, end=end, step=step, **fold)
         return await self.call(asked)
 
+    async def promql(self, expression: str, *, at: Time | None = None) -> tuple[QueriedSeries, ...]:
+        """What a PromQL expression is worth now, or at a moment. A number is a series, too."""
+        return await self.call(calls.promql(expression, at=at))
+
+    async def promql_range(
+        self, expression: str, *, start: Time, end: Time, step: str | float
+    ) -> tuple[QueriedSeries, ...]:
+        """What a PromQL expression is worth at every step, both ends included."""
+        return await self.call(calls.promql_range(expression, start=start, end=end, step=step))
+
     async def anomalies(
         self, *, limit: int | None = None, **chosen: str | Time | None
     ) -> AsyncIterator[Anomaly]:
@@ -139,6 +150,23 @@ class AsyncClient:
 
     async def anomaly(self, identity: str) -> Anomaly:
         return await self.call(calls.anomaly(identity))
+
+    async def logs(
+        self, *, limit: int = 100, cursor: str | None = None, **chosen: str | Time | None
+    ) -> LinePage:
+        """A page of log lines, newest first; `chosen` takes text, contains, query, level, template,
+        trace_id, start and end."""
+        return await self.call(calls.logs(limit=str(limit), cursor=cursor, **chosen))
+
+    async def traces(
+        self, *, limit: int = 20, **chosen: str | Time | None
+    ) -> tuple[TraceSummary, ...]:
+        """Traces that have such a span, newest first; `chosen` takes service, name, min_duration,
+        max_duration, status, query, start and end."""
+        return await self.call(calls.traces(limit=str(limit), **chosen))
+
+    async def trace(self, identity: str) -> Trace:
+        return await self.call(calls.trace(identity))
 
     async def sources(self) -> tuple[Source, ...]:
         """Who sends, and how that goes; who was heard of last comes first."""

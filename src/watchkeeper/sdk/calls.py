@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Generic, TypeVar
-from urllib.parse import quote
+from typing import Any, Final, Generic, Literal, TypeVar
+from urllib.parse import quote, urlencode
 
 import httpx
 import msgspec
@@ -28,6 +28,7 @@ from watchkeeper.sdk.answers import (
     Written,
 )
 from watchkeeper.sdk.events import EventLines
+from watchkeeper.sdk.found import LinePage, Trace, TraceList, TraceSummary
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import TimeSeries, count
 from watchkeeper.sdk.spans import Span
@@ -76,6 +77,15 @@ class _Exported(msgspec.Struct, rename="camel"):
 
 class _Answered(msgspec.Struct):
     series: list[_AnsweredSeries]
+
+
+class _Values(msgspec.Struct):
+    resultType: Literal["scalar", "string", "vector", "matrix"]  # noqa: N815 - Prometheus' word
+    result: list[Any]
+
+
+class _Computed(msgspec.Struct):
+    data: _Values
 
 
 def write(series: Sequence[TimeSeries]) -> Call[Written]:
@@ -174,6 +184,59 @@ def query(selector: str, **asked: str | Time | None) -> Call[tuple[QueriedSeries
     return Call("GET", "/api/v1/metrics/query", read, {"query": selector, **params})
 
 
+def promql(expression: str, *, at: Time | None = None) -> Call[tuple[QueriedSeries, ...]]:
+    """An expression at one moment; of a range vector, all its samples."""
+    return _promql("query", {"query": expression, "time": at})
+
+
+def promql_range(
+    expression: str, *, start: Time, end: Time, step: Time
+) -> Call[tuple[QueriedSeries, ...]]:
+    """An expression at every step from the start to the end, both included."""
+    asked = {"query": expression, "start": start, "end": end, "step": step}
+    return _promql("query_range", asked)
+
+
+def _promql(route: str, asked: Mapping[str, Time | None]) -> Call[tuple[QueriedSeries, ...]]:
+    """By a form, for an expression may be longer than an address."""
+    form = {name: _text(value) for name, value in asked.items() if value is not None}
+
+    def read(response: httpx.Response) -> tuple[QueriedSeries, ...]:
+        data = _decoded(response, _Computed).data
+        try:
+            return _series_of(data)
+        except (ValueError, TypeError, KeyError) as error:
+            raise _foreign(response, error) from error
+
+    return Call(
+        "POST",
+        f"/prometheus/api/v1/{route}",
+        read,
+        content=urlencode(form).encode(),
+        headers={"content-type": "application/x-www-form-urlencoded"},
+    )
+
+
+def _series_of(data: _Values) -> tuple[QueriedSeries, ...]:
+    """A scalar is a series without labels; a text is worth no number."""
+    if data.resultType == "string":
+        raise BadInput("promql: a text has no values; ask for a number or for series")
+    if data.resultType == "scalar":
+        return (QueriedSeries({}, (_point(data.result),)),)
+    return tuple(
+        QueriedSeries(
+            one["metric"],
+            tuple(map(_point, [one["value"]] if "value" in one else one["values"])),
+        )
+        for one in data.result
+    )
+
+
+def _point(told: Any) -> tuple[float, float]:
+    at_s, value = told
+    return float(at_s), float(value)
+
+
 def anomalies(**asked: str | Time | None) -> Call[AnomalyPage]:
     """A page of anomalies, newest first."""
     params = {name: _text(value) for name, value in asked.items() if value is not None}
@@ -183,6 +246,23 @@ def anomalies(**asked: str | Time | None) -> Call[AnomalyPage]:
 def anomaly(identity: str) -> Call[Anomaly]:
     path = f"/api/v1/anomalies/{quote(identity, safe='')}"  # what is no id leads nowhere else
     return Call("GET", path, lambda r: _decoded(r, Anomaly))
+
+
+def logs(**asked: str | Time | None) -> Call[LinePage]:
+    """A page of log lines, newest first."""
+    params = {name: _text(value) for name, value in asked.items() if value is not None}
+    return Call("GET", "/api/v1/logs/search", lambda r: _decoded(r, LinePage), params)
+
+
+def traces(**asked: str | Time | None) -> Call[tuple[TraceSummary, ...]]:
+    """Traces with such a span, newest first."""
+    params = {name: _text(value) for name, value in asked.items() if value is not None}
+    return Call("GET", "/api/v1/traces", lambda r: _decoded(r, TraceList).items, params)
+
+
+def trace(identity: str) -> Call[Trace]:
+    path = f"/api/v1/traces/{quote(identity, safe='')}"
+    return Call("GET", path, lambda r: _decoded(r, Trace))
 
 
 def sources() -> Call[tuple[Source, ...]]:
@@ -239,7 +319,7 @@ def _said(response: httpx.Response) -> str:
         problem = msgspec.json.decode(response.content, type=Problem)
     except UNREADABLE:
         return response.text.strip()[:1000]
-    return problem.detail or problem.title or problem.message
+    return problem.detail or problem.title or problem.message or problem.error
 
 
 def _decoded(response: httpx.Response, kind: type[T]) -> T:

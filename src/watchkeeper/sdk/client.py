@@ -33,6 +33,7 @@ from watchkeeper.sdk.answers import (
 )
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.events import EventLines
+from watchkeeper.sdk.found import LinePage, Trace, TraceSummary
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
@@ -129,6 +130,16 @@ class Client:
         asked = calls.query(selector, start=start, end=end, step=step, **fold)
         return self.call(asked)
 
+    def promql(self, expression: str, *, at: Time | None = None) -> tuple[QueriedSeries, ...]:
+        """What a PromQL expression is worth now, or at a moment. A number is a series, too."""
+        return self.call(calls.promql(expression, at=at))
+
+    def promql_range(
+        self, expression: str, *, start: Time, end: Time, step: str | float
+    ) -> tuple[QueriedSeries, ...]:
+        """What a PromQL expression is worth at every step, both ends included."""
+        return self.call(calls.promql_range(expression, start=start, end=end, step=step))
+
     def anomalies(
         self, *, limit: int | None = None, **chosen: str | Time | None
     ) -> Iterator[Anomaly]:
@@ -152,6 +163,21 @@ class Client:
 
     def anomaly(self, identity: str) -> Anomaly:
         return self.call(calls.anomaly(identity))
+
+    def logs(
+        self, *, limit: int = 100, cursor: str | None = None, **chosen: str | Time | None
+    ) -> LinePage:
+        """A page of log lines, newest first; `chosen` takes text, contains, query, level, template,
+        trace_id, start and end."""
+        return self.call(calls.logs(limit=str(limit), cursor=cursor, **chosen))
+
+    def traces(self, *, limit: int = 20, **chosen: str | Time | None) -> tuple[TraceSummary, ...]:
+        """Traces that have such a span, newest first; `chosen` takes service, name, min_duration,
+        max_duration, status, query, start and end."""
+        return self.call(calls.traces(limit=str(limit), **chosen))
+
+    def trace(self, identity: str) -> Trace:
+        return self.call(calls.trace(identity))
 
     def sources(self) -> tuple[Source, ...]:
         """Who sends, and how that goes; who was heard of last comes first."""
