@@ -37,6 +37,8 @@ COMMANDS: Final = {
     "demo": _Entry("Show it at work: a week of a small shop, and one anomaly found.", "demo"),
     "send": _Entry("Send samples from a file, standard input, or generated.", "send"),
     "query": _Entry("Read samples: select, fold over time, fold across series.", "query"),
+    "logs": _Entry("Search log lines by words, labels, severity and trace.", "logs"),
+    "traces": _Entry("List traces, or show one as a tree.", "traces"),
     "anomalies": _Entry("List anomalies, or follow them as they come.", "anomalies"),
     "sources": _Entry("Who sends, what was not taken and why; send a test event.", "sources"),
     "import": _Entry("Learn from the history of a Prometheus.", "import_"),

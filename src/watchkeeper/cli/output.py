@@ -110,6 +110,14 @@ def labels_text(labels: Mapping[str, str]) -> str:
     return f"{metric}{{{inside}}}" if inside or not metric else metric
 
 
+def harmless(text: str) -> str:
+    """What a sender wrote, without what would steer a terminal; lines stay lines."""
+    return "".join(
+        one if one.isprintable() or one == "\n" else "  " if one == "\t" else _escaped(ord(one))
+        for one in text
+    )
+
+
 def _quoted(value: str) -> str:
     """In the escapes that selectors know; what would steer a terminal is one of them."""
     text = json.dumps(value, ensure_ascii=False)

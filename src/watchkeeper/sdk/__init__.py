@@ -16,6 +16,7 @@ from watchkeeper.sdk.answers import (
 )
 from watchkeeper.sdk.async_client import AsyncClient
 from watchkeeper.sdk.client import Client
+from watchkeeper.sdk.found import FoundLine, FoundSpan, LinePage, Trace, TraceSummary
 from watchkeeper.sdk.retry import Retry
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
@@ -30,7 +31,10 @@ __all__ = [
     "Check",
     "Client",
     "Expected",
+    "FoundLine",
+    "FoundSpan",
     "Health",
+    "LinePage",
     "LogLine",
     "QueriedSeries",
     "Rejected",
@@ -40,6 +44,8 @@ __all__ = [
     "Span",
     "SpanEvent",
     "TimeSeries",
+    "Trace",
+    "TraceSummary",
     "Written",
     "series_of",
 ]
