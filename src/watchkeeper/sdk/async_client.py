@@ -26,7 +26,6 @@ from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.client import ENDED, STREAM, STREAM_TIMEOUT, TENANT_HEADER
 from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.found import LinePage, Trace, TraceSummary
-from watchkeeper.sdk.found import LinePage, Trace, TraceSummary
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
@@ -151,23 +150,6 @@ class AsyncClient:
 
     async def anomaly(self, identity: str) -> Anomaly:
         return await self.call(calls.anomaly(identity))
-
-    async def logs(
-        self, *, limit: int = 100, cursor: str | None = None, **chosen: str | Time | None
-    ) -> LinePage:
-        """A page of log lines, newest first; `chosen` takes text, contains, query, level, template,
-        trace_id, start and end."""
-        return await self.call(calls.logs(limit=str(limit), cursor=cursor, **chosen))
-
-    async def traces(
-        self, *, limit: int = 20, **chosen: str | Time | None
-    ) -> tuple[TraceSummary, ...]:
-        """Traces that have such a span, newest first; `chosen` takes service, name, min_duration,
-        max_duration, status, query, start and end."""
-        return await self.call(calls.traces(limit=str(limit), **chosen))
-
-    async def trace(self, identity: str) -> Trace:
-        return await self.call(calls.trace(identity))
 
     async def logs(
         self, *, limit: int = 100, cursor: str | None = None, **chosen: str | Time | None

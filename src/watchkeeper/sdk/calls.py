@@ -29,7 +29,6 @@ from watchkeeper.sdk.answers import (
 )
 from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.found import LinePage, Trace, TraceList, TraceSummary
-from watchkeeper.sdk.found import LinePage, Trace, TraceList, TraceSummary
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import TimeSeries, count
 from watchkeeper.sdk.spans import Span
@@ -247,23 +246,6 @@ def anomalies(**asked: str | Time | None) -> Call[AnomalyPage]:
 def anomaly(identity: str) -> Call[Anomaly]:
     path = f"/api/v1/anomalies/{quote(identity, safe='')}"  # what is no id leads nowhere else
     return Call("GET", path, lambda r: _decoded(r, Anomaly))
-
-
-def logs(**asked: str | Time | None) -> Call[LinePage]:
-    """A page of log lines, newest first."""
-    params = {name: _text(value) for name, value in asked.items() if value is not None}
-    return Call("GET", "/api/v1/logs/search", lambda r: _decoded(r, LinePage), params)
-
-
-def traces(**asked: str | Time | None) -> Call[tuple[TraceSummary, ...]]:
-    """Traces with such a span, newest first."""
-    params = {name: _text(value) for name, value in asked.items() if value is not None}
-    return Call("GET", "/api/v1/traces", lambda r: _decoded(r, TraceList).items, params)
-
-
-def trace(identity: str) -> Call[Trace]:
-    path = f"/api/v1/traces/{quote(identity, safe='')}"
-    return Call("GET", path, lambda r: _decoded(r, Trace))
 
 
 def logs(**asked: str | Time | None) -> Call[LinePage]:

@@ -34,7 +34,6 @@ from watchkeeper.sdk.answers import (
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.found import LinePage, Trace, TraceSummary
-from watchkeeper.sdk.found import LinePage, Trace, TraceSummary
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
@@ -164,21 +163,6 @@ class Client:
 
     def anomaly(self, identity: str) -> Anomaly:
         return self.call(calls.anomaly(identity))
-
-    def logs(
-        self, *, limit: int = 100, cursor: str | None = None, **chosen: str | Time | None
-    ) -> LinePage:
-        """A page of log lines, newest first; `chosen` takes text, contains, query, level, template,
-        trace_id, start and end."""
-        return self.call(calls.logs(limit=str(limit), cursor=cursor, **chosen))
-
-    def traces(self, *, limit: int = 20, **chosen: str | Time | None) -> tuple[TraceSummary, ...]:
-        """Traces that have such a span, newest first; `chosen` takes service, name, min_duration,
-        max_duration, status, query, start and end."""
-        return self.call(calls.traces(limit=str(limit), **chosen))
-
-    def trace(self, identity: str) -> Trace:
-        return self.call(calls.trace(identity))
 
     def logs(
         self, *, limit: int = 100, cursor: str | None = None, **chosen: str | Time | None
