@@ -44,7 +44,7 @@ _CODES: Final[Mapping[int, grpc.StatusCode]] = {
     504: grpc.StatusCode.UNAVAILABLE,
 }
 """What an HTTP status is here; RESOURCE_EXHAUSTED is final unless RetryInfo comes with it."""
-_NOT_HEADERS: Final = frozenset({"content-type", "content-length", "content-encoding", "te"})
+_NOT_HEADERS: Final = frozenset({"content-type", "content-length", "content-encoding"})
 
 
 @asynccontextmanager
