@@ -169,7 +169,7 @@ class Away:
 
 @given(
     per_s=st.floats(0.1, 1000),
-    asks=st.lists(st.tuples(st.floats(0, 30), st.floats(0, 500)), max_size=60),
+    asks=st.lists(st.tuples(st.floats(0, 30), st.floats(0, 500)), max_size=20),
 )
 def test_no_more_goes_through_than_the_limit_and_a_burst(
     per_s: float, asks: list[tuple[float, float]]
