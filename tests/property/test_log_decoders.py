@@ -19,7 +19,8 @@ from watchkeeper.ingest.receivers import schema
 from watchkeeper.ingest.receivers.loki import Loki
 from watchkeeper.ingest.receivers.loki_labels import labels_of
 from watchkeeper.ingest.receivers.otlp_logs import OtlpLogs
-from watchkeeper.ingest.receivers.otlp_rows import attributes_text, raw_attributes_text
+from watchkeeper.ingest.receivers.otlp_rows import attributes_text
+from watchkeeper.ingest.receivers.otlp_texts import attributes_column
 from watchkeeper.model import wire as log_wire
 from watchkeeper.model.severity import severity_of
 from watchkeeper.model.signal import LogBatch, WireRows
@@ -156,7 +157,9 @@ def test_attributes_are_a_json_object_of_texts(drawn: dict[str, AnyValue]) -> No
 
     text = attributes_text(messages)
 
-    assert text == raw_attributes_text([one.SerializeToString() for one in messages])
+    assert (
+        text == attributes_column([one.SerializeToString() for one in messages], [len(messages)])[0]
+    )
     found: dict[str, str] = json.loads(text) if text else {}
     assert found.keys() == drawn.keys()
     assert all(isinstance(value, str) for value in found.values())

@@ -50,11 +50,11 @@ class Lines:
         attributes: bytes = b"",
         trace: bytes = ids.NO_TRACE,
         span: bytes = ids.NO_SPAN,
-    ) -> None:
-        """A line; attributes are a JSON object of texts, or nothing."""
+    ) -> bool:
+        """A line, if its time can be counted; attributes are a JSON object of texts, or nothing."""
         if time_ns not in _TIMES:
             self.reject("timestamp_range", "outside the years 1678 to 2262")
-            return
+            return False
         self._count(1)
         self._origin.append(self._current)
         self._time_ns.append(time_ns)
@@ -63,6 +63,7 @@ class Lines:
         self._span.append(span)
         self._body.append(body)
         self._attributes.append(attributes)
+        return True
 
     def reject(self, reason: str, detail: str, count: int = 1) -> None:
         """Count lines that cannot be taken; the first detail of a reason is what is told."""
@@ -76,8 +77,8 @@ class Lines:
         if self._n_seen > self._limits.rows:
             raise self._limits.too_many_rows()
 
-    def take(self) -> WireRows:
-        """All of it."""
+    def take(self, attributes: Texts | None = None) -> WireRows:
+        """All of it; `attributes` are those of all lines, where they were not added with them."""
         body = utf8(self._body)
         batch = LogBatch(
             origins=tuple(self._origins),
@@ -88,7 +89,7 @@ class Lines:
             span=ids.column(self._span, ids.SPAN_BYTES),
             template=template.fingerprints(body),
             body=body,
-            attributes=utf8(self._attributes),
+            attributes=attributes or utf8(self._attributes),
         )
         return WireRows(
             (batch,) if len(batch) else (),

@@ -6,10 +6,10 @@ resource and scope are its origin; its body is kept as it is where it is text, e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
-from watchkeeper.ingest.receivers import ids
+from watchkeeper.ingest.receivers import ids, schema
 from watchkeeper.ingest.receivers.base import Noun
 from watchkeeper.ingest.receivers.content import Inflater
 from watchkeeper.ingest.receivers.limits import RowLimits
@@ -19,11 +19,11 @@ from watchkeeper.ingest.receivers.otlp_rows import (
     inflated,
     origin_of,
     parsed,
-    raw_attributes_text,
     refusing,
     text_of,
 )
-from watchkeeper.model.severity import Severity, severity_of
+from watchkeeper.ingest.receivers.otlp_texts import attributes_column
+from watchkeeper.model.severity import severity_of
 from watchkeeper.model.signal import Reject, WireRows
 
 _GRAVEST: Final = 24
@@ -46,38 +46,63 @@ class OtlpLogs:
             request, rejects = to_request(raw)
         else:
             request = parsed(raw, "ExportLogsServiceRequest")
-        lines = Lines(self._limits, rejects)
+        reading = _Reading(Lines(self._limits, rejects), now_ns)
         with refusing("ExportLogsServiceRequest"):
             for resource_logs in request.resource_logs:
                 for scope_logs in resource_logs.scope_logs:
-                    lines.come_from(origin_of(resource_logs.resource, scope_logs.scope))
+                    reading.lines.come_from(origin_of(resource_logs.resource, scope_logs.scope))
                     for record in scope_logs.log_records:
-                        _add(lines, record, now_ns)
-        return lines.take()
+                        reading.add(record)
+            return reading.take()
 
 
-def _add(lines: Lines, record: Any, now_ns: int) -> None:
-    time_ns = record.time_unix_nano or record.observed_time_unix_nano
-    if not time_ns:
-        time_ns = now_ns
-        lines.is_of_now = True
-    more: dict[str, str] = {}
-    severity = record.severity_number
-    if not 1 <= severity <= _GRAVEST:
-        word = record.severity_text.decode(errors="replace")
-        severity = severity_of(word)
-        if word and severity == Severity.UNKNOWN:
-            more["severity_text"] = word
-    event = record.event_name
-    if event:
-        more["event.name"] = event.decode(errors="replace")
-    trace, span, said = record.trace_id, record.span_id, record.body
-    lines.add(
-        said.string_value or text_of(said).encode(),
-        time_ns,
-        severity=severity,
-        attributes=raw_attributes_text(record.attributes, more),
-        # An id of another length is none, says the specification.
-        trace=trace if len(trace) == ids.TRACE_BYTES else ids.NO_TRACE,
-        span=span if len(span) == ids.SPAN_BYTES else ids.NO_SPAN,
-    )
+class _Reading:
+    """Records of one body. Their attributes are kept as they came, and made into text at once."""
+
+    def __init__(self, lines: Lines, now_ns: int) -> None:
+        self.lines = lines
+        self._now_ns = now_ns
+        self._attributes: list[bytes] = []
+        self._counts: list[int] = []
+
+    def add(self, record: Any) -> None:
+        """Raises DecodeError."""
+        time_ns = record.time_unix_nano or record.observed_time_unix_nano
+        if not time_ns:
+            time_ns = self._now_ns
+            self.lines.is_of_now = True
+        severity = record.severity_number
+        if not 1 <= severity <= _GRAVEST:
+            severity = severity_of(record.severity_text.decode(errors="replace"))
+        trace, span, said = record.trace_id, record.span_id, record.body
+        is_added = self.lines.add(
+            said.string_value or text_of(said).encode(),
+            time_ns,
+            severity=severity,
+            # An id of another length is none, says the specification.
+            trace=trace if len(trace) == ids.TRACE_BYTES else ids.NO_TRACE,
+            span=span if len(span) == ids.SPAN_BYTES else ids.NO_SPAN,
+        )
+        if is_added:
+            own = [*record.attributes, *_more(record, severity)]
+            self._attributes += own
+            self._counts.append(len(own))
+
+    def take(self) -> WireRows:
+        """Raises DecodeError."""
+        return self.lines.take(attributes_column(self._attributes, self._counts))
+
+
+def _more(record: Any, severity: int) -> Iterator[bytes]:
+    """What else a record says, as attributes."""
+    if not severity and record.severity_text:
+        yield _key_value(b"severity_text", record.severity_text)
+    if record.event_name:
+        yield _key_value(b"event.name", record.event_name)
+
+
+def _key_value(key: bytes, text: bytes) -> bytes:
+    classes = schema.otlp()
+    value = classes["AnyValue"](string_value=text)
+    raw: bytes = classes["KeyValue"](key=key, value=value).SerializeToString()
+    return raw

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -23,8 +22,6 @@ from watchkeeper.model.row import Origin, origin
 JSON: Final = "application/json"
 _MEDIA: Final = ("", "application/x-protobuf", JSON)
 _SCOPE: Final = "otel.scope."
-_CACHED_BYTES: Final = 200
-"""What is longer is not kept for the next time."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -82,38 +79,9 @@ def attributes_text(attributes: Iterable[Any], more: Mapping[str, str] | None = 
     return _encode(texts) if texts else b""
 
 
-def raw_attributes_text(
-    attributes: Iterable[bytes], more: Mapping[str, str] | None = None
-) -> bytes:
-    """As `attributes_text`, of KeyValues in protobuf: what comes again and again is read once.
-
-    Raises DecodeError.
-    """
-    members = dict([
-        _known_member(raw) if len(raw) <= _CACHED_BYTES else _member(raw) for raw in attributes
-    ])  # fmt: skip
-    if more:
-        members |= {name: _shown(name, text) for name, text in more.items()}
-    return b"{" + b",".join(members.values()) + b"}" if members else b""
-
-
 def text_of(value: Any) -> str:
     """An AnyValue as text: a text as it is, a number as it is read, others as JSON."""
     return value_text(value, errors="replace")
-
-
-def _member(raw: bytes) -> tuple[str, bytes]:
-    """The name of a KeyValue, and it as a member of a JSON object."""
-    one = schema.otlp()["KeyValue"].FromString(raw)
-    name = _text(one.key)
-    return name, _shown(name, text_of(one.value))
-
-
-_known_member = lru_cache(maxsize=20_000)(_member)
-
-
-def _shown(name: str, text: str) -> bytes:
-    return _encode(name) + b":" + _encode(text)
 
 
 def _text(run: bytes) -> str:
