@@ -23,12 +23,16 @@ import uvicorn
 import uvloop
 
 from watchkeeper import __version__, plugins, telemetry
+from watchkeeper.act.share_stage import Sharing, Sources
+from watchkeeper.analyze.derivation import Derivation
 from watchkeeper.analyze.detect_stage import DetectStage
+from watchkeeper.analyze.quantiles import Quantiles
 from watchkeeper.api import grpc
 from watchkeeper.api.app import Front
 from watchkeeper.api.services import Check, Readable, Services
 from watchkeeper.api.traced import Traced
 from watchkeeper.bus.ports import Ports
+from watchkeeper.bus.share import Share, ShareConfig, fingerprint
 from watchkeeper.clock import Clock, SystemClock
 from watchkeeper.config import Config
 from watchkeeper.config.sections import Chosen
@@ -43,6 +47,8 @@ from watchkeeper.ingest.prepare import Preparer
 from watchkeeper.ingest.stage import Ingest
 from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
 from watchkeeper.ingest.upkeep_stage import Surroundings, Upkeep, recover
+from watchkeeper.lake.details import NO_EXEMPLARS, NO_HISTOGRAMS, Named, open_details
+from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.series import Catalog
 from watchkeeper.lake.tables.definition import LOGS, SPANS
@@ -98,6 +104,8 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         stack.callback(lake.close)
         tables = open_tables(data_dir / "tables", config.logs, config.spans)
         stack.callback(tables.close)
+        details = open_details(data_dir / "tables", config.histograms, config.exemplars)
+        stack.callback(details.close)
         bus = config.bus.build(
             ports=Ports(clock=clock, data_dir=data_dir, disk=Files(), log=log, catalog=catalog)
         )
@@ -111,7 +119,8 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             resumes_sums=config.bus.use == "memory",  # only then the door's records are replayed
         )
         rows = RowAdmission(config.ingest.rows, enrich)
-        preparer = Preparer(receivers, catalog, admission, rows)
+        families = FamilyTable()
+        preparer = Preparer(receivers, catalog, admission, rows, families)
         await asyncio.get_running_loop().run_in_executor(
             ingesting, recover, preparer, data_dir, lambda: _records(log)
         )
@@ -124,26 +133,42 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         ingest.position = log.last
         tracer = Tracer(config.telemetry.trace_share, clock.now_ns)
         own_traces = OwnTraces(tracer, ingest, clock, TenantId(config.server.default_tenant))
-        storing = StoreStage(lake, NO_SAMPLES)
+        read, scored = (Quantiles(catalog, capacity=config.catalog.n_slots) for _ in range(2))
+        storing = StoreStage(lake, NO_SAMPLES, of=Derivation(read))
         logging = StoreStage(tables.logs, nothing(LOGS), name="logs")
         tracing = StoreStage(tables.spans, nothing(SPANS), name="spans")
+        named = Named(catalog)
+        shaping = StoreStage(
+            details.histograms, NO_HISTOGRAMS, name="histograms", of=named.histograms
+        )
+        sampling = StoreStage(details.exemplars, NO_EXEMPLARS, name="exemplars", of=named.exemplars)
         noting = ChangeStage(store)
         detectors = [
             plugins.build("detector", spec, capacity=config.catalog.n_slots)
             for spec in config.detection.detectors
         ]
-        detect = DetectStage(detectors, catalog=catalog, store=store, executor=detecting)
+        detect = DetectStage(
+            detectors, catalog=catalog, store=store, executor=detecting, quantiles=scored
+        )
         loops = {
             "store": Loop(storing, bus, clock, config.runtime, after=lake.stored()),
             "logs": Loop(logging, bus, clock, config.runtime, after=tables.logs.stored()),
             "spans": Loop(tracing, bus, clock, config.runtime, after=tables.spans.stored()),
+            "histograms": Loop(shaping, bus, clock, config.runtime, after=shaping.position),
+            "exemplars": Loop(sampling, bus, clock, config.runtime, after=sampling.position),
             "changes": Loop(noting, bus, clock, config.runtime),
             "detect": Loop(detect, bus, clock, config.runtime),
         }
         relay = Relay(store, bus, clock)
         around = Surroundings(keeping, clock, data_dir, ("detect", "changes"))
-        kept = (lake, tables.logs, tables.spans)
+        kept = (lake, tables.logs, tables.spans, details.histograms, details.exemplars)
         upkeep = Upkeep(config.upkeep, around, ingest=ingest, preparer=preparer, kept=kept, bus=bus)
+        sharing = None
+        if config.share.url.reveal():
+            share = _share(config.share, key)
+            stack.push_async_callback(share.close)
+            sources = Sources(bus, catalog, detect, clock, keeping)
+            sharing = Sharing(config.share, config.runtime, share, sources)
         services = Services(
             config=config.server,
             ingest=ingest,
@@ -155,6 +180,8 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             caught_up=storing.caught_up,
             logs=Readable(tables.logs, logging.caught_up),
             spans=Readable(tables.spans, tracing.caught_up),
+            exemplars=Readable(details.exemplars, sampling.caught_up),
+            families=families,
             changes_caught_up=noting.caught_up,
             auth=config.auth,
             checks=lambda: _checks(data_dir, log, loops, ingest),
@@ -163,6 +190,8 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             accepting = tasks.create_task(ingest.run())
             looping = [tasks.create_task(loop.run()) for loop in loops.values()]
             beside = [tasks.create_task(upkeep.run()), tasks.create_task(relay.run())]
+            if sharing is not None:
+                beside.append(tasks.create_task(sharing.run()))
             telling = tasks.create_task(own_traces.run())
             try:
                 yield App(services, loops, catalog, tracer)
@@ -187,6 +216,12 @@ def _text_receivers(config: Config) -> dict[str, Chosen]:
         for name, chosen in config.receivers.items()
         if plugins.load("receiver", chosen.use).makes != "samples"
     }
+
+
+def _share(config: ShareConfig, key: bytes) -> Share:
+    from watchkeeper.bus.redis_share import RedisShare  # few need its driver
+
+    return RedisShare(config, fingerprint(key))
 
 
 def _records(log: WriteAheadLog) -> Iterator[tuple[int, Logged]]:

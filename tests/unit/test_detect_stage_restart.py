@@ -146,10 +146,10 @@ async def test_the_state_of_another_version_is_not_taken_for_ours(executor: Exec
     await one.stage.handle(one.log(calm(0, 100)))
 
     for partition, state in (await one.state()).items():
-        identities, by_detector = msgspec.msgpack.decode(state)
+        identities, by_detector, derived = msgspec.msgpack.decode(state)
         version, arrays = by_detector["fk"]
         by_detector["fk"] = (version + 1, arrays)
-        upgraded = msgspec.msgpack.encode((identities, by_detector))
+        upgraded = msgspec.msgpack.encode((identities, by_detector, derived))
         await other.stage.load(partition, 2, upgraded)
 
     basic, fk = other.detectors
@@ -164,9 +164,11 @@ async def test_a_detector_that_was_added_starts_afresh_beside_the_others(
     await one.stage.handle(one.log(calm(0, 100)))
 
     for partition, state in (await one.state()).items():
-        identities, by_detector = msgspec.msgpack.decode(state)
+        identities, by_detector, derived = msgspec.msgpack.decode(state)
         del by_detector["fk"]
-        await other.stage.load(partition, 2, msgspec.msgpack.encode((identities, by_detector)))
+        await other.stage.load(
+            partition, 2, msgspec.msgpack.encode((identities, by_detector, derived))
+        )
 
     assert dumped(other.detectors[0], other.new.slot) == dumped(one.detectors[0], one.new.slot)
     assert dumped(other.detectors[1], other.new.slot) == dumped(fresh.detectors[1], fresh.new.slot)

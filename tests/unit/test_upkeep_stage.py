@@ -48,7 +48,8 @@ def saved(folder: Path) -> tuple[int, bytes] | None:
 
 def newest(memory: bytes) -> Any:
     """Of every series. When a body was seen is known to the second only."""
-    return msgspec.msgpack.decode(memory)[:2]
+    admission, _ = msgspec.msgpack.decode(memory)
+    return msgspec.msgpack.decode(admission)[:2]
 
 
 async def test_the_doors_memory_is_saved_once_its_time_has_come(tmp_path: Path) -> None:

@@ -20,11 +20,13 @@ from watchkeeper import telemetry
 from watchkeeper.analyze.detectors.base import Detector, Findings, Points
 from watchkeeper.analyze.detectors.basic import Basic
 from watchkeeper.analyze.judge import Judge
+from watchkeeper.analyze.quantiles import Quantiles
 from watchkeeper.bus.base import MIXED, SAMPLES, Delivery
 from watchkeeper.errors import ConfigError, Retryable
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus
-from watchkeeper.model.series import I32, N_PARTITIONS, U8, U64, Series
-from watchkeeper.model.signal import NewSeries, SampleBatch
+from watchkeeper.model.baseline import NOTHING_LEARNED, Baselines
+from watchkeeper.model.series import I32, N_PARTITIONS, U8, U64, Mask, Series
+from watchkeeper.model.signal import HistogramBatch, NewSeries, SampleBatch, Tick, take
 from watchkeeper.store.base import Store
 
 _SAMPLES = telemetry.counter(
@@ -36,6 +38,9 @@ _CHANGES = telemetry.counter(
 _PREDICTIONS = telemetry.counter(
     "aiops_predictions_total", "Verdicts of something unusual.", ("prediction_type", "service")
 )
+
+
+_NO_POINTS = Points(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float64))
 
 
 class DetectionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,7 +84,9 @@ class DetectStage:
         catalog: KnownSeries,
         store: Store,
         executor: Executor,
+        quantiles: Quantiles | None = None,
     ) -> None:
+        """`quantiles` derives what is scored of histograms."""
         self._basic, self._grid = _tiers(detectors)
         self._detectors = tuple(detectors)
         self._judges = {one.name: Judge(one.name, one.streams) for one in detectors}
@@ -92,6 +99,9 @@ class DetectStage:
         self._newest_checkpoint = 0
         self._open: dict[AnomalyId, Anomaly] = {}
         self._unsaved: list[tuple[str, Findings, int]] | None = None
+        self._quantiles = quantiles
+        self._now_ns = 0
+        """Of the newest tick."""
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
         """Judge these records and save what they changed.
@@ -112,6 +122,10 @@ class DetectStage:
         except Retryable:
             self._unsaved = unsaved
             raise
+
+    async def baselines(self) -> Baselines:
+        """What is usual, by the tier that sees every sample."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._learned)
 
     async def dump(self, partition: int) -> bytes:
         """The detectors' state of a partition's series, by identity, for another process too."""
@@ -141,19 +155,22 @@ class DetectStage:
             for one in self._detectors
         }
         identity = np.ascontiguousarray(self._catalog.identity[slots])
-        return msgspec.msgpack.encode((identity.tobytes(), state))
+        derived = b"" if self._quantiles is None else self._quantiles.dump(slots)
+        return msgspec.msgpack.encode((identity.tobytes(), state, derived))
 
     def _forget(self, partition: int) -> None:
         slots = self._slots_of(partition)
         for one in self._detectors:
             one.admit(slots, np.full(len(slots), -1, np.int32))
+        if self._quantiles is not None:
+            self._quantiles.forget(slots)
 
     def _load(self, partition: int, state: bytes) -> None:
         self._forget(partition)
         if not state:
             return
-        identities, by_detector = msgspec.msgpack.decode(
-            state, type=tuple[bytes, dict[str, tuple[int, dict[str, _Packed]]]]
+        identities, by_detector, derived = msgspec.msgpack.decode(
+            state, type=tuple[bytes, dict[str, tuple[int, dict[str, _Packed]]], bytes]
         )
         identity = np.frombuffer(identities, np.uint64).reshape(-1, 2)
         slots = self._catalog.lookup(identity)
@@ -162,6 +179,8 @@ class DetectStage:
             version, arrays = by_detector.get(one.name, (-1, {}))
             if version == one.version:
                 one.load(slots[here], {name: _unpack(a)[here] for name, a in arrays.items()})
+        if self._quantiles is not None and derived:
+            self._quantiles.load(slots, derived)
 
     def _judge_all(self, deliveries: Sequence[Delivery]) -> list[tuple[str, Findings, int]]:
         found: list[tuple[str, Findings, int]] = []
@@ -170,8 +189,29 @@ class DetectStage:
                 case NewSeries() as new:
                     self._admit(new, delivery)
                 case SampleBatch() as batch:
-                    self._judge(self._uncovered(batch, delivery), delivery.position, found)
+                    points = self._uncovered(batch, delivery)
+                    self._judge(points, delivery.position, found)
+                    self._judge(self._derived(batch, points), delivery.position, found)
+                case HistogramBatch() as batch:
+                    self._judge(self._derived_native(batch, delivery), delivery.position, found)
+                case Tick() as tick:
+                    self._now_ns = tick.now_ns
         return found
+
+    def _derived(self, batch: SampleBatch, points: Points) -> Points:
+        """What follows for histograms from the points of a batch."""
+        if self._quantiles is None or not len(points):
+            return _NO_POINTS
+        fresh = SampleBatch(batch.tenant, points.slot, points.time_ns, points.value)
+        return _points(self._quantiles.of_samples(fresh, self._now_ns))
+
+    def _derived_native(self, batch: HistogramBatch, delivery: Delivery) -> Points:
+        if self._quantiles is None:
+            return _NO_POINTS
+        fresh = self._fresh(batch.slot, delivery)
+        if not fresh.all():
+            batch = take(batch, np.flatnonzero(fresh))
+        return _points(self._quantiles.of_histograms(batch, self._now_ns))
 
     def _judge(self, points: Points, position: int, found: list[tuple[str, Findings, int]]) -> None:
         if self._basic is None or not len(points):
@@ -200,12 +240,22 @@ class DetectStage:
         """The rows that no checkpoint covers: all of them, but for the time after a restart."""
         if delivery.position > self._newest_checkpoint:
             return Points(batch.slot, batch.time_ns, batch.value)
-        if delivery.partition == MIXED:
-            partition = self._catalog.partition[batch.slot]
-            fresh = self._covered[partition] < delivery.position
-        else:
-            fresh = np.full(len(batch), self._covered[delivery.partition] < delivery.position)
+        fresh = self._fresh(batch.slot, delivery)
         return Points(batch.slot[fresh], batch.time_ns[fresh], batch.value[fresh])
+
+    def _fresh(self, slots: I32, delivery: Delivery) -> Mask:
+        """Which rows of a batch no checkpoint covers."""
+        if delivery.partition == MIXED:
+            fresh: Mask = self._covered[self._catalog.partition[slots]] < delivery.position
+            return fresh
+        return np.full(len(slots), self._covered[delivery.partition] < delivery.position)
+
+    def _learned(self) -> Baselines:
+        if self._basic is None:
+            return NOTHING_LEARNED
+        live = self._catalog.partition[: self._catalog.high_slot] < N_PARTITIONS
+        slots = np.flatnonzero(live).astype(np.int32)
+        return self._basic.baselines(slots, self._catalog.identity[slots])
 
     def _slots_of(self, partition: int) -> I32:
         live = self._catalog.partition[: self._catalog.high_slot] == partition
@@ -236,6 +286,10 @@ class DetectStage:
                 self._open[key] = anomaly
             else:
                 self._open.pop(key, None)
+
+
+def _points(derived: SampleBatch | None) -> Points:
+    return _NO_POINTS if derived is None else Points(derived.slot, derived.time_ns, derived.value)
 
 
 class _Packed(msgspec.Struct, array_like=True):

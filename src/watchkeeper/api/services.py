@@ -16,7 +16,9 @@ from watchkeeper.bus.base import Bus
 from watchkeeper.clock import Clock
 from watchkeeper.ingest.stage import Ingest
 from watchkeeper.lake.base import Lake
+from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.tables.base import B, Table
+from watchkeeper.model.detail import ExemplarRows
 from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.model.signal import LogBatch, SpanBatch
 from watchkeeper.store.base import Store
@@ -105,6 +107,8 @@ class Services:
     logs: Readable[LogBatch]
     spans: Readable[SpanBatch]
     changes_caught_up: Callable[[int], Awaitable[None]]
+    exemplars: Readable[ExemplarRows] | None = None
+    families: FamilyTable = field(default_factory=FamilyTable)
     auth: AuthConfig = field(default_factory=AuthConfig)
     checks: Callable[[], list[Check]] = field(default=list)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -19,12 +19,18 @@ if TYPE_CHECKING:
     from watchkeeper.analyze.detect_stage import DetectionConfig
     from watchkeeper.api.gateway.config import AuthConfig
     from watchkeeper.api.services import ServerConfig
+    from watchkeeper.bus.share import ShareConfig
     from watchkeeper.config.aiops import AiopsConfig
     from watchkeeper.ingest.enrich import EnrichConfig
     from watchkeeper.ingest.stage import IngestConfig
     from watchkeeper.ingest.upkeep_stage import UpkeepConfig
     from watchkeeper.lake.series_config import CatalogConfig
-    from watchkeeper.lake.tables.config import LogsConfig, SpansConfig
+    from watchkeeper.lake.tables.config import (
+        ExemplarsConfig,
+        HistogramsConfig,
+        LogsConfig,
+        SpansConfig,
+    )
     from watchkeeper.lake.wal import WalConfig
     from watchkeeper.runtime import RuntimeConfig
     from watchkeeper.telemetry import LogConfig
@@ -70,8 +76,11 @@ class Config:
     lake: Chosen
     logs: LogsConfig
     spans: SpansConfig
+    histograms: HistogramsConfig
+    exemplars: ExemplarsConfig
     store: Chosen
     bus: Chosen
+    share: ShareConfig
     detection: DetectionConfig
     runtime: RuntimeConfig
     upkeep: UpkeepConfig
@@ -144,8 +153,20 @@ SECTIONS: Final[Mapping[str, Section]] = {
         "How spans are kept.",
         "watchkeeper.lake.tables.config:SpansConfig",
     ),
+    "histograms": Section(
+        "How native histograms are kept.",
+        "watchkeeper.lake.tables.config:HistogramsConfig",
+    ),
+    "exemplars": Section(
+        "How exemplars are kept.",
+        "watchkeeper.lake.tables.config:ExemplarsConfig",
+    ),
     "store": Section("Where state is kept.", kind="store", use="sqlite"),
     "bus": Section("What joins the stages.", kind="bus", use="memory"),
+    "share": Section(
+        "A Redis in which other programs read what happens.",
+        "watchkeeper.bus.share:ShareConfig",
+    ),
     "detection": Section(
         "Which detectors judge what arrives.",
         "watchkeeper.analyze.detect_stage:DetectionConfig",

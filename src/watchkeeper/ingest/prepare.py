@@ -15,11 +15,12 @@ from watchkeeper.ingest.admit import Admission, Admitted
 from watchkeeper.ingest.admit_details import AdmittedHistograms
 from watchkeeper.ingest.admit_rows import RowAdmission
 from watchkeeper.ingest.receivers.base import Receiver
+from watchkeeper.lake import derived
 from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.series import Catalog
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family
-from watchkeeper.model.series import I32, TenantId
+from watchkeeper.model.series import I32, Kind, TenantId
 from watchkeeper.model.signal import (
     ExemplarBatch,
     HistogramBatch,
@@ -35,6 +36,7 @@ from watchkeeper.model.signal import (
     WireSamples,
 )
 
+_KNOWN_NATIVE: Final = 100_000
 MAX_TENANT_BYTES: Final = 150
 """As many as Mimir and Loki allow. The log has two bytes for the length."""
 
@@ -96,12 +98,16 @@ class Preparer:
         self._admission = admission
         self._rows = rows
         self._families = families or FamilyTable()
+        self._native: set[bytes] = set()
+        """Identities of native histograms of which all that is derived is registered."""
+        self._now_ns = 0
         self._unlogged: list[NewSeries | Families] = []
         """First seen, and not in the log yet. Kept over a failed sync: the catalog knows them."""
 
     def prepare(self, request: Request, now_ns: int) -> Prepared:
         """Raises BadInput or Retryable, and then has changed nothing but the catalog."""
         _check_tenant(request.tenant)
+        self._now_ns = now_ns
         body_hash = _hash(request)
         if self._admission.knows_body(body_hash, now_ns):
             return Prepared(self._repeated(request, now_ns))
@@ -171,7 +177,17 @@ class Preparer:
             self._catalog.kind[new.slot] = kinds
             new = replace(new, kind=kinds)
         self._admission.forget(new.slot)
+        self._derive(new.tenant, new.slot[new.kind == Kind.UNSCORED], derived.BUCKETS)
         self._unlogged.append(new)
+
+    def _derive(self, tenant: TenantId, slots: I32, origin: str) -> None:
+        """Register what will be derived of the histograms among new series, in front of them."""
+        if not len(slots):
+            return
+        new = self._catalog.derive(tenant, slots, self._now_ns, origin=origin)
+        if new is not None:
+            self._admission.forget(new.slot)
+            self._unlogged.append(new)
 
     def _describe(self, tenant: TenantId, families: Sequence[Family]) -> None:
         learned = self._families.learn(tenant, families)
@@ -190,6 +206,7 @@ class Preparer:
                 tenant, wire.histograms, slots, body_hash=prepared.body_hash, now_ns=now_ns
             )
             rejects += histograms.rejects
+            self._derive_native(tenant, histograms)
             n_histograms = histograms.n_duplicates
             if histograms.batch is not None:
                 records += (histograms.batch,)
@@ -214,6 +231,19 @@ class Preparer:
         admitted = self._rows.admit(tenant, wire, body_hash=body_hash, now_ns=now_ns)
         accepted = Accepted(admitted.n_accepted, wire.rejects + admitted.rejects)
         return Prepared(accepted, admitted.records, body_hash)
+
+    def _derive_native(self, tenant: TenantId, admitted: AdmittedHistograms) -> None:
+        """A series is known to be one of native histograms when the first of them comes."""
+        if admitted.batch is None:
+            return
+        identity = self._catalog.identity[admitted.batch.slot]
+        known = [row in self._native for row in map(bytes, identity)]
+        strange = admitted.batch.slot[~np.array(known)]
+        if len(strange):
+            self._derive(tenant, np.unique(strange), derived.NATIVE)
+            self._native.update(map(bytes, identity))
+            while len(self._native) > _KNOWN_NATIVE:
+                self._native.pop()
 
     def unlogged(self) -> Sequence[NewSeries | Families]:
         """Series that must be logged before the next samples, and how metrics were described."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final, Generic, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -60,11 +60,22 @@ class StoreStage(Generic[T]):
 
     topic = SAMPLES
 
-    def __init__(self, keeper: Keeper[T], nothing: T, *, name: str = "store") -> None:
-        """`nothing` is an empty batch of the kind that is kept."""
+    def __init__(
+        self,
+        keeper: Keeper[T],
+        nothing: T,
+        *,
+        name: str = "store",
+        of: Callable[[Any], T] | None = None,
+    ) -> None:
+        """`nothing` is an empty batch of the kind that is kept; `of` makes of a record what is to
+        be kept of it, where that is not the record itself."""
         self.name = name
         self._keeper = keeper
         self._nothing = nothing
+        self._of = of
+        self._made: tuple[int, T] = (-1, nothing)
+        """What `of` made last, at its position: it may learn, and is asked once."""
         self._progress = Progress(keeper.stored())
         self.caught_up = self._progress.caught_up
 
@@ -77,7 +88,14 @@ class StoreStage(Generic[T]):
         for delivery in deliveries:
             if delivery.position <= self.position:
                 continue
-            is_kept = isinstance(delivery.record, type(self._nothing))
             # Nothing is appended too: so that the log of a quiet night, all ticks, can be released.
-            self._keeper.append(delivery.record if is_kept else self._nothing, delivery.position)
+            self._keeper.append(self._kept(delivery), delivery.position)
             self._progress.reach(delivery.position)
+
+    def _kept(self, delivery: Delivery) -> T:
+        record = delivery.record
+        if self._of is None:
+            return record if isinstance(record, type(self._nothing)) else self._nothing
+        if self._made[0] != delivery.position:
+            self._made = (delivery.position, self._of(record))
+        return self._made[1]

@@ -20,6 +20,7 @@ import numpy as np
 
 from watchkeeper import telemetry
 from watchkeeper.clock import NS_PER_S
+from watchkeeper.lake import derived
 from watchkeeper.lake import series_role_kernel as role_kernel
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.series_aliases import Aliases
@@ -121,6 +122,33 @@ class Catalog:
         if (here < 0).any():
             rejects = refusals(self._config, wire, missed, found.verdict, labels)
         return Resolved(slots, new, rejects, missed)
+
+    def derive(self, tenant: TenantId, slots: I32, now_ns: int, *, origin: str) -> NewSeries | None:
+        """Register what is derived of the histograms among these slots (see `derived.py`); what is
+        new of it, to be logged before them."""
+        wanted = derived.plan(self.labels(slots), origin=origin)
+        if not wanted.labels:
+            return None
+        scope = self._tenants.scope(tenant)
+        kinds: U8 = np.full(len(wanted.labels), Kind.GAUGE, np.uint8)
+        with self._changing:
+            found = self._rules.canonicalise(scope, derived.block(wanted.labels), kinds)
+            _, new = self._registrar.register(scope, found, now_ns)
+        if new is not None:
+            _REGISTERED.add(len(new))
+        return new
+
+    def links(self, tenant: TenantId, slots: I32, *, origin: str) -> derived.Links:
+        """What was registered for these slots by `derive`, here or elsewhere. Any thread may ask:
+        the answer is the same for as long as a slot has its owner."""
+        wanted = derived.plan(self.labels(slots), origin=origin)
+        kinds: U8 = np.full(len(wanted.labels), Kind.GAUGE, np.uint8)
+        scope = self._tenants.known(tenant)
+        if scope is None or not wanted.labels:
+            return wanted.links(np.full(len(wanted.labels), -1, np.int32))
+        with self._changing:
+            found = self._rules.canonicalise(scope, derived.block(wanted.labels), kinds)
+        return wanted.links(self.lookup(found.identity))
 
     def replay(self, new: NewSeries) -> None:
         """Apply a logged record: afterwards its series are in the very slots that it names.

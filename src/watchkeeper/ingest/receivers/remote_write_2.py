@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.ingest.receivers import remote_write_2_kernel as kernel
 from watchkeeper.ingest.receivers import remote_write_kernel, schema
+from watchkeeper.ingest.receivers.remote_write_columns import Columns
 from watchkeeper.model.family import KINDS, Family, metric_type
 from watchkeeper.model.series import I64, METRIC_NAME, U8, U64, Kind, LabelBlock
 from watchkeeper.model.signal import WireSamples
-
-if TYPE_CHECKING:
-    from watchkeeper.ingest.receivers.remote_write import Columns
 
 _MIN_SYMBOLS: Final = 1 << 10
 _KEPT_SYMBOLS: Final = 1 << 18

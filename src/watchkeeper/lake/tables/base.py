@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from watchkeeper.model.detail import DetailRows
 from watchkeeper.model.series import I64, Matcher, TenantId
 from watchkeeper.model.signal import RowBatch
 
-B = TypeVar("B", bound=RowBatch)
+B = TypeVar("B", bound=RowBatch | DetailRows)
 
 Cursor = tuple[int, int]
 """Time and number of a row: what comes behind it is older, or as old and came earlier."""

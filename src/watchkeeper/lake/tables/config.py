@@ -89,3 +89,22 @@ class SpansConfig(TableConfig, frozen=True, kw_only=True, forbid_unknown_fields=
     retention_s: Annotated[
         float, Meta(gt=0, description="Spans are kept for this long, by their start.")
     ] = 7 * _DAY_S
+
+
+class HistogramsConfig(TableConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How native histograms are kept."""
+
+    retention_s: Annotated[
+        float, Meta(gt=0, description="Native histograms are kept for this long.")
+    ] = 30 * _DAY_S
+
+
+class ExemplarsConfig(TableConfig, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How exemplars are kept."""
+
+    retention_s: Annotated[float, Meta(gt=0, description="Exemplars are kept for this long.")] = (
+        7 * _DAY_S
+    )
+    head_rows: Annotated[
+        int, Meta(ge=1, description="Rows held in memory before they are written out.")
+    ] = 1 << 16
