@@ -33,14 +33,16 @@ def choose(
     """
     for window, group in groupby(segments, lambda one: one.window):
         present = list(group)
-        for tier in sorted({one.tier for one in present}):
-            for part_ in _parts([one for one in present if one.tier == tier], config):
-                if len(part_) >= config.compact_fan_in:
-                    return tuple(part_[: max(config.compact_fan_in, 2)])
+        candidates = [
+            part_[: config.compact_fan_in]
+            for tier in sorted({one.tier for one in present})
+            for part_ in _parts([one for one in present if one.tier == tier], config)
+            if len(part_) >= config.compact_fan_in
+        ]
         if window in quiet:
-            for part_ in _parts(present, config):
-                if len(part_) > 1:
-                    return tuple(part_)
+            candidates += [part_ for part_ in _parts(present, config) if len(part_) > 1]
+        if candidates:
+            return tuple(candidates[0])
     return ()
 
 
