@@ -27,6 +27,8 @@ from watchkeeper.ingest.prepare import Accepted, Preparer, Request
 from watchkeeper.ingest.receivers.base import Receiver
 from watchkeeper.ingest.receivers.metrics_json import MetricsJson
 from watchkeeper.ingest.receivers.otlp_metrics import OtlpMetrics
+from watchkeeper.ingest.receivers.otlp_traces import OtlpTraces
+from watchkeeper.ingest.receivers.telemetry_records import TelemetryRecords
 from watchkeeper.ingest.stage import Ingest, IngestConfig
 from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
 from watchkeeper.ingest.upkeep_stage import Surroundings, Upkeep, UpkeepConfig, recover
@@ -194,6 +196,8 @@ async def house(
     receivers: dict[str, Receiver] = {
         "metrics_json": MetricsJson(seed=1),
         "otlp_metrics": OtlpMetrics(seed=2),
+        "otlp_traces": OtlpTraces(),
+        "telemetry_records": TelemetryRecords(),
     }
     admission = Admission(config.admit, settings.n_slots)
     preparer = Preparer(receivers, catalog, admission, RowAdmission(config.rows, Enrich()))
