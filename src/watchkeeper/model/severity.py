@@ -45,7 +45,7 @@ _BY_WORD: Final[Mapping[str, Severity]] = {
         Severity.DEBUG: "debug dbg fine d",
         Severity.INFO: "info information informational inf notice i log",
         Severity.WARN: "warn warning wrn w",
-        Severity.ERROR: "error err eror e severe alert",
+        Severity.ERROR: "error err e severe alert",
         Severity.FATAL: "fatal critical crit emerg emergency panic f c",
     }.items()
     for word in words.split()
