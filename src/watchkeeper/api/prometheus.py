@@ -17,9 +17,12 @@ from watchkeeper.api.services import Services
 from watchkeeper.api.tenants import tenant_of
 from watchkeeper.errors import BadInput
 from watchkeeper.lake.base import SeriesQuery
+from watchkeeper.lake.details import exemplars_of
 from watchkeeper.lake.promql import ask
 from watchkeeper.lake.promql.ask import LakeSource, TimedOut
 from watchkeeper.lake.promql.parse import parse, parse_matchers
+from watchkeeper.lake.promql.tree import selectors
+from watchkeeper.model.family import Family
 from watchkeeper.model.series import METRIC_NAME
 
 router = APIRouter(prefix="/prometheus", tags=["prometheus"], route_class=words.PrometheusRoute)
@@ -27,6 +30,8 @@ router = APIRouter(prefix="/prometheus", tags=["prometheus"], route_class=words.
 _SPEAKS: Final = "2.42.0"
 """The version of Prometheus whose answers we give; clients choose what they ask by it."""
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_MOST_EXEMPLARS: Final = 10_000
+"""Newest, of one selector."""
 _ALWAYS_MS: Final = (-9_000_000_000_000, 9_000_000_000_000)
 T = TypeVar("T")
 
@@ -106,21 +111,46 @@ async def label_values(request: Request, name: str) -> Response:
 
 @router.get("/api/v1/metadata")
 async def metadata(request: Request) -> Response:
-    """Names of metrics: `metric`, `limit`. Their types and help texts are not kept."""
-    given = await asked(request)
-    named = {one.get(METRIC_NAME, "") for one in await _series(request, given)}
+    """How metrics are described by who sends them: `metric`, `limit`."""
+    services: Services = request.app.state.services
+    given, tenant = await asked(request), tenant_of(request)
+    known = {one.name: one for one in services.families.of(tenant)}
+    series = {one.get(METRIC_NAME, "") for one in await _series(request, given)}
+    named = {services.families.family_of(tenant, name) for name in series} | set(known)
     if wanted := given.text("metric"):
         named &= {wanted}
     found, _ = words.cut(sorted(named - {""}), given.limit())
-    return success({name: [{"type": "unknown", "help": "", "unit": ""}] for name in found})
+    described = [known.get(name) or Family(name) for name in found]
+    return success(
+        {one.name: [{"type": one.type, "help": one.help, "unit": one.unit}] for one in described}
+    )
 
 
 @router.get("/api/v1/query_exemplars")
 @router.post("/api/v1/query_exemplars")
 async def query_exemplars(request: Request) -> Response:
-    """Exemplars of an expression: none, for none are kept."""
-    parse((await asked(request)).text("query"))
-    return success([])
+    """Exemplars of the series that an expression reads: `query`, `start`, `end`."""
+    services: Services = request.app.state.services
+    given, tenant = await asked(request), tenant_of(request)
+    wanted = [one.matchers for one in selectors(parse(given.text("query")))]
+    earliest_ms, latest_ms = _ALWAYS_MS
+    span_ns = (
+        given.time_ms("start", earliest_ms) * words.NS_PER_MS,
+        given.time_ms("end", latest_ms) * words.NS_PER_MS + 1,
+    )
+    kept = services.exemplars
+    if kept is None or not wanted:
+        return success([])
+    await kept.caught_up(services.ingest.position)
+
+    def found(go_on: Callable[[], None]) -> Sequence[words.Exemplars]:
+        several = []
+        for matchers in wanted:
+            go_on()
+            several += exemplars_of(kept.table, tenant, matchers, span_ns, limit=_MOST_EXEMPLARS)
+        return several
+
+    return words.exemplars(await _in_time(services, given, found))
 
 
 @router.get("/api/v1/rules")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -18,6 +19,7 @@ from fastapi.routing import APIRoute
 from watchkeeper.api.problems import status_of
 from watchkeeper.api.times import parse_time
 from watchkeeper.errors import BadInput, Permanent, WatchkeeperError
+from watchkeeper.lake.details import Exemplar
 from watchkeeper.lake.promql.ask import TimedOut
 from watchkeeper.lake.promql.parse import parse_duration
 from watchkeeper.lake.promql.values import Points, Scalar, Steps, String, Value, Vector
@@ -106,6 +108,31 @@ def success(data: object, *, is_cut: bool = False) -> Response:
     if is_cut:
         body["warnings"] = ["results truncated due to limit"]
     return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+Exemplars = tuple[Mapping[str, str], Sequence[Exemplar]]
+"""Of one series."""
+
+
+def exemplars(found: Sequence[Exemplars]) -> Response:
+    """By series, each once."""
+    by_series = {tuple(sorted(labels.items())): some for labels, some in found}
+    return success(
+        [
+            {
+                "seriesLabels": dict(labels),
+                "exemplars": [
+                    {
+                        "labels": json.loads(one.labels),
+                        "value": number(one.value),
+                        "timestamp": one.time_ns / NS_PER_MS / 1000,
+                    }
+                    for one in some
+                ],
+            }
+            for labels, some in sorted(by_series.items())
+        ]
+    )
 
 
 def refused(error: WatchkeeperError) -> Response:

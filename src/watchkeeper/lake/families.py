@@ -10,7 +10,7 @@ import numpy as np
 
 from watchkeeper import telemetry
 from watchkeeper.lake.series_rules import read_labels
-from watchkeeper.model.family import KINDS, TYPES, Families, Family
+from watchkeeper.model.family import KINDS, TYPES, Families, Family, MetricType
 from watchkeeper.model.series import METRIC_NAME, U8, Kind, TenantId
 from watchkeeper.model.signal import NewSeries
 
@@ -20,6 +20,8 @@ MAX_TENANTS: Final = 1_000
 MAX_TEXT: Final = 1_000
 """Characters of a description that are kept."""
 _KIND_BY_TYPE: Final = dict(zip(TYPES, KINDS, strict=True))
+_IN_PARTS: Final = frozenset({MetricType.HISTOGRAM, MetricType.SUMMARY, MetricType.GAUGE_HISTOGRAM})
+_PARTS: Final = ("_bucket", "_count", "_sum", "_gcount", "_gsum")
 _LEFT_OUT: Final = telemetry.counter(
     "watchkeeper_lake_families_left_out_total",
     "Descriptions of metrics that were not kept: the tenant has too many, or there are too many.",
@@ -59,6 +61,15 @@ class FamilyTable:
         if name is not None:
             return [known[name]] if name in known else []
         return sorted(known.values(), key=lambda one: one.name)
+
+    def family_of(self, tenant: TenantId, name: str) -> str:
+        """The family that the series of a name belong to, as far as it was described."""
+        known = self._tenants.get(tenant, {})
+        for suffix in _PARTS if name not in known else ():
+            whole = name.removesuffix(suffix)
+            if whole != name and whole in known and known[whole].type in _IN_PARTS:
+                return whole
+        return name
 
     def kinds(self, new: NewSeries) -> U8 | None:
         """The kinds of new series where a description says another than their names; else None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -113,6 +114,21 @@ OF_THE_STEP: Final = frozenset(
     }
 )  # fmt: skip
 """Functions that depend on the step's time, whatever `@` says."""
+
+
+def selectors(tree: Expression) -> Iterator[Selector]:
+    """All that an expression reads, from left to right."""
+    match tree:
+        case Selector():
+            yield tree
+        case Call():
+            for argument in tree.arguments:
+                yield from selectors(argument)
+        case Binary():
+            yield from selectors(tree.left)
+            yield from selectors(tree.right)
+        case Subquery() | Aggregation() | Negative():
+            yield from selectors(tree.inner)
 
 
 def is_constant(tree: Expression) -> bool:
