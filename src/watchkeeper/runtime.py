@@ -296,7 +296,8 @@ class Loop:
         _log.info("partitions let go", stage=stage.name, n=len(kept), left=len(self._done))
 
     async def _restore(self, stage: StatefulStage, gained: Sequence[int]) -> None:
-        kept = await self._patience.attempt("restore", self._bus.restore(stage.topic, stage.name))
+        restoring = self._bus.restore(stage.topic, stage.name, gained)
+        kept = await self._patience.attempt("restore", restoring)
         if isinstance(kept, Failure):  # to be gained anew
             for partition in gained:
                 self._drop(partition)

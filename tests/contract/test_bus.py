@@ -521,6 +521,9 @@ async def test_the_newest_checkpoint_is_restored(world: World) -> None:
         0: Checkpoint(20, bytes(100_000) + bytes([20])),
         63: Checkpoint(83, bytes([63]) * 100_000 + bytes([83])),
     }
+    assert await bus.restore(SAMPLES, GROUP, [7, 63]) == {
+        63: Checkpoint(83, bytes([63]) * 100_000 + bytes([83]))
+    }
     assert await bus.restore(SAMPLES, "other") == {}
     bus = await world.start()
     assert {p: kept.position for p, kept in (await bus.restore(SAMPLES, GROUP)).items()} == {

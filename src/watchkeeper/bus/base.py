@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from watchkeeper.errors import Permanent
+from watchkeeper.model.series import N_PARTITIONS
 
 SAMPLES = "samples"
 """Logged records (samples, new series, ticks): the hot path, durable before it is acknowledged."""
 ANOMALIES = "anomalies"
 """Every change of an anomaly, as stored. Published from the store's outbox."""
 
+ALL_PARTITIONS: Final = range(N_PARTITIONS)
 MIXED = -1
 """The partition of a delivery whose rows belong to several; see `Delivery`."""
 
@@ -81,8 +83,10 @@ class Ownership(Protocol):
         """Keep it durably, whole or not at all. Raises Permanent when `fence` is not the newest."""
         ...
 
-    async def restore(self, topic: str, group: str) -> Mapping[int, Checkpoint]:
-        """The newest checkpoint of every partition that has one."""
+    async def restore(
+        self, topic: str, group: str, partitions: Collection[int] = ALL_PARTITIONS
+    ) -> Mapping[int, Checkpoint]:
+        """The newest checkpoint of each of these partitions that has one."""
         ...
 
     async def release(self, position: int, groups: Collection[str]) -> int:

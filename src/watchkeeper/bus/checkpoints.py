@@ -11,7 +11,7 @@ from typing import Final
 import xxhash
 
 from watchkeeper import telemetry
-from watchkeeper.bus.base import Checkpoint
+from watchkeeper.bus.base import ALL_PARTITIONS, Checkpoint
 from watchkeeper.bus.ports import Disk
 from watchkeeper.errors import Retryable
 from watchkeeper.model.series import N_PARTITIONS
@@ -58,10 +58,12 @@ class CheckpointFiles:
                 f"checkpoint: cannot write '{path}': {error.strerror}; free space on its disk"
             ) from error
 
-    def read(self, topic: str, group: str) -> dict[int, Kept]:
-        """The newest whole checkpoint of every partition that has one."""
+    def read(
+        self, topic: str, group: str, partitions: Collection[int] = ALL_PARTITIONS
+    ) -> dict[int, Kept]:
+        """The newest whole checkpoint of each of these partitions that has one."""
         found = {}
-        for partition in range(N_PARTITIONS):
+        for partition in partitions:
             path = self._path(topic, group, partition)
             kept = _read(path) or _read(_before(path))
             if kept is not None:

@@ -17,7 +17,15 @@ from msgspec import Meta
 
 from watchkeeper import telemetry
 from watchkeeper.bus.arrivals import Arrivals
-from watchkeeper.bus.base import MIXED, SAMPLES, Checkpoint, Delivery, Leases, lost
+from watchkeeper.bus.base import (
+    ALL_PARTITIONS,
+    MIXED,
+    SAMPLES,
+    Checkpoint,
+    Delivery,
+    Leases,
+    lost,
+)
 from watchkeeper.bus.checkpoints import CheckpointFiles
 from watchkeeper.bus.codec import partition_of
 from watchkeeper.bus.ports import Ports
@@ -172,9 +180,12 @@ class MemoryBus:
         )
         await self._run(self._reader, write)
 
-    async def restore(self, topic: str, group: str) -> Mapping[int, Checkpoint]:
+    async def restore(
+        self, topic: str, group: str, partitions: Collection[int] = ALL_PARTITIONS
+    ) -> Mapping[int, Checkpoint]:
         self._check_open()
-        found = await self._run(self._reader, partial(self._checkpoints.read, topic, group))
+        read = partial(self._checkpoints.read, topic, group, partitions)
+        found = await self._run(self._reader, read)
         return {partition: kept.checkpoint for partition, kept in found.items()}
 
     async def release(self, position: int, groups: Collection[str]) -> int:

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from watchkeeper import telemetry
 from watchkeeper.bus import redis_scripts as scripts
-from watchkeeper.bus.base import SAMPLES, Checkpoint, Delivery, Leases, lost
+from watchkeeper.bus.base import ALL_PARTITIONS, SAMPLES, Checkpoint, Delivery, Leases, lost
 from watchkeeper.bus.codec import decode_event, encode_event, partition_of
 from watchkeeper.bus.ports import Ports
 from watchkeeper.bus.redis_samples import Entry, Group, Reader, Writer
@@ -159,11 +159,13 @@ class RedisBus:
         if newest != fence:
             raise lost(partition, topic, group, fence=fence, newest=newest)
 
-    async def restore(self, topic: str, group: str) -> Mapping[int, Checkpoint]:
+    async def restore(
+        self, topic: str, group: str, partitions: Collection[int] = ALL_PARTITIONS
+    ) -> Mapping[int, Checkpoint]:
         await self.open()
         key = f"{self._base(topic)}:checkpoint:{group}"
         found = {}
-        for partition in range(N_PARTITIONS):  # one by one, for a state may be large
+        for partition in partitions:  # one by one, for a state may be large
             (content,) = await self._server.fields(key, [str(partition)])
             if content is not None:
                 position = int.from_bytes(content[:8], "little")
