@@ -87,6 +87,22 @@ def test_odd_bytes_are_read_as_protobuf_reads_them(raw: bytes, data: Any) -> Non
     assert column(rows) == want
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        text("a", "x") + b"\x12\x00",  # a second value, with nothing in it
+        text("a", "x") + b"\x0a\x01b",  # a second name
+        b"\x12\x03\x0a\x01x\x0a\x01a",  # the value first
+        text("a", "x") + b"\x18\x07",  # a field of a newer release
+        b"\x0a\x01a\x12\x05\x0a\x01x\x10\x01",  # two sorts of value
+        b"\x0a\x01a\x12\x02\x10\x02",  # a flag of two
+        b"\x0a\x81\x00a",  # a size in two bytes
+    ],
+)
+def test_protobuf_that_nobody_writes_so_is_read_all_the_same(odd: bytes) -> None:
+    assert column([[odd]]) == reference([[odd]])
+
+
 @pytest.mark.parametrize("n", [MAX_COMPARED, MAX_COMPARED + 1, 3 * MAX_COMPARED])
 def test_a_row_of_many_attributes_has_each_of_them_once(n: int) -> None:
     row = [text(f"key{k}", "first") for k in range(n)] + [text("key0", "last")]
