@@ -30,6 +30,9 @@ from watchkeeper.model.row import Texts
 from watchkeeper.model.series import I64, Mask
 
 _EARLIEST: Final = -(2**63)
+_KEPT_ROWS: Final = 1 << 16
+"""Of row groups with hits: so many stay read until the answer is made of them; more are read again.
+"""
 
 
 class Place(Protocol):
@@ -120,6 +123,7 @@ class Search(Generic[B]):
         self._row = np.empty(0, np.int64)
         self._time = np.empty(0, np.int64)
         self._number = np.empty(0, np.int64)
+        self._n_kept = 0
         self.n_scanned = 0
 
     def run(self, places: Sequence[Place]) -> Found[B]:
@@ -147,7 +151,9 @@ class Search(Generic[B]):
             rows = self._fitting(chunk, chosen)
             if len(rows):
                 self._add(_Hit(number, chunk, rows))
-            chunk.forget()
+                self._n_kept += chunk.n_rows
+            if not len(rows) or self._n_kept > _KEPT_ROWS:
+                chunk.forget()
 
     def _spend(self, n_rows: int) -> None:
         self.n_scanned += n_rows
@@ -162,9 +168,12 @@ class Search(Generic[B]):
         """The rows of a chunk that fit and may be among the newest: cheap conditions first."""
         query = self._query
         rows = np.arange(chunk.n_rows)
+        soon = [self._definition.time, "origin", *query.between]
         if query.traces:
             rows = rows[_of_traces(chunk.column(self._definition.trace), query.traces)]
+            soon = self._columns()  # hardly any row that is left will be left out
         if len(rows):
+            chunk.load(soon)
             rows = rows[chosen.mask[chunk.column("origin")[rows]]]
         if len(rows):
             rows = self._in_time(chunk, rows)
@@ -231,10 +240,14 @@ class Search(Generic[B]):
         batch = to_batch(rows, self._definition, tuple(everywhere))
         return Found(batch, rows.columns[NUMBER], cursor)
 
+    def _columns(self) -> list[str]:
+        """All that an answer is made of."""
+        kind, texts = self._definition.kind, self._query.texts
+        return [*kind.COLUMNS, NUMBER, *(kind.TEXTS if texts is None else texts)]
+
     def _taken(self, chunk: Chunk, rows: I64) -> Rows:
-        kind = self._definition.kind
-        asked = kind.TEXTS if self._query.texts is None else self._query.texts
-        chunk.load([*kind.COLUMNS, NUMBER, *asked])
+        kind, asked = self._definition.kind, self._columns()
+        chunk.load(asked)
         columns = {name: chunk.column(name)[rows] for name in (*kind.COLUMNS, NUMBER)}
         nothing = Texts(np.empty(0, np.uint8), np.zeros(len(rows) + 1, np.int32))
         return Rows(
