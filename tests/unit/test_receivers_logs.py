@@ -43,7 +43,9 @@ def test_a_trace_id_is_read_from_hex(text: str, found: str) -> None:
     assert ids.trace_id(text).hex() == found
 
 
-@pytest.mark.parametrize("text", ["xyz", "5b8e", "0x" + "0" * 30, "5b 8e" * 6 + "5b", "é" * 32])
+@pytest.mark.parametrize(
+    "text", ["xyz", "5b8e", "0x" + "0" * 30, "5b 8e" * 6 + "5b", "é" * 32, " " + "5b" * 16]
+)
 def test_what_is_no_trace_id_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="is no trace id; write 32 hex digits"):
         ids.trace_id(text)
