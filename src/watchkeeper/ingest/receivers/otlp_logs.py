@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final
 
-from watchkeeper.ingest.receivers import ids, schema
+from watchkeeper.ingest.receivers import ids
 from watchkeeper.ingest.receivers.base import Noun
 from watchkeeper.ingest.receivers.content import Inflater
 from watchkeeper.ingest.receivers.limits import RowLimits
@@ -22,7 +22,7 @@ from watchkeeper.ingest.receivers.otlp_rows import (
     refusing,
     text_of,
 )
-from watchkeeper.ingest.receivers.otlp_texts import attributes_column
+from watchkeeper.ingest.receivers.otlp_texts import attribute, attributes_column
 from watchkeeper.model.severity import severity_of
 from watchkeeper.model.signal import Reject, WireRows
 
@@ -96,13 +96,6 @@ class _Reading:
 def _more(record: Any, severity: int) -> Iterator[bytes]:
     """What else a record says, as attributes."""
     if not severity and record.severity_text:
-        yield _key_value(b"severity_text", record.severity_text)
+        yield attribute(b"severity_text", record.severity_text)
     if record.event_name:
-        yield _key_value(b"event.name", record.event_name)
-
-
-def _key_value(key: bytes, text: bytes) -> bytes:
-    classes = schema.otlp()
-    value = classes["AnyValue"](string_value=text)
-    raw: bytes = classes["KeyValue"](key=key, value=value).SerializeToString()
-    return raw
+        yield attribute(b"event.name", record.event_name)

@@ -63,7 +63,7 @@ def origin_of(resource: Any, scope: Any) -> Origin:
     return origin(labels)
 
 
-def attributes_text(attributes: Iterable[Any], more: Mapping[str, str] | None = None) -> bytes:
+def attributes_text(attributes: Iterable[Any]) -> bytes:
     """A JSON object of texts, or nothing where there is nothing in it."""
     texts = {
         # Most values are texts, and to ask which sort a value is costs more than to read one.
@@ -74,8 +74,6 @@ def attributes_text(attributes: Iterable[Any], more: Mapping[str, str] | None = 
         )
         for one in attributes
     }
-    if more:
-        texts |= more
     return _encode(texts) if texts else b""
 
 

@@ -29,6 +29,14 @@ def attributes_column(attributes: Sequence[bytes], counts: Sequence[int]) -> Tex
     return column
 
 
+def attribute(name: bytes, text: bytes) -> bytes:
+    """A KeyValue, for what a protocol has a field of its own for."""
+    classes = schema.otlp()
+    value = classes["AnyValue"](string_value=text)
+    raw: bytes = classes["KeyValue"](key=name, value=value).SerializeToString()
+    return raw
+
+
 def _written(attributes: Sequence[bytes], counts: Sequence[int], twice: U8) -> Texts | None:
     """None if a name may come twice in a row; `twice` says in which."""
     given = texts(attributes)

@@ -19,7 +19,14 @@ from watchkeeper.ingest.receivers.content import Inflater
 from watchkeeper.ingest.receivers.ids import NO_SPAN
 from watchkeeper.ingest.receivers.limits import RowLimits
 from watchkeeper.ingest.receivers.otlp_json_values import BAD
-from watchkeeper.ingest.receivers.otlp_rows import attributes_text, inflated, origin_of, parsed
+from watchkeeper.ingest.receivers.otlp_rows import (
+    attributes_text,
+    inflated,
+    origin_of,
+    parsed,
+    refusing,
+)
+from watchkeeper.ingest.receivers.otlp_texts import attribute, attributes_column
 from watchkeeper.ingest.receivers.otlp_traces_json import scopes_of, to_span
 from watchkeeper.ingest.receivers.spans import NOTHING, Event, Link, Span, Spans
 from watchkeeper.model.severity import SpanKind, SpanStatus
@@ -43,7 +50,8 @@ class OtlpTraces:
     def decode(self, body: bytes, headers: Mapping[str, str], *, now_ns: int) -> WireRows:
         raw, is_json = inflated(body, headers, self._inflater)
         read = to_span if is_json else schema.otlp()["Span"].FromString
-        spans = Spans(self._limits)
+        reading = _Reading(Spans(self._limits))
+        spans = reading.spans
         for resource, scope, items in scopes_of(raw) if is_json else _scopes(raw):
             origin = spans.origin(dict(origin_of(resource, scope).labels))
             for number, item in enumerate(items):
@@ -52,8 +60,8 @@ class OtlpTraces:
                 except _BAD as error:
                     spans.reject("bad_item", f"span {number} of its scope: {error}")
                 else:
-                    _add(given, origin, spans)
-        return spans.take()
+                    reading.add(given, origin)
+        return reading.take()
 
 
 def _scopes(raw: bytes) -> Iterator[tuple[Any, Any, Sequence[Any]]]:
@@ -62,46 +70,63 @@ def _scopes(raw: bytes) -> Iterator[tuple[Any, Any, Sequence[Any]]]:
             yield given.resource, scope.scope, scope.spans
 
 
-def _add(given: Any, origin: int, spans: Spans) -> None:
-    start_ns = given.start_time_unix_nano
-    if not start_ns:
-        spans.reject("no_time", "start_time_unix_nano is required")
-        return
-    kind = given.kind
-    status = given.status
-    code = status.code
-    events, links = given.events, given.links
-    spans.add(
-        Span(
-            origin=origin,
-            trace=given.trace_id,
-            span=given.span_id,
-            parent=given.parent_span_id or NO_SPAN,
-            start_ns=start_ns,
-            duration_ns=max(0, given.end_time_unix_nano - start_ns),
-            name=_text(given.name),
-            kind=kind if 0 <= kind < _KINDS else SpanKind.UNKNOWN,
-            status=code if 0 <= code < _STATUSES else SpanStatus.UNSET,
-            message=_text(status.message),
-            attributes=attributes_text(given.attributes, _told_otherwise(given)),
-            events=[_event(one) for one in events] if events else [],
-            links=[_link(one) for one in links] if links else [],
+class _Reading:
+    """Spans of one body. Their attributes are kept as they came, and made into text at once."""
+
+    def __init__(self, spans: Spans) -> None:
+        self.spans = spans
+        self._attributes: list[bytes] = []
+        self._counts: list[int] = []
+
+    def add(self, given: Any, origin: int) -> None:
+        start_ns = given.start_time_unix_nano
+        if not start_ns:
+            self.spans.reject("no_time", "start_time_unix_nano is required")
+            return
+        kind = given.kind
+        status = given.status
+        code = status.code
+        events, links = given.events, given.links
+        is_added = self.spans.add(
+            Span(
+                origin=origin,
+                trace=given.trace_id,
+                span=given.span_id,
+                parent=given.parent_span_id or NO_SPAN,
+                start_ns=start_ns,
+                duration_ns=max(0, given.end_time_unix_nano - start_ns),
+                name=_text(given.name),
+                kind=kind if 0 <= kind < _KINDS else SpanKind.UNKNOWN,
+                status=code if 0 <= code < _STATUSES else SpanStatus.UNSET,
+                message=_text(status.message),
+                events=[_event(one) for one in events] if events else [],
+                links=[_link(one) for one in links] if links else [],
+            )
         )
-    )
+        if is_added:
+            own = [*given.attributes, *_told_otherwise(given)]
+            self._attributes += own
+            self._counts.append(len(own))
+
+    def take(self) -> WireRows:
+        with refusing("ExportTraceServiceRequest"):
+            return self.spans.take(attributes_column(self._attributes, self._counts))
 
 
-def _told_otherwise(given: Any) -> dict[str, str]:
+def _told_otherwise(given: Any) -> Iterator[bytes]:
     """What OTLP has fields for, as attributes."""
-    found = {}
     if given.dropped_attributes_count:
-        found["otel.dropped_attributes_count"] = str(given.dropped_attributes_count)
+        yield _count(b"otel.dropped_attributes_count", given.dropped_attributes_count)
     if given.dropped_events_count:
-        found["otel.dropped_events_count"] = str(given.dropped_events_count)
+        yield _count(b"otel.dropped_events_count", given.dropped_events_count)
     if given.dropped_links_count:
-        found["otel.dropped_links_count"] = str(given.dropped_links_count)
+        yield _count(b"otel.dropped_links_count", given.dropped_links_count)
     if given.trace_state:
-        found["w3c.tracestate"] = _text(given.trace_state)
-    return found
+        yield attribute(b"w3c.tracestate", given.trace_state)
+
+
+def _count(name: bytes, n: int) -> bytes:
+    return attribute(name, str(n).encode())
 
 
 def _event(given: Any) -> Event:

@@ -111,7 +111,7 @@ def to_span(item: Raw) -> Any:
         name=(given.name or "").encode(),
         start_time_unix_nano=integer(given.start_time_unix_nano),
         end_time_unix_nano=integer(given.end_time_unix_nano),
-        attributes=attributes_of(given.attributes),
+        attributes=[one.SerializeToString() for one in attributes_of(given.attributes)],
         events=[_event(one) for one in given.events or ()],
         links=[_link(one) for one in given.links or ()],
         **{name: getattr(given, name) for name in _SAME},

@@ -94,13 +94,25 @@ OTLP: Final = {
     "ScopeSpans": "1 InstrumentationScope scope, 2 bytes* spans",
     "Span": "1 bytes trace_id, 2 bytes span_id, 3 bytes trace_state, 4 bytes parent_span_id, "
     "5 bytes name, 6 int32 kind, 7 fixed64 start_time_unix_nano, 8 fixed64 end_time_unix_nano, "
-    "9 KeyValue* attributes, 10 uint32 dropped_attributes_count, 11 SpanEvent* events, "
+    "9 bytes* attributes, 10 uint32 dropped_attributes_count, 11 SpanEvent* events, "
     "12 uint32 dropped_events_count, 13 SpanLink* links, 14 uint32 dropped_links_count, "
     "15 SpanStatus status",
     "SpanEvent": "1 fixed64 time_unix_nano, 2 bytes name, 3 KeyValue* attributes",
     "SpanLink": "1 bytes trace_id, 2 bytes span_id, 4 KeyValue* attributes",
     "SpanStatus": "2 bytes message, 3 int32 code",
 }
+OTLP_DETAILS: Final = {
+    **{name: OTLP[name] for name in ("AnyValue", "ArrayValue", "KeyValueList", "KeyValue")},
+    "Exemplar": "7 KeyValue* filtered_attributes, 2 fixed64 time_unix_nano, 3 double| as_double, "
+    "6 sfixed64| as_int, 4 bytes span_id, 5 bytes trace_id",
+    "Number": "5 bytes* exemplars",
+    "Histogram": "8 bytes* exemplars",
+    "Exponential": "3 fixed64 time_unix_nano, 4 fixed64 count, 5 double sum, 6 sint32 scale, "
+    "7 fixed64 zero_count, 8 Buckets positive, 9 Buckets negative, 10 uint32 flags, "
+    "11 bytes* exemplars, 14 double zero_threshold",
+    "Buckets": "1 sint32 offset, 2 uint64* bucket_counts",
+}
+"""Of data points, what they have besides samples."""
 ZIPKIN: Final = {
     "ListOfSpans": "1 bytes* spans",
     "Span": "1 bytes trace_id, 2 bytes parent_id, 3 bytes id, 4 int32 kind, 5 bytes name, "
@@ -148,6 +160,12 @@ def histogram() -> type[Any]:
 def otlp() -> Mapping[str, type[Any]]:
     """The message classes of OTLP, of all signals."""
     return _classes("otlp", OTLP)
+
+
+@cache
+def otlp_details() -> Mapping[str, type[Any]]:
+    """The message classes of what OTLP's data points have besides samples."""
+    return _classes("otlp_details", OTLP_DETAILS)
 
 
 @cache

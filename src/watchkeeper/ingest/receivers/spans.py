@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 
 from watchkeeper.ingest.receivers.ids import NO_SPAN, NO_TRACE, SPAN_BYTES, TRACE_BYTES, column
 from watchkeeper.ingest.receivers.limits import RowLimits
-from watchkeeper.model.row import Origin, origin, texts
+from watchkeeper.model.row import Origin, Texts, origin, texts
 from watchkeeper.model.severity import SpanKind, SpanStatus
 from watchkeeper.model.signal import Reject, SpanBatch, WireRows
 
@@ -84,21 +84,24 @@ class Spans:
             self._origins.append(origin(key))
         return number
 
-    def add(self, span: Span) -> None:
+    def add(self, span: Span) -> bool:
+        """Whether it was taken."""
         if not (
             _is_id(span.trace, NO_TRACE)
             and _is_id(span.span, NO_SPAN)
             and len(span.parent) == len(NO_SPAN)
         ):
             self.reject("bad_id", _BAD_ID)
-        elif span.start_ns < -_MAX_NS or span.start_ns + abs(span.duration_ns) >= _MAX_NS:
+            return False
+        if span.start_ns < -_MAX_NS or span.start_ns + abs(span.duration_ns) >= _MAX_NS:
             self.reject("timestamp_range", "outside the years 1678 to 2262")
-        else:
-            self._count()
-            for event in span.events:
-                if not -_MAX_NS <= event.time_ns < _MAX_NS:
-                    event.time_ns = span.start_ns
-            self._spans.append(span)
+            return False
+        self._count()
+        for event in span.events:
+            if not -_MAX_NS <= event.time_ns < _MAX_NS:
+                event.time_ns = span.start_ns
+        self._spans.append(span)
+        return True
 
     def reject(self, reason: str, detail: str) -> None:
         """Count a span that cannot be taken; the first detail of a reason is what is told."""
@@ -106,12 +109,12 @@ class Spans:
         n_before, first = self._rejects.get(reason, (0, detail))
         self._rejects[reason] = (n_before + 1, first)
 
-    def take(self) -> WireRows:
-        """All of it."""
+    def take(self, attributes: Texts | None = None) -> WireRows:
+        """All of it; with `attributes`, a row for each span that was taken, in place of theirs."""
         rejects = tuple(
             Reject(reason, count, detail) for reason, (count, detail) in self._rejects.items()
         )
-        records = (self._batch(),) if self._spans else ()
+        records = (self._batch(attributes),) if self._spans else ()
         return WireRows(records, rejects, self.is_of_now)
 
     def _count(self) -> None:
@@ -120,7 +123,7 @@ class Spans:
             raise self._limits.too_many_rows()
         self._n_left -= 1
 
-    def _batch(self) -> SpanBatch:
+    def _batch(self, attributes: Texts | None) -> SpanBatch:
         spans = self._spans
         return SpanBatch(
             origins=tuple(self._origins),
@@ -134,7 +137,9 @@ class Spans:
             status=np.array([one.status for one in spans], np.uint8),
             name=texts([one.name.encode() for one in spans]),
             message=texts([one.message.encode() for one in spans]),
-            attributes=texts([one.attributes for one in spans]),
+            attributes=texts([one.attributes for one in spans])
+            if attributes is None
+            else attributes,
             events=texts([json_text(one.events) for one in spans]),
             links=texts([json_text(one.links) for one in spans]),
         )
