@@ -22,11 +22,6 @@ _FALSE = np.array(list(b"false"), np.uint8)
 _TEN = np.uint64(10)
 
 
-def room(n_bytes: int, n_attributes: int) -> int:
-    """How much the objects take at most, without what Python writes."""
-    return 2 * n_bytes + 8 * n_attributes + 16
-
-
 @kernel
 def write(data, offset, first, extra, extra_offset, marks, twice, out, out_offset):
     """Row r's object has the attributes first[r] to first[r + 1]; attribute a is

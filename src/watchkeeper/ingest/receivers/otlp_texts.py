@@ -47,7 +47,7 @@ def _written(attributes: Sequence[bytes], counts: Sequence[int], twice: U8) -> T
     offset = np.zeros(len(counts) + 1, np.int32)
     extra = texts([])
     while True:
-        size = kernel.room(len(given.data), len(attributes)) + len(extra.data)
+        size = _room(len(given.data), len(attributes)) + len(extra.data)
         out = np.empty(size, np.uint8)
         n_marked, n_twice = kernel.write(
             data, given.offset, first, padded(extra.data.data), extra.offset, marks, twice, out,
@@ -58,6 +58,12 @@ def _written(attributes: Sequence[bytes], counts: Sequence[int], twice: U8) -> T
         if not n_marked:
             return Texts(out[: offset[-1]].copy(), offset)
         extra = texts([_member(attributes[a]) for a in np.flatnonzero(marks).tolist()])
+
+
+def _room(n_bytes: int, n_attributes: int) -> int:
+    """How much the objects take at most, without what Python writes: an escape takes two bytes,
+    quotes and commas fewer than eight."""
+    return 2 * n_bytes + 8 * n_attributes + 16
 
 
 def _unique(
