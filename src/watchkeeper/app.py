@@ -242,12 +242,13 @@ async def _serve(config: Config) -> None:
     with contextlib.closing(listener):
         async with running(config) as app, AsyncExitStack() as beside:
             front = Front(app.services)
+            traced = Traced(front, app.tracer)
             if config.server.grpc_port is not None:
-                listening = grpc.serving(front, config.server)
+                listening = grpc.serving(traced, config.server)
                 _log.info("listening for gRPC", port=await beside.enter_async_context(listening))
             server = _Server(
                 uvicorn.Config(
-                    Traced(front, app.tracer),
+                    traced,
                     log_config=None,
                     access_log=False,
                     lifespan="off",
