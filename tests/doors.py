@@ -123,7 +123,7 @@ class House:
     gate: Gate
     preparer: Preparer
     ingest: Ingest
-    keeper: Callable[[Any], Upkeep]
+    keeper: Callable[..., Upkeep]
     """Upkeep of another lake."""
     upkeep: Upkeep
     storing: StoreStage[SampleBatch]
@@ -206,14 +206,14 @@ async def house(
         door = Ingest(config, preparer, bus=gate, clock=clock, executor=ingesting)
         door.position = log.last
 
-        def keeper(of: Any) -> Upkeep:
+        def keeper(*of: Any) -> Upkeep:
             around = Surroundings(keeping, clock, folder, ())
             return Upkeep(
                 upkeep or UpkeepConfig(),
                 around,
                 ingest=door,
                 preparer=preparer,
-                kept=[of],
+                kept=of,
                 bus=gate,
             )
 

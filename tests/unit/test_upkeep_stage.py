@@ -196,6 +196,47 @@ async def test_a_stop_on_a_full_disk_saves_what_it_can(tmp_path: Path) -> None:
         assert len(one.samples()) == 1
 
 
+class Slow:
+    """A table that has stored up to here and no further."""
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self.n_asked = 0
+
+    def stored(self) -> int:
+        return self.position
+
+    def maintain(self, now_ns: int, *, everything: bool = False) -> None:
+        self.n_asked += 1
+
+
+async def test_the_log_is_kept_for_whoever_has_stored_least(tmp_path: Path) -> None:
+    async with house(tmp_path, upkeep=OFTEN, wal=SMALL) as one:
+        for minute in range(20):
+            await one.send(body(*((f"m{i}", minute, 1.0) for i in range(50))))
+        await one.store()
+        slow = Slow(position=0)
+        last = one.log.last
+
+        await one.keeper(one.lake, slow).finish(one.clock.now_ns())
+        behind = one.log.first
+        slow.position = last
+        await one.keeper(one.lake, slow).finish(one.clock.now_ns())
+
+        assert behind == 1
+        assert one.log.first > 1
+
+
+async def test_one_that_cannot_be_maintained_keeps_no_other_from_it(tmp_path: Path) -> None:
+    async with house(tmp_path) as one:
+        full, table = FullLake(one.lake), Slow(position=0)
+        full.fault = OSError(errno.ENOSPC, "no space")
+
+        await one.keeper(full, table).finish(one.clock.now_ns())
+
+        assert table.n_asked == 1
+
+
 async def test_damaged_memory_is_made_up_for_by_the_log(tmp_path: Path) -> None:
     clock = Bell()
     async with house(tmp_path, clock=clock) as one:
