@@ -7,7 +7,8 @@ import asyncio
 from tests import make
 from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
-from watchkeeper.model.signal import SampleBatch
+from watchkeeper.lake.tables.definition import LOGS
+from watchkeeper.lake.tables.rows import nothing
 
 
 class Notes:
@@ -20,7 +21,7 @@ class Notes:
     def stored(self) -> int:
         return self._stored
 
-    def append(self, batch: SampleBatch, position: int) -> None:
+    def append(self, batch: SampleBatch | LogBatch, position: int) -> None:
         self.appended.append((len(batch), position))
 
 
@@ -72,3 +73,13 @@ async def test_a_reader_is_not_kept_for_ever() -> None:
     stage = StoreStage(Notes(), NO_SAMPLES)
 
     await stage.caught_up(1, timeout_s=0.01)
+
+
+async def test_a_stage_keeps_records_of_its_own_kind_alone() -> None:
+    """Of all others it only notes that nothing up to there is missing."""
+    lake = Notes()
+    stage = StoreStage(lake, nothing(LOGS), name="logs")
+
+    await stage.handle(deliveries(make.samples((0, 1, 1.0)), make.logs((1, 9, b"a")), make.tick(0)))
+
+    assert lake.appended == [(0, 1), (1, 2), (0, 3)]
