@@ -9,6 +9,7 @@ from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
 from watchkeeper.lake.tables.definition import LOGS
 from watchkeeper.lake.tables.rows import nothing
+from watchkeeper.model.signal import LogBatch, SampleBatch
 
 
 class Notes:
