@@ -272,7 +272,9 @@ class RedisBus:
     async def _deliver(self, topic: str, entries: Sequence[Entry]) -> Sequence[Delivery]:
         if topic != SAMPLES:
             return [Delivery(e.partition, e.position, decode_event(e.payload)) for e in entries]
-        unread = await self._run(self._reader.read, entries)
+        unread, deliveries = await self._run(self._reader.read, entries)
+        if not unread.unknown:
+            return deliveries
         fetched = await self._fetch(unread.unknown)
         return await self._run(self._reader.deliver, unread, fetched)
 

@@ -47,6 +47,7 @@ _UNKNOWN: Final = telemetry.counter(
     "watchkeeper_bus_unknown_series_rows_total", "Rows dropped because nobody knows their series."
 )
 _NEVER: Final = -1
+_NONE: Final = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +160,8 @@ class Entry:
 class Unread:
     """Messages that were read, and what must be fetched before they can be delivered."""
 
-    found: list[tuple[Entry, Portable | Shared]] = field(default_factory=list)
-    announced: set[bytes] = field(default_factory=set)
-    """Identities of the new series among them."""
+    found: list[tuple[Entry, Portable | Shared, I32]] = field(default_factory=list)
+    """With the slots of its rows, where it has any; -1 where a series was not known then."""
     unknown: dict[tuple[int, int], set[bytes]] = field(default_factory=dict)
     """(partition, generation) -> identities."""
 
@@ -174,34 +174,49 @@ class Reader:
         self._producer = producer
         """Under which this process publishes."""
 
-    def read(self, entries: Sequence[Entry]) -> Unread:
+    def read(self, entries: Sequence[Entry]) -> tuple[Unread, list[Delivery]]:
+        """What must be fetched, or where that is nothing, what is to be delivered."""
         unread = Unread()
-        for entry in entries:
-            record = read(entry.payload)
-            unread.found.append((entry, record))
+        records = [read(entry.payload) for entry in entries]
+        slots = self._looked_up(records)
+        announced: set[bytes] = set()
+        for entry, record in zip(entries, records, strict=True):
+            here = next(slots) if isinstance(record, PortableSamples | PortableDetails) else _NONE
+            unread.found.append((entry, record, here))
             if isinstance(record, NewSeries):
-                unread.announced.update(_names(record.identity))
-            elif isinstance(record, PortableSamples | PortableDetails):
-                strange = self._catalog.lookup(record.identity) < 0
-                wanted = _names(record.identity[strange]) - unread.announced
+                announced.update(_names(record.identity))
+            elif isinstance(record, PortableSamples | PortableDetails) and (here < 0).any():
+                wanted = _names(record.identity[here < 0]) - announced
+                place = (entry.partition, record.generation)
                 if wanted:
-                    place = (entry.partition, record.generation)
                     unread.unknown.setdefault(place, set()).update(wanted)
-        return unread
+        return unread, [] if unread.unknown else self.deliver(unread, {})
 
     def deliver(self, unread: Unread, fetched: Mapping[bytes, bytes]) -> list[Delivery]:
         """`fetched` has registrations by identity. Series that had to be fetched come before their
         first sample, at its position: the two are never handed out apart."""
         return [
             Delivery(entry.partition, entry.position, local)
-            for entry, record in unread.found
-            for local in self._localized(entry, record, fetched)
+            for entry, record, slots in unread.found
+            for local in self._localized(entry, record, slots, fetched)
         ]
+
+    def _looked_up(self, records: Sequence[Portable | Shared]) -> Iterator[I32]:
+        """The slots of each that has rows; all in one go, for a message has few."""
+        identities = [
+            one.identity for one in records if isinstance(one, PortableSamples | PortableDetails)
+        ]
+        if not identities:
+            return iter(())
+        slots = self._catalog.lookup(np.concatenate(identities))
+        ends = np.cumsum([len(one) for one in identities])
+        return iter(np.split(slots, ends[:-1]))
 
     def _localized(
         self,
         entry: Entry,
         record: Portable | Shared,
+        slots: I32,
         fetched: Mapping[bytes, bytes],
     ) -> Iterator[Logged]:
         if isinstance(record, NewSeries):
@@ -209,19 +224,20 @@ class Reader:
             is_ours = entry.producer == self._producer
             yield record if is_ours else self._catalog.adopt(record)
         elif isinstance(record, PortableSamples | PortableDetails):
-            yield from self._adopt(record, fetched)
-            slots = self._catalog.lookup(record.identity)
-            _tell_unknown(slots, entry)
+            if (slots < 0).any():
+                yield from self._adopt(record, fetched)
+                slots = self._catalog.lookup(record.identity)
+                _tell_unknown(slots, entry)
             yield localize(record, slots)
         else:
             yield record
 
     def _adopt(self, samples: Portable, fetched: Mapping[bytes, bytes]) -> Iterator[NewSeries]:
+        """Those that were fetched; others were announced, and are known by now."""
         strange = self._catalog.lookup(samples.identity) < 0
-        if strange.any():
-            names = sorted(_names(samples.identity[strange]) & fetched.keys())
-            for new in join([fetched[name] for name in names]):
-                yield self._catalog.adopt(new)
+        names = sorted(_names(samples.identity[strange]) & fetched.keys())
+        for new in join([fetched[name] for name in names]):
+            yield self._catalog.adopt(new)
 
 
 def _names(identity: U64) -> set[bytes]:
