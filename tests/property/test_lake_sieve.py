@@ -91,7 +91,7 @@ def test_series_of_a_time_are_those_with_samples_in_it(
 
     found = lake.series(SeriesQuery(DEFAULT_TENANT, NAMED_M, NOON - HOUR, NOON + HOUR))
 
-    assert [labels["host"] for labels in found] == ["0", "2"]
+    assert sorted(labels["host"] for labels in found) == ["0", "2"]
     lake.close()
 
 
@@ -99,6 +99,6 @@ def test_series_of_a_time_are_those_with_samples_in_it(
 def test_series_of_nobody_are_none(name: str, tmp_path: Path) -> None:
     lake = lakes.build(name, tmp_path, lakes.fleet(3))
 
-    assert lake.series(SeriesQuery(DEFAULT_TENANT, NAMED_M, NOON, NOON + HOUR)) == []
+    assert not lake.series(SeriesQuery(DEFAULT_TENANT, NAMED_M, NOON, NOON + HOUR))
 
     lake.close()

@@ -84,7 +84,10 @@ async def series(request: Request) -> Response:
     given = await asked(request)
     if not given.texts("match[]"):
         raise BadInput("no match[] parameter provided")
-    found, is_cut = words.cut(await _series(request, given), given.limit())
+    several = await _series(request, given)
+    distinct = {frozenset(labels.items()): labels for labels in several}
+    ordered = sorted(distinct.values(), key=lambda labels: sorted(labels.items()))
+    found, is_cut = words.cut(ordered, given.limit())
     return success(found, is_cut=is_cut)
 
 
@@ -190,7 +193,7 @@ def _source(request: Request) -> LakeSource:
 
 
 async def _series(request: Request, given: Asked) -> Sequence[Mapping[str, str]]:
-    """Those that fit any of `match[]`, or all; no one twice."""
+    """Those that fit any of `match[]`, or all; one that fits several comes several times."""
     services: Services = request.app.state.services
     earliest_ms, latest_ms = _ALWAYS_MS
     queries = [
@@ -204,14 +207,11 @@ async def _series(request: Request, given: Asked) -> Sequence[Mapping[str, str]]
     ]
 
     def found(go_on: Callable[[], None]) -> Sequence[Mapping[str, str]]:
-        several = []
+        several: list[Mapping[str, str]] = []
         for one in queries:
             go_on()
-            several.append(services.lake.series(one))
-        if len(several) == 1:
-            return several[0]
-        together = {frozenset(labels.items()): labels for part in several for labels in part}
-        return sorted(together.values(), key=lambda labels: sorted(labels.items()))
+            several += services.lake.series(one)
+        return several
 
     return await _in_time(services, given, found)
 

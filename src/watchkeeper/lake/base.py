@@ -100,7 +100,7 @@ class Lake(Protocol):
     def query(self, query: SampleQuery) -> Frame: ...
 
     def series(self, query: SeriesQuery) -> Sequence[Mapping[str, str]]:
-        """The labels of every such series, sorted."""
+        """The labels of every such series, in any order."""
         ...
 
     def stored(self) -> int:

@@ -169,7 +169,7 @@ class DiskLake:
         with self._reading() as (state, heads):
             library, segments = self._library, state.manifest.segments
             way = Scan(wanted, span, segments=segments, heads=heads, library=library)
-            return sorted(wanted.labels(way.held()), key=lambda labels: sorted(labels.items()))
+            return wanted.labels(way.held())
 
     def stored(self) -> int:
         return self._state.manifest.stored
