@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from watchkeeper import plugins
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers.metric_points import MetricPoints
 from watchkeeper.ingest.receivers.metrics_json import MetricsJson
@@ -48,6 +49,28 @@ def metric(**fields: Any) -> dict[str, Any]:
 )
 def test_a_time_is_read_in_any_usual_form(timestamp: Any, time_ns: int) -> None:
     assert decode([metric(timestamp=timestamp)]).time_ns.tolist() == [time_ns]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "metrics_json",
+        "metric_points",
+        "logs_json",
+        "log_entries",
+        "telemetry_records",
+        "deployment",
+        "changes_json",
+    ],
+)
+def test_a_name_that_is_not_utf8_is_the_senders_fault(name: str) -> None:
+    """It was answered as a fault of the server, which a sender would try again for ever."""
+    receiver = plugins.load("receiver", name)()
+
+    with pytest.raises(BadInput, match="utf-8") as refusal:
+        receiver.decode(b'{"\xff": 1}', {}, now_ns=NOW_NS)
+
+    assert refusal.value.status == 400
 
 
 @pytest.mark.parametrize("timestamp", ["", "yesterday", "2026-13-01T00:00:00Z", True, [], {}])

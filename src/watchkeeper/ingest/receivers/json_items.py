@@ -63,7 +63,7 @@ def read_items(
             return found
         if listed_under in found:
             return _decode_list(found[listed_under])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"the body is not what is expected here: {error}") from error
     if is_single_allowed:
         return [Raw(plain)]
