@@ -35,6 +35,8 @@ _JSON: Final = ("application/json", "text/json")
 _NS_PER_S: Final = 1_000_000_000
 _MAX_RATIO: Final = 22
 """A copy of at most 64 bytes takes 3, so what claims to grow more is not snappy."""
+_CACHED_BYTES: Final = 1000
+"""What is longer is not kept for the next time, so that the caches stay small whoever sends."""
 _BAD: Final = (msgspec.DecodeError, DecodeError, ValueError, OverflowError, RecursionError)
 
 Metadata = dict[str, str]
@@ -153,7 +155,7 @@ def _read_protobuf(plain: bytes, lines: Lines) -> None:
         raise BadInput("the body is not a PushRequest: its protobuf is malformed") from error
     for stream in push.streams:
         try:
-            found = _known_origin(stream.labels)
+            found = _origin_of(stream.labels)
         except ValueError as error:
             lines.reject("bad_labels", str(error), len(stream.entries))
             continue
@@ -195,7 +197,9 @@ def _old_entry(item: Raw) -> _Entry:
 
 def _entry(item: Any) -> _Entry:
     at = item.timestamp
-    metadata = dict([_known_pair(pair) for pair in item.metadata])
+    metadata = dict(
+        [_known_pair(raw) if len(raw) <= _CACHED_BYTES else _pair(raw) for raw in item.metadata]
+    )
     return at.seconds * _NS_PER_S + at.nanos, item.line, metadata
 
 
@@ -220,6 +224,10 @@ def _id(metadata: Metadata, name: str, read: Callable[[str], bytes], none: bytes
 def _pair(raw: bytes) -> tuple[str, str]:
     pair = schema.loki()["LabelPair"].FromString(raw)
     return pair.name.decode(errors="replace"), pair.value.decode(errors="replace")
+
+
+def _origin_of(labels: bytes) -> Origin:
+    return _known_origin(labels) if len(labels) <= _CACHED_BYTES else _origin(labels)
 
 
 def _origin(labels: bytes) -> Origin:
