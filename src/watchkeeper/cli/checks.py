@@ -25,6 +25,7 @@ from watchkeeper.config import Config
 from watchkeeper.config.sections import Chosen
 from watchkeeper.errors import Permanent, Retryable, WatchkeeperError
 from watchkeeper.lake.inspection import Tell, lake_damage, log_damage
+from watchkeeper.lake.tables.inspection import table_damage
 from watchkeeper.sdk import Client, Retry
 from watchkeeper.store.installation import FILE_NAME, KEY_BYTES
 from watchkeeper.store.sqlite.connection import damage as state_damage
@@ -147,6 +148,14 @@ def lake(config: Config, tell: Tell) -> Iterator[Finding]:
     """Whether every segment can be read."""
     remedy = "check the disk; restore this file from a backup"
     yield from _damage("lake", lake_damage(config.data_dir / "lake", tell), remedy)
+
+
+def tables(config: Config, tell: Tell) -> Iterator[Finding]:
+    """Whether every file of lines, spans and the like can be read."""
+    remedy = "check the disk; restore this file from a backup"
+    home = config.data_dir / "tables"
+    for folder_of_one in sorted(home.iterdir()) if home.is_dir() else ():
+        yield from _damage(folder_of_one.name, table_damage(folder_of_one, tell), remedy)
 
 
 def state(config: Config) -> Iterator[Finding]:

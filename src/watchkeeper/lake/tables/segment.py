@@ -256,10 +256,6 @@ class Segment(Generic[B]):
                 for name in names
             }
 
-    def check(self) -> None:
-        for number in range(self.n_groups):
-            self.rows(number, number + 1)
-
     def _translated(self) -> _Translated:
         return _Translated(self._path)
 

@@ -1,0 +1,55 @@
+"""Reads all files of a table, changing nothing, and says what cannot be read: for the doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from watchkeeper.errors import Permanent
+from watchkeeper.lake.sidecar import map_arrays
+from watchkeeper.lake.tables import manifest as manifests
+from watchkeeper.lake.tables.manifest import SEGMENTS, SegmentInfo
+
+Tell = Callable[[float], None]
+"""Takes the share that is done, from 0 to 1."""
+
+
+def table_damage(directory: Path, tell: Tell = lambda _share: None) -> list[str]:
+    """What of a table's files is missing or cannot be read."""
+    try:
+        manifest = manifests.load(directory, 0)
+    except Permanent as error:
+        return [str(error)]
+    found = []
+    for number, info in enumerate(manifest.segments):
+        fault = _fault(directory / SEGMENTS, info)
+        # Where a server runs, what is gone may have been merged since the manifest was read.
+        if fault and info in manifests.load(directory, 0).segments:
+            found.append(fault)
+        tell((number + 1) / len(manifest.segments))
+    return found
+
+
+def _fault(folder: Path, info: SegmentInfo) -> str | None:
+    for name in info.names:
+        if not (folder / name).is_file():
+            return f"{folder / name}: is missing"
+    try:
+        map_arrays(folder / info.index_name)
+    except (OSError, ValueError, Permanent) as error:
+        return f"{folder / info.index_name}: cannot be read: {error}"
+    path = folder / info.rows_name
+    try:
+        n_rows = _read(path)
+    except (OSError, pa.ArrowException) as error:
+        return f"{path}: cannot be read: {error}"
+    return None if n_rows == info.n_rows else f"{path}: holds {n_rows} rows, not {info.n_rows}"
+
+
+def _read(path: Path) -> int:
+    """Decode all of a file, and count its rows; every page has a checksum."""
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        return sum(batch.num_rows for batch in file.iter_batches())
