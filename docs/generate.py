@@ -129,7 +129,8 @@ def api() -> str:
         NOTE,
         "The server describes itself at `/openapi.json`. Errors are `application/problem+json`,",
         "except where a protocol has its own words: 400 for what cannot be understood, 404 for",
-        "what is not there, 413 and 415 for what is too large or in no form we speak, 503 with",
+        "what is not there, 413 and 415 for what is too large or in no form we speak, 401 and 403",
+        "for who is not known or not permitted, 429 for who is over their limit, 503 with",
         "`Retry-After` for what cannot be done now. Times are ISO 8601 or seconds since the epoch.",
         "",
     ]
@@ -137,6 +138,7 @@ def api() -> str:
     for method, path, operation in routes():
         lines += [f"## `{method} {path}`", ""]
         lines += [operation.get("description") or f"{operation['summary'].rstrip('.')}.", ""]
+        lines += [f"Needs {operation['x-needs'].replace('nothing', 'no key')}.", ""]
         rows = [_parameter(one, schema) for one in operation.get("parameters", ())]
         if rows:
             lines += _table(("parameter", "in", "takes", "default", "meaning"), rows)

@@ -48,27 +48,33 @@ def complete(schema: dict[str, Any]) -> dict[str, Any]:
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             needs = routes.get(path, {}).get(method.upper(), Scope.ADMINISTER)
-            _protect(operation, needs, is_door=method == "post" and path in DOORS)
+            is_door = method == "post" and path in DOORS
+            _protect(operation, needs, {} if is_door else _words(path))
             _show(operation, PARAMETERS.get(path, {}))
     return schema
 
 
-def _protect(operation: dict[str, Any], needs: Scope | None, *, is_door: bool) -> None:
+def _words(path: str) -> dict[str, Any]:
+    """In which form errors come: Prometheus' own under its path, where the gateway lets one in."""
+    told: dict[str, Any] = {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {**told, "application/json": {}} if path.startswith("/prometheus/") else told
+
+
+def _protect(operation: dict[str, Any], needs: Scope | None, words: Mapping[str, Any]) -> None:
     """Say what it needs, and how it is refused."""
     operation["x-needs"] = "nothing" if needs is None else needs.value
     if needs is None:
         operation["security"] = []
         return
     operation["security"] = [{name: []} for name in _SCHEMES]
-    told = {} if is_door else {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for status, says in _REFUSALS.items():
-        answer = {"description": says, **({"content": told} if told else {})}
+        answer = {"description": says, **({"content": dict(words)} if words else {})}
         operation["responses"].setdefault(status, answer)
     for status in ("400", "404", "422", "503"):
         known = operation["responses"].get(status)
-        if not is_door and (known is None or status == "422"):
+        if words and (known is None or status == "422"):
             says = "Not understood, not there, or not now; the answer says what and why."
-            operation["responses"][status] = {"description": says, "content": told}
+            operation["responses"][status] = {"description": says, "content": dict(words)}
 
 
 def _show(operation: dict[str, Any], examples: Mapping[str, Any]) -> None:
@@ -81,8 +87,8 @@ def _door(path: str, door: Door) -> dict[str, Any]:
     body = BODIES.get(path, Body("", "application/octet-stream"))
     kind = {"type": "string", "contentEncoding": "base64"} if body.is_binary else {}
     headers = [
-        {"name": name, "in": "header", "required": True, "schema": {"const": value},
-         "example": value}
+        {"name": name, "in": "header", "required": True, "example": value,
+         "schema": {"type": "string", "const": value}}
         for name, value in body.headers.items()
     ]  # fmt: skip
     return {

@@ -31,8 +31,8 @@ async def health(request: Request) -> JSONResponse:
     return JSONResponse(body, 200 if well else 503)
 
 
-@router.get("/api/v3/aiops/metrics")
-@router.get("/metrics")
+@router.get("/api/v3/aiops/metrics", response_class=PlainTextResponse)
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics() -> PlainTextResponse:
     """Our own metrics in Prometheus' text format."""
     return PlainTextResponse(telemetry.render(), media_type="text/plain; version=0.0.4")
