@@ -1,0 +1,116 @@
+"""Secrets of a real server, with everything at its most talkative: none of them gets out."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench import client
+from bench.peers import Server
+from tests.integration.conftest import Start
+from watchkeeper.api.doors import DOORS
+from watchkeeper.api.gateway.table import ROUTES
+
+PASSWORD = "correct-horse-battery-staple"
+WEBHOOK = "https://hooks.example.com/T000/s3cr3t-webhook"
+PAGER = "pager-0123456789abcdef-s3cr3t"
+REDIS = "redis-s3cr3t-pa55word"
+UNREACHABLE = f"redis://:{REDIS}@127.0.0.1:1/0"
+SETTINGS: dict[str, object] = {
+    "aiops": {"notifications": {"slack_webhook": WEBHOOK, "pagerduty_key": PAGER}},
+    "telemetry": {"level": "debug"},
+    "auth": {"anonymous": "never"},
+}
+
+
+def command(folder: Path, *words: str, stdin: str = "", **environment: str) -> tuple[int, str, str]:
+    ended = subprocess.run(
+        [sys.executable, "-m", "watchkeeper", *words],
+        capture_output=True, text=True, cwd=folder, timeout=120, input=stdin,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+def new_key(data_dir: Path, *words: str) -> Any:
+    where = ("--data-dir", str(data_dir), "--json")
+    status, out, err = command(data_dir.parent, "keys", "create", "x", *words, *where)
+    assert status == 0, err
+    return json.loads(out)
+
+
+def shown(text: str) -> list[dict[str, str]]:
+    """A credential in every form, whole and spoilt."""
+    basic = base64.b64encode(f"ann:{text}".encode()).decode()
+    return [
+        {"authorization": form.format(text=text, basic=basic)}
+        for form in ("Bearer {text}", "Bearer {text}x", "Basic {basic}", "Basic {basic}!", "{text}")
+    ] + [{"x-api-key": text}, {"api-key": f"{text}0"}]
+
+
+def answers(server: Server, headers: dict[str, str]) -> Iterator[str]:
+    """What every route answers to good and to bad questions, with all headers."""
+    url = f"http://{client.HOST}:{server.port}"
+    with httpx.Client(base_url=url, headers=headers, timeout=20) as http:
+        for path in (*ROUTES, "/none/such"):
+            if "stream" not in path:
+                answer = http.get(path, params={"query": "][", "limit": "x"})
+                yield f"{answer.headers} {answer.text}"
+        for path in DOORS:
+            answer = http.post(path, content=b"\x00{broken")
+            yield f"{answer.headers} {answer.text}"
+
+
+def test_no_secret_of_a_server_gets_out(start: Start, tmp_path: Path) -> None:
+    server = start(SETTINGS)
+    data_dir = tmp_path / "watchkeeper" / "data"
+    keys = [new_key(data_dir, "--role", role)["key"] for role in ("admin", "viewer")]
+    command(
+        tmp_path, "users", "create", "ann", "--role", "admin", "--data-dir", str(data_dir),
+        stdin=f"{PASSWORD}\n",
+    )  # fmt: skip
+
+    told = [
+        text
+        for credential in (*keys, PASSWORD)
+        for headers in shown(credential)
+        for text in answers(server, headers)
+    ]
+    config = str(server.folder / "watchkeeper.yaml")
+    told += command(tmp_path, "config", "show", "--config", config)[1:]
+    told += command(tmp_path, "config", "show", "--origin", "--json", "--config", config)[1:]
+    url = f"http://{client.HOST}:{server.port}"
+    for flags in (("--debug",), ("--json",)):
+        given = ("--url", url, "--api-key", keys[1] + "x", *flags)
+        told += command(tmp_path, "query", "up", *given)[1:]
+    told += command(tmp_path, "query", "][", "--url", url, WATCHKEEPER_API_KEY=keys[1])[1:]
+    told += [path.read_text("utf-8", "replace") for path in server.folder.glob("*.log")]
+
+    secrets = [PASSWORD, WEBHOOK, PAGER, *keys, *(key.rpartition("_")[2] for key in keys)]
+    secrets += [base64.b64encode(f"ann:{secret}".encode()).decode() for secret in secrets]
+    assert [secret for secret in secrets if any(secret in text for text in told)] == []
+    assert any("200 OK" in text or '"status": "ok"' in text for text in told)
+    assert any("debug" in text for text in told)
+
+
+def test_a_password_in_an_address_is_not_told_when_it_cannot_be_reached(tmp_path: Path) -> None:
+    config = tmp_path / "watchkeeper.yaml"
+    config.write_text(json.dumps({
+        "data_dir": str(tmp_path / "data"), "bus": {"use": "redis", "url": UNREACHABLE}
+    }))  # fmt: skip
+
+    told = [
+        command(tmp_path, *words, "--config", str(config))
+        for words in (("run", "--debug"), ("doctor", "--json", "--quick"), ("config", "show"))
+    ]
+
+    assert told[0][0] != 0
+    assert REDIS not in repr(told)
