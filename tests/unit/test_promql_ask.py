@@ -22,6 +22,7 @@ from watchkeeper.lake.promql.ask import (
     steps_between,
 )
 from watchkeeper.lake.promql.evaluate import Evaluation, Stretch
+from watchkeeper.lake.promql.over_time import Windows, over_time
 from watchkeeper.lake.promql.parse import parse_matchers
 from watchkeeper.lake.promql.values import Points, String, Value, Vector
 from watchkeeper.model.series import DEFAULT_TENANT
@@ -174,3 +175,31 @@ def test_the_deepest_tree_that_is_parsed_is_computed(tmp_path: Path) -> None:
     found = asked(request, source)
 
     assert found.value.tolist() == [[151.0]]
+
+
+def test_time_is_looked_at_between_series_of_much_work() -> None:
+    """Three series of which each has more work than is done at once."""
+    looks = []
+    n = 25_000
+    time_ns = np.tile(np.arange(n, dtype=np.int64), 3)
+    points = Points(({}, {}, {}), np.array([0, n, 2 * n, 3 * n]), time_ns, np.ones(3 * n))
+    ref_ns = np.full(11_000, n, np.int64)
+
+    found = over_time(
+        "last_over_time", Windows(points, ref_ns, n, ref_ns), None, lambda: looks.append(1)
+    )
+
+    assert found.held.all()
+    assert len(looks) == 3
+
+
+def test_counting_values_makes_no_more_series_than_are_allowed() -> None:
+    lines = {f'x{{a="{i}"}}': f"{i} {i + 0.5}" for i in range(10)}
+    request = between('count_values("v", x)', 0, 60_000, 60_000)
+
+    with pytest.raises(BadInput, match=r"server\.query_samples \(39\)"):
+        Evaluation(Samples(lines), 0, 60_000, 39).value(request.tree, request.steps)
+    found = Evaluation(Samples(lines), 0, 60_000, 40).value(request.tree, request.steps)
+
+    assert isinstance(found, Vector)
+    assert len(found) == 20

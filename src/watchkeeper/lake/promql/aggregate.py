@@ -12,6 +12,7 @@ import numpy as np
 from watchkeeper.lake.promql import groups_kernel as kernel
 from watchkeeper.lake.promql.tree import Aggregation, refusal
 from watchkeeper.lake.promql.values import (
+    Key,
     Labels,
     Vector,
     groups,
@@ -38,10 +39,15 @@ AGGREGATIONS: Final = frozenset({*_FOLDS, *_CHOICES, "quantile", "count_values"}
 LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-def aggregate(how: Aggregation, vector: Vector, parameter: F64 | str | None) -> Vector:
-    """`parameter` is a value per step, or the label that count_values makes."""
+def aggregate(
+    how: Aggregation, vector: Vector, parameter: F64 | str | None, *, most_values: int
+) -> Vector:
+    """`parameter` is a value per step, or the label that count_values makes.
+
+    `most_values` bounds the answer: counting values may make more series than it was given.
+    """
     if how.op == "count_values":
-        return _count_values(how, vector, str(parameter))
+        return _count_values(how, vector, str(parameter), most_values)
     group, first = groups([key(_grouped(how, labels)) for labels in vector.labels])
     if how.op in _CHOICES:
         return _choose(how, vector, group, np.asarray(parameter, np.float64))
@@ -89,20 +95,25 @@ def _choose(how: Aggregation, vector: Vector, group: I64, k: F64) -> Vector:
     return chosen.rows(order[kept[order, 0]])
 
 
-def _count_values(how: Aggregation, vector: Vector, label: str) -> Vector:
+def _count_values(how: Aggregation, vector: Vector, label: str, most_values: int) -> Vector:
     if not LABEL_NAME.fullmatch(label):
         raise refusal(f'invalid label name "{label}"')
     n_steps = vector.value.shape[1]
-    counts: dict[frozenset[tuple[str, str]], F64] = defaultdict(lambda: np.zeros(n_steps))
+    rows: dict[Key, list[tuple[int, float]]] = defaultdict(list)
     for row, labels in enumerate(vector.labels):
         base = dict(_grouped(how, labels))
         for value in np.unique(vector.value[row][vector.held[row]]).tolist():
-            is_here = vector.held[row] & _is_same(vector.value[row], value)
-            counts[key({**base, label: number_text(value)})] += is_here
-    if not counts:
-        return Vector((), np.empty((0, n_steps)), np.empty((0, n_steps), np.bool_))
-    value = np.stack(list(counts.values()))
-    return joined(Vector(tuple(dict(one) for one in counts), value, value > 0))
+            rows[key({**base, label: number_text(value)})].append((row, value))
+        if len(rows) * n_steps > most_values:
+            raise refusal(
+                f"count_values: {len(rows)} values at {n_steps} steps are more than "
+                f"server.query_samples ({most_values}); round them, or narrow the range"
+            )
+    count = np.zeros((len(rows), n_steps))
+    for into, found in zip(count, rows.values(), strict=True):
+        for row, value in found:
+            into += vector.held[row] & _is_same(vector.value[row], value)
+    return joined(Vector(tuple(dict(one) for one in rows), count, count > 0))
 
 
 def _is_same(values: F64, value: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -111,7 +111,12 @@ class Evaluation:
                 if tree.op not in AGGREGATIONS:
                     raise refusal(f"aggregation {tree.op} is not supported")
                 given = None if parameter is None else self.value(parameter, steps)
-                return aggregate(tree, self._vector(inner, steps), _parameter(given))
+                return aggregate(
+                    tree,
+                    self._vector(inner, steps),
+                    _parameter(given),
+                    most_values=self.most_values,
+                )
             case Binary(left=left, right=right):
                 return combine(tree, self._operand(left, steps), self._operand(right, steps))
             case Negative(inner=inner):
@@ -155,7 +160,7 @@ class Evaluation:
         ranged = next(one for one in tree.arguments if is_range(one))
         others = [self.value(one, steps) for one in tree.arguments if one is not ranged]
         scalar = next((one for one in others if isinstance(one, Scalar)), None)
-        found = over_time(tree.name, self._windows(ranged, steps), scalar)
+        found = over_time(tree.name, self._windows(ranged, steps), scalar, self.go_on)
         if tree.name == "absent_over_time":
             return absent(_absent_labels(ranged), found.held, steps)
         if tree.name in KEEP_NAMES:
