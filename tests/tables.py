@@ -11,11 +11,19 @@ import numpy as np
 
 from tests import make
 from tests.disks import UnsyncedFiles
+from watchkeeper.lake.details import EXEMPLARS, HISTOGRAMS
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.tables.base import Found, RowQuery
-from watchkeeper.lake.tables.config import LogsConfig, SpansConfig, TableConfig
+from watchkeeper.lake.tables.config import (
+    ExemplarsConfig,
+    HistogramsConfig,
+    LogsConfig,
+    SpansConfig,
+    TableConfig,
+)
 from watchkeeper.lake.tables.definition import LOGS, SPANS, Definition
 from watchkeeper.lake.tables.table import DiskTable
+from watchkeeper.model.detail import DetailRows, ExemplarRows, HistogramRows
 from watchkeeper.model.row import Origin, texts
 from watchkeeper.model.series import DEFAULT_TENANT, Entity, TenantId
 from watchkeeper.model.signal import LogBatch, RowBatch, SpanBatch
@@ -50,7 +58,8 @@ class Case:
         """Small, unless settings say otherwise."""
         usual = {"head_rows": 64, "compact_fan_in": 2, "head_age_s": 60.0}
         config = self.config(**{**usual, **settings})
-        return DiskTable(config, self.definition, directory=folder, files=files or UnsyncedFiles())
+        small = replace(self.definition, group_rows=6)
+        return DiskTable(config, small, directory=folder, files=files or UnsyncedFiles())
 
     def batch(
         self,
@@ -60,12 +69,13 @@ class Case:
         origins: Sequence[Origin] = ORIGINS,
     ) -> Any:
         """Rows of these times, all else by chance."""
-        make_batch = _logs if self.definition is LOGS else _spans
-        batch = make_batch(list(times_ns), np.random.default_rng(seed), origins)
+        made = {"logs": _logs, "spans": _spans, "histograms": _histograms, "exemplars": _exemplars}
+        batch: Any = made[self.name](list(times_ns), np.random.default_rng(seed), origins)
         return replace(batch, tenant=TenantId(tenant))
 
 
 CASES = [Case(LOGS, LogsConfig), Case(SPANS, SpansConfig)]
+DETAILS = [Case(HISTOGRAMS, HistogramsConfig), Case(EXEMPLARS, ExemplarsConfig)]
 
 _WORDS = "the order was Refused by bank card 4711 payment-gateway timeout after 30ms Zahlung größer"
 
@@ -126,13 +136,40 @@ def _spans(times: list[int], rng: np.random.Generator, origins: Sequence[Origin]
     )
 
 
+def _histograms(
+    times: list[int], rng: np.random.Generator, origins: Sequence[Origin]
+) -> HistogramRows:
+    n = len(times)
+    return HistogramRows(
+        origins=tuple(origins),
+        origin=rng.integers(0, len(origins), n).astype(np.int32),
+        time_ns=np.array(times, np.int64),
+        series=_ids(rng, n),
+        payload=_text(rng, n),
+    )
+
+
+def _exemplars(
+    times: list[int], rng: np.random.Generator, origins: Sequence[Origin]
+) -> ExemplarRows:
+    n = len(times)
+    return ExemplarRows(
+        origins=tuple(origins),
+        origin=rng.integers(0, len(origins), n).astype(np.int32),
+        time_ns=np.array(times, np.int64),
+        value=rng.normal(size=n),
+        trace=_ids(rng, n),
+        attributes=_attributes(rng, n),
+    )
+
+
 def everything(**fields: Any) -> RowQuery:
     """All rows of the usual tenant, unless told otherwise."""
     usual = {"tenant": DEFAULT_TENANT, "start_ns": -(2**62), "end_ns": 2**62, "limit": 100_000}
     return RowQuery(**{**usual, **fields})
 
 
-def rows(batch: RowBatch) -> list[Row]:
+def rows(batch: RowBatch | DetailRows) -> list[Row]:
     """What can be compared, whatever a batch's origins are numbered."""
     found = []
     for i in range(len(batch)):
@@ -161,16 +198,16 @@ def check(found: Found[Any], table: DiskTable[Any]) -> None:
     assert len(set(found.number.tolist())) == len(order)
 
 
-def _time(batch: RowBatch) -> str:
-    return "time_ns" if isinstance(batch, LogBatch) else "start_ns"
+def _time(batch: RowBatch | DetailRows) -> str:
+    return "start_ns" if isinstance(batch, SpanBatch) else "time_ns"
 
 
-def newest_first(*batches: RowBatch) -> list[Row]:
+def newest_first(*batches: RowBatch | DetailRows) -> list[Row]:
     """The rows of batches in the order of their coming, as a table must answer them."""
     told = [(int(time_ns), number, row) for number, (time_ns, row) in enumerate(_timed(batches))]
     return [row for _, _, row in sorted(told, key=lambda one: one[:2], reverse=True)]
 
 
-def _timed(batches: Sequence[RowBatch]) -> Iterator[tuple[int, Row]]:
+def _timed(batches: Sequence[RowBatch | DetailRows]) -> Iterator[tuple[int, Row]]:
     for batch in batches:
         yield from zip(getattr(batch, _time(batch)).tolist(), rows(batch), strict=True)

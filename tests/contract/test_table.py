@@ -1,4 +1,4 @@
-"""What every table promises, over both of them: nothing lost, nothing twice, wherever rows are."""
+"""What every table promises, over all of them: nothing lost, nothing twice, wherever rows are."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 
 from tests.disks import Crash, FaultyFiles
-from tests.tables import CASES, DAY, NOON, Case, S, everything, newest_first, read, rows
+from tests.tables import CASES, DAY, DETAILS, NOON, Case, S, everything, newest_first, read, rows
 from watchkeeper.errors import BadInput, Permanent, Retryable
 from watchkeeper.lake.tables.table import DiskTable
+from watchkeeper.model.series import Matcher, MatchOp
 
 Table = DiskTable[Any]
-tables = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+tables = pytest.mark.parametrize("case", [*CASES, *DETAILS], ids=lambda case: case.name)
 
 
 def fed(case: Case, table: Table, n: int, *, every_ns: int = S, rows_each: int = 7) -> list[Any]:
@@ -364,6 +365,20 @@ def test_a_reader_keeps_its_files_while_they_are_merged(case: Case, tmp_path: Pa
         maintaining.result()
 
     assert all(one.result() > 0 for one in searching)
+
+
+@tables
+def test_a_matcher_of_a_name_that_nobody_has_is_of_the_empty_text(
+    case: Case, tmp_path: Path
+) -> None:
+    table = case.open(tmp_path)
+    batches = fed(case, table, 6)
+
+    empty = read(table, matchers=(Matcher("nobody", MatchOp.EQUAL, ""),))
+    full = read(table, matchers=(Matcher("nobody", MatchOp.NOT_EQUAL, ""),))
+
+    assert empty == newest_first(*batches)
+    assert full == []
 
 
 # Faults

@@ -141,7 +141,12 @@ class Search(Generic[B]):
         return int(self._time[-1]) if len(self._time) == self._most else _EARLIEST
 
     def _look_through(self, number: int, place: Place, sources: Sequence[Source]) -> None:
-        chosen = wanted(sources, self._query.tenant, self._query.matchers)
+        chosen = wanted(
+            sources,
+            self._query.tenant,
+            self._query.matchers,
+            has_attributes="attributes" in self._definition.kind.TEXTS,
+        )
         if not chosen.mask.any():
             return
         for newest_ns, chunk in place.chunks(self._query, chosen.mask):

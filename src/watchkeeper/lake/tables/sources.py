@@ -28,13 +28,20 @@ class Wanted:
     """Matchers that the sources of the mask leave to the rows' attributes."""
 
 
-def wanted(sources: Sequence[Source], tenant: TenantId, matchers: Sequence[Matcher]) -> Wanted:
-    """A name is looked up in the entity, then in the origin's labels, then in the row."""
+def wanted(
+    sources: Sequence[Source],
+    tenant: TenantId,
+    matchers: Sequence[Matcher],
+    *,
+    has_attributes: bool = True,
+) -> Wanted:
+    """A name is looked up in the entity, then in the origin's labels, then in the row if it has
+    attributes."""
     mask = np.array([one.tenant == tenant for one in sources], np.bool_)
     asked = []
     for matcher in matchers:
         values = [_value(one, matcher.name) for one in sources]
-        left = np.array([not value for value in values], np.bool_)
+        left = np.array([has_attributes and not value for value in values], np.bool_)
         fitting = _fitting(matcher, values)
         mask &= fitting | left
         if (left & mask).any():
