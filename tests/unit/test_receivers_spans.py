@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,12 +19,15 @@ from tests.span_senders import (
     batches,
     jaeger_batch,
     jaeger_span,
+    otlp_json,
     otlp_request,
     signed,
     t_i32,
     t_i64,
     t_list,
     trace_of,
+    zipkin_item,
+    zipkin_protobuf,
 )
 from watchkeeper import plugins
 from watchkeeper.errors import BadInput, TooLarge
@@ -31,6 +35,7 @@ from watchkeeper.ingest.receivers.jaeger_thrift import JaegerThrift
 from watchkeeper.ingest.receivers.limits import RowLimits
 from watchkeeper.ingest.receivers.otlp_traces import OtlpTraces
 from watchkeeper.ingest.receivers.span_tags import status_of
+from watchkeeper.ingest.receivers.spans import MAX_PARTS
 from watchkeeper.ingest.receivers.telemetry_records import TelemetryRecords
 from watchkeeper.ingest.receivers.zipkin import Zipkin
 from watchkeeper.model.severity import SpanKind, SpanStatus
@@ -409,3 +414,46 @@ def test_bad_spans_count_towards_the_most_that_a_body_may_have(name: str) -> Non
 
     with pytest.raises(TooLarge, match="rows of the receiver"):
         receiver.decode(form.write([form.bad] * 4), form.headers, now_ns=NOW_NS)
+
+
+def zipkin_item_of(n_parts: int) -> dict[str, Any]:
+    notes = [{"timestamp": 1, "value": ""}] * n_parts
+    return {**zipkin_item(Sent()), "annotations": notes}
+
+
+def otlp_body_of(n_parts: int, sort: str, *, is_json: bool) -> bytes:
+    request = otlp_request([Sent()])
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    of = span.events.add() if sort == "attributes of an event" else span
+    parts = {"events": span.events, "links": span.links}.get(sort, of.attributes)
+    for _ in range(n_parts):
+        parts.add()
+    raw: bytes = otlp_json(request) if is_json else request.SerializeToString()
+    return raw
+
+
+SORTS = ("attributes", "events", "links", "attributes of an event")
+PARTS: Mapping[str, Callable[[int], bytes]] = {
+    "zipkin": lambda n: json.dumps([zipkin_item_of(n)]).encode(),
+    "zipkin.pb": lambda n: zipkin_protobuf([zipkin_item_of(n)]),
+    **{
+        f"{form}, {sort}": partial(otlp_body_of, sort=sort, is_json=form.endswith(".json"))
+        for form in ("otlp_traces", "otlp_traces.json")
+        for sort in SORTS
+    },
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_span_of_too_many_parts_costs_itself(name: str) -> None:
+    """Parts that say nothing take two bytes each on the way, and a hundred times that here."""
+    form = FORMS[name.partition(",")[0]]
+    receiver = plugins.load("receiver", form.receiver)()
+
+    taken = receiver.decode(PARTS[name](MAX_PARTS), form.headers, now_ns=NOW_NS)
+    refused = receiver.decode(PARTS[name](MAX_PARTS + 1), form.headers, now_ns=NOW_NS)
+
+    assert (len(only(taken)), taken.rejects) == (1, ())
+    assert refused.records == ()
+    assert [reject.reason for reject in refused.rejects] == ["bad_item"]
+    assert str(MAX_PARTS) in refused.rejects[0].detail

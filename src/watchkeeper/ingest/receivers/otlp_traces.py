@@ -28,7 +28,7 @@ from watchkeeper.ingest.receivers.otlp_rows import (
 )
 from watchkeeper.ingest.receivers.otlp_texts import attribute, attributes_column
 from watchkeeper.ingest.receivers.otlp_traces_json import scopes_of, to_span
-from watchkeeper.ingest.receivers.spans import NOTHING, Event, Link, Span, Spans
+from watchkeeper.ingest.receivers.spans import NOTHING, Event, Link, Span, Spans, check_parts
 from watchkeeper.model.severity import SpanKind, SpanStatus
 from watchkeeper.model.signal import WireRows
 
@@ -56,11 +56,9 @@ class OtlpTraces:
             origin = spans.origin(dict(origin_of(resource, scope).labels))
             for number, item in enumerate(items):
                 try:
-                    given = read(item)
+                    reading.add(read(item), origin)
                 except _BAD as error:
                     spans.reject("bad_item", f"span {number} of its scope: {error}")
-                else:
-                    reading.add(given, origin)
         return reading.take()
 
 
@@ -79,6 +77,7 @@ class _Reading:
         self._counts: list[int] = []
 
     def add(self, given: Any, origin: int) -> None:
+        """Raises one of _BAD."""
         start_ns = given.start_time_unix_nano
         if not start_ns:
             self.spans.reject("no_time", "start_time_unix_nano is required")
@@ -86,7 +85,8 @@ class _Reading:
         kind = given.kind
         status = given.status
         code = status.code
-        events, links = given.events, given.links
+        attributes, events, links = given.attributes, given.events, given.links
+        check_parts(attributes, events, links)
         is_added = self.spans.add(
             Span(
                 origin=origin,
@@ -104,7 +104,7 @@ class _Reading:
             )
         )
         if is_added:
-            own = [*given.attributes, *_told_otherwise(given)]
+            own = [*attributes, *_told_otherwise(given)]
             self._attributes += own
             self._counts.append(len(own))
 
@@ -129,16 +129,19 @@ def _count(name: bytes, n: int) -> bytes:
     return attribute(name, str(n).encode())
 
 
-def _event(given: Any) -> Event:
+def _event(raw: bytes) -> Event:
+    given = schema.otlp()["SpanEvent"].FromString(raw)
     return Event(given.time_unix_nano, _text(given.name), _object(given.attributes))
 
 
-def _link(given: Any) -> Link:
+def _link(raw: bytes) -> Link:
+    given = schema.otlp()["SpanLink"].FromString(raw)
     return Link(given.trace_id.hex(), given.span_id.hex(), _object(given.attributes))
 
 
-def _object(attributes: Any) -> Raw:
-    text = attributes_text(attributes)
+def _object(attributes: Sequence[bytes]) -> Raw:
+    check_parts(attributes)
+    text = attributes_text(map(schema.otlp()["KeyValue"].FromString, attributes))
     return Raw(text) if text else NOTHING
 
 

@@ -24,6 +24,7 @@ from watchkeeper.ingest.receivers.otlp_json_values import (
     fill_scope,
     integer,
 )
+from watchkeeper.ingest.receivers.spans import check_parts
 
 
 class _Event(Struct, rename="camel"):
@@ -103,6 +104,7 @@ def scopes_of(body: bytes) -> Iterator[tuple[Any, Any, list[Raw]]]:
 def to_span(item: Raw) -> Any:
     """A span as a message. Raises one of `BAD`."""
     given = _decode_span(item)
+    check_parts(given.attributes or (), given.events or (), given.links or ())
     out = schema.otlp()["Span"](
         trace_id=trace_id(given.trace_id or ""),
         span_id=span_id(given.span_id or ""),
@@ -111,7 +113,7 @@ def to_span(item: Raw) -> Any:
         name=(given.name or "").encode(),
         start_time_unix_nano=integer(given.start_time_unix_nano),
         end_time_unix_nano=integer(given.end_time_unix_nano),
-        attributes=[one.SerializeToString() for one in attributes_of(given.attributes)],
+        attributes=_attributes(given.attributes),
         events=[_event(one) for one in given.events or ()],
         links=[_link(one) for one in given.links or ()],
         **{name: getattr(given, name) for name in _SAME},
@@ -122,17 +124,27 @@ def to_span(item: Raw) -> Any:
     return out
 
 
-def _event(given: _Event) -> Any:
-    return schema.otlp()["SpanEvent"](
+def _event(given: _Event) -> bytes:
+    check_parts(given.attributes or ())
+    event = schema.otlp()["SpanEvent"](
         time_unix_nano=integer(given.time_unix_nano),
         name=(given.name or "").encode(),
-        attributes=attributes_of(given.attributes),
+        attributes=_attributes(given.attributes),
     )
+    raw: bytes = event.SerializeToString()
+    return raw
 
 
-def _link(given: _Link) -> Any:
-    return schema.otlp()["SpanLink"](
+def _link(given: _Link) -> bytes:
+    check_parts(given.attributes or ())
+    link = schema.otlp()["SpanLink"](
         trace_id=trace_id(given.trace_id or ""),
         span_id=span_id(given.span_id or ""),
-        attributes=attributes_of(given.attributes),
+        attributes=_attributes(given.attributes),
     )
+    raw: bytes = link.SerializeToString()
+    return raw
+
+
+def _attributes(given: list[KeyValue] | None) -> list[bytes]:
+    return [one.SerializeToString() for one in attributes_of(given)]

@@ -61,6 +61,7 @@ OTLP: Final = {
     "KeyValueList": "1 KeyValue* values",
     "KeyValue": "1 bytes key, 2 AnyValue value",
     "Resource": "1 KeyValue* attributes",
+    "FilteredAttributes": "7 KeyValue* attributes",
     "ExportMetricsServiceRequest": "1 ResourceMetrics* resource_metrics",
     "ResourceMetrics": "1 Resource resource, 2 ScopeMetrics* scope_metrics",
     "ScopeMetrics": "2 Metric* metrics",
@@ -73,11 +74,13 @@ OTLP: Final = {
     "2 int32 aggregation_temporality",
     "Summary": "1 SummaryDataPoint* data_points",
     "NumberDataPoint": "7 KeyValue* attributes, 3 fixed64 time_unix_nano, 4 double| as_double, "
-    "6 sfixed64| as_int, 8 uint32 flags",
+    "6 sfixed64| as_int, 8 uint32 flags, 5 bytes* exemplars",
     "HistogramDataPoint": "9 KeyValue* attributes, 3 fixed64 time_unix_nano, 4 fixed64 count, "
-    "5 double? sum, 6 fixed64* bucket_counts, 7 double* explicit_bounds, 10 uint32 flags",
+    "5 double? sum, 6 fixed64* bucket_counts, 7 double* explicit_bounds, 8 bytes* exemplars, "
+    "10 uint32 flags",
     "ExponentialHistogramDataPoint": "1 KeyValue* attributes, 3 fixed64 time_unix_nano, "
-    "4 fixed64 count, 5 double? sum, 10 uint32 flags",
+    "4 fixed64 count, 5 double? sum, 6 sint32 scale, 7 fixed64 zero_count, 8 bytes positive, "
+    "9 bytes negative, 10 uint32 flags, 11 bytes* exemplars, 14 double zero_threshold",
     "SummaryDataPoint": "7 KeyValue* attributes, 3 fixed64 time_unix_nano, 4 fixed64 count, "
     "5 double sum, 6 ValueAtQuantile* quantile_values, 8 uint32 flags",
     "ValueAtQuantile": "1 double quantile, 2 double value",
@@ -94,11 +97,11 @@ OTLP: Final = {
     "ScopeSpans": "1 InstrumentationScope scope, 2 bytes* spans",
     "Span": "1 bytes trace_id, 2 bytes span_id, 3 bytes trace_state, 4 bytes parent_span_id, "
     "5 bytes name, 6 int32 kind, 7 fixed64 start_time_unix_nano, 8 fixed64 end_time_unix_nano, "
-    "9 bytes* attributes, 10 uint32 dropped_attributes_count, 11 SpanEvent* events, "
-    "12 uint32 dropped_events_count, 13 SpanLink* links, 14 uint32 dropped_links_count, "
+    "9 bytes* attributes, 10 uint32 dropped_attributes_count, 11 bytes* events, "
+    "12 uint32 dropped_events_count, 13 bytes* links, 14 uint32 dropped_links_count, "
     "15 SpanStatus status",
-    "SpanEvent": "1 fixed64 time_unix_nano, 2 bytes name, 3 KeyValue* attributes",
-    "SpanLink": "1 bytes trace_id, 2 bytes span_id, 4 KeyValue* attributes",
+    "SpanEvent": "1 fixed64 time_unix_nano, 2 bytes name, 3 bytes* attributes",
+    "SpanLink": "1 bytes trace_id, 2 bytes span_id, 4 bytes* attributes",
     "SpanStatus": "2 bytes message, 3 int32 code",
 }
 OTLP_DETAILS: Final = {
@@ -108,7 +111,7 @@ OTLP_DETAILS: Final = {
     "Number": "5 bytes* exemplars",
     "Histogram": "8 bytes* exemplars",
     "Exponential": "3 fixed64 time_unix_nano, 4 fixed64 count, 5 double sum, 6 sint32 scale, "
-    "7 fixed64 zero_count, 8 Buckets positive, 9 Buckets negative, 10 uint32 flags, "
+    "7 fixed64 zero_count, 8 bytes positive, 9 bytes negative, 10 uint32 flags, "
     "11 bytes* exemplars, 14 double zero_threshold",
     "Buckets": "1 sint32 offset, 2 uint64* bucket_counts",
 }
@@ -117,7 +120,7 @@ ZIPKIN: Final = {
     "ListOfSpans": "1 bytes* spans",
     "Span": "1 bytes trace_id, 2 bytes parent_id, 3 bytes id, 4 int32 kind, 5 bytes name, "
     "6 fixed64 timestamp, 7 uint64 duration, 8 Endpoint local_endpoint, "
-    "9 Endpoint remote_endpoint, 10 Annotation* annotations, 11 Tag* tags, 13 bool shared",
+    "9 Endpoint remote_endpoint, 10 bytes* annotations, 11 bytes* tags, 13 bool shared",
     "Endpoint": "1 bytes service_name, 2 bytes ipv4, 3 bytes ipv6, 4 int32 port",
     "Annotation": "1 fixed64 timestamp, 2 bytes value",
     "Tag": "1 bytes key, 2 bytes value",

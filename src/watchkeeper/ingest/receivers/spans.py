@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +21,11 @@ _BAD_ID: Final = (
 _MAX_NS: Final = 2**63
 NOTHING: Final = Raw(b"{}")
 _encode: Final = msgspec.json.Encoder().encode
+
+
+MAX_PARTS: Final = 10_000
+"""A span's attributes, events and links, of each; SDKs end at 128. It bounds what a body becomes in
+memory."""
 
 
 class Event(Struct, gc=False):
@@ -143,6 +148,12 @@ class Spans:
             events=texts([json_text(one.events) for one in spans]),
             links=texts([json_text(one.links) for one in spans]),
         )
+
+
+def check_parts(*parts: Sized) -> None:
+    """Raises ValueError where there are more of one sort than a span may have."""
+    if max(map(len, parts)) > MAX_PARTS:
+        raise ValueError(f"more than {MAX_PARTS} attributes, events or links")
 
 
 def json_text(found: Any) -> bytes:

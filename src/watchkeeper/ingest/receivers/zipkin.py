@@ -24,7 +24,7 @@ from watchkeeper.ingest.receivers.ids import span_id, trace_id
 from watchkeeper.ingest.receivers.limits import RowLimits
 from watchkeeper.ingest.receivers.otlp_naming import IDENTIFYING, IDENTIFYING_PREFIXES
 from watchkeeper.ingest.receivers.span_tags import status_of
-from watchkeeper.ingest.receivers.spans import Event, Span, Spans, json_text
+from watchkeeper.ingest.receivers.spans import Event, Span, Spans, check_parts, json_text
 from watchkeeper.model.severity import SpanKind
 from watchkeeper.model.signal import WireRows
 
@@ -122,6 +122,7 @@ def _span(given: _Span, spans: Spans, now_ns: int) -> Span:
         start_ns = now_ns
         spans.is_of_now = True
     tags = given.tags or {}
+    check_parts(tags, given.annotations or ())
     labels = {name: value for name, value in tags.items() if _is_of_origin(name)}
     attributes = tags if not labels else {k: tags[k] for k in tags if k not in labels}
     if given.local_endpoint is not None:
@@ -166,7 +167,11 @@ def _is_of_origin(name: str) -> bool:
 
 
 def _from_protobuf(raw: bytes) -> _Span:
-    given = schema.zipkin()["Span"].FromString(raw)
+    classes = schema.zipkin()
+    given = classes["Span"].FromString(raw)
+    check_parts(given.annotations, given.tags)
+    annotations = map(classes["Annotation"].FromString, given.annotations)
+    tags = map(classes["Tag"].FromString, given.tags)
     return _Span(
         trace_id=given.trace_id.hex(),
         id=given.id.hex(),
@@ -177,8 +182,8 @@ def _from_protobuf(raw: bytes) -> _Span:
         duration=given.duration,
         local_endpoint=_endpoint_of(given.local_endpoint),
         remote_endpoint=_endpoint_of(given.remote_endpoint),
-        annotations=[_Annotation(one.timestamp, _text(one.value)) for one in given.annotations],
-        tags={_text(one.key): _text(one.value) for one in given.tags},
+        annotations=[_Annotation(one.timestamp, _text(one.value)) for one in annotations],
+        tags={_text(one.key): _text(one.value) for one in tags},
         shared=given.shared,
     )
 
