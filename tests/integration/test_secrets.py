@@ -59,7 +59,7 @@ def shown(text: str) -> list[dict[str, str]]:
 def answers(server: Server, headers: dict[str, str]) -> Iterator[str]:
     """What every route answers to good and to bad questions, with all headers."""
     url = f"http://{client.HOST}:{server.port}"
-    with httpx.Client(base_url=url, headers=headers, timeout=20) as http:
+    with httpx.Client(base_url=url, headers=headers, timeout=60) as http:
         for path in (*ROUTES, "/none/such"):
             if "stream" not in path:
                 answer = http.get(path, params={"query": "][", "limit": "x"})
@@ -71,7 +71,8 @@ def answers(server: Server, headers: dict[str, str]) -> Iterator[str]:
 
 def test_no_secret_of_a_server_gets_out(start: Start, tmp_path: Path) -> None:
     server = start(SETTINGS)
-    data_dir = tmp_path / "watchkeeper" / "data"
+    folder = tmp_path / "watchkeeper"
+    data_dir = folder / "data"
     keys = [new_key(data_dir, "--role", role)["key"] for role in ("admin", "viewer")]
     command(
         tmp_path, "users", "create", "ann", "--role", "admin", "--data-dir", str(data_dir),
@@ -84,7 +85,7 @@ def test_no_secret_of_a_server_gets_out(start: Start, tmp_path: Path) -> None:
         for headers in shown(credential)
         for text in answers(server, headers)
     ]
-    config = str(server.folder / "watchkeeper.yaml")
+    config = str(folder / "watchkeeper.yaml")
     told += command(tmp_path, "config", "show", "--config", config)[1:]
     told += command(tmp_path, "config", "show", "--origin", "--json", "--config", config)[1:]
     url = f"http://{client.HOST}:{server.port}"
@@ -92,13 +93,13 @@ def test_no_secret_of_a_server_gets_out(start: Start, tmp_path: Path) -> None:
         given = ("--url", url, "--api-key", keys[1] + "x", *flags)
         told += command(tmp_path, "query", "up", *given)[1:]
     told += command(tmp_path, "query", "][", "--url", url, WATCHKEEPER_API_KEY=keys[1])[1:]
-    told += [path.read_text("utf-8", "replace") for path in server.folder.glob("*.log")]
+    told += [path.read_text("utf-8", "replace") for path in folder.glob("*.log")]
 
     secrets = [PASSWORD, WEBHOOK, PAGER, *keys, *(key.rpartition("_")[2] for key in keys)]
     secrets += [base64.b64encode(f"ann:{secret}".encode()).decode() for secret in secrets]
     assert [secret for secret in secrets if any(secret in text for text in told)] == []
-    assert any("200 OK" in text or '"status": "ok"' in text for text in told)
-    assert any("debug" in text for text in told)
+    assert any('"status":"ok"' in text for text in told)
+    assert any("debug   api.gateway.asgi: refused" in text for text in told)
 
 
 def test_a_password_in_an_address_is_not_told_when_it_cannot_be_reached(tmp_path: Path) -> None:

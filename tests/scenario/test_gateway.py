@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -200,8 +200,8 @@ def _api(one: Shop) -> Api:
     services = one.app.services
     rest: Any = None
     return Api(
-        one.http, one.front, one.clock, services.store, services.bus,
-        *[cast(Any, rest)] * 3, checks=[], waited_for=[],
+        http=one.http, front=one.front, clock=one.clock, store=services.store, bus=services.bus,
+        door=rest, lake=rest, tables=rest, checks=[], waited_for=[],
     )  # fmt: skip
 
 

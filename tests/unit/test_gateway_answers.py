@@ -50,7 +50,7 @@ async def test_a_request_without_an_id_gets_one_of_its_own(
 
 @pytest.mark.parametrize("given", ["", "a b", "a" * 129, 'x"; drop', "\x1b[31m", "é"])
 async def test_an_id_that_could_harm_a_log_is_replaced(one: Api, given: str) -> None:
-    answer = await one.http.get(READ, headers={"x-request-id": given.encode()})
+    answer = await one.http.get(READ, headers=[(b"x-request-id", given.encode())])
 
     assert answer.headers["x-request-id"] != given
     assert answer.headers["x-request-id"].isascii()
@@ -186,7 +186,7 @@ async def test_a_web_socket_is_closed_at_once(one: Api) -> None:
 
 @pytest.mark.parametrize("tenant", ["a/b", "..", ".", "a b", "*", "a" * 151, "é", "a|b"])
 async def test_what_is_no_name_of_a_tenant_is_refused(one: Api, tenant: str) -> None:
-    answer = await one.http.get(READ, headers={"x-scope-orgid": tenant.encode()})
+    answer = await one.http.get(READ, headers=[(b"x-scope-orgid", tenant.encode())])
 
     assert answer.status_code == 400
     assert "no name of a tenant" in answer.json()["detail"]
