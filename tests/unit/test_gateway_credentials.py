@@ -6,12 +6,15 @@ import base64
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
+import httpx
 import pytest
 
 from tests import gateways, make
 from tests.fronts import Api, api
 from tests.gateways import AWAY, CHEAP, Shown, bearer
+from watchkeeper.api.app import Front
 from watchkeeper.api.gateway import credentials
 from watchkeeper.api.gateway.config import AuthConfig
 from watchkeeper.api.gateway.credentials import hashed, is_password, is_secret, new_key, shown
@@ -72,7 +75,9 @@ async def test_a_key_is_known_in_every_form(one: Api) -> None:
 async def test_what_is_no_credential_is_refused_and_not_repeated(
     one: Api, headers: dict[str, str]
 ) -> None:
-    answer = await one.http.get(PATH, headers={k: v.encode() for k, v in headers.items()})
+    answer = await one.http.get(
+        PATH, headers=[(k.encode(), v.encode()) for k, v in headers.items()]
+    )
 
     assert answer.status_code == 401
     assert "wk_0" not in answer.text
@@ -140,6 +145,29 @@ async def test_a_key_revoked_here_is_refused_at_once(one: Api) -> None:
 
     assert answer.json()["revoked_at"] is not None
     assert await asked(one, key.header) == 401
+
+
+async def test_a_revocation_reaches_every_server_over_one_store(one: Api) -> None:
+    boss, key = await gateways.admin(one), await gateways.key(one)
+    second = httpx.ASGITransport(app=cast(Any, Front(one.front.services)), client=(AWAY, 1))
+    async with httpx.AsyncClient(transport=second, base_url="http://second") as other:
+        before = await other.get(PATH, headers=key.header)
+        await one.http.delete(f"/api/v1/keys/{key.id}", headers=boss.header)
+        one.clock.advance(AuthConfig().cache_s)
+        after = await other.get(PATH, headers=key.header)
+
+    assert (before.status_code, after.status_code) == (200, 401)
+
+
+async def test_nobody_behind_the_gateway_sees_a_credential(one: Api) -> None:
+    key = await gateways.key(one, role=Role.OPERATOR)
+
+    for form in forms(key):
+        await one.http.post("/api/v1/write", content=b"x", headers=form)
+
+    assert len(one.door.came) == 6
+    assert key.text not in repr([request.headers for request in one.door.came])
+    assert not any("authorization" in request.headers for request in one.door.came)
 
 
 async def test_a_key_expires_on_time_although_it_is_remembered(one: Api) -> None:

@@ -34,7 +34,7 @@ from watchkeeper.api.doors import (
     read_body,
     send_answer,
 )
-from watchkeeper.api.gateway.admission import ADMITTED, Gate
+from watchkeeper.api.gateway.admission import ADMITTED, CREDENTIALS, Gate
 from watchkeeper.api.gateway.asgi import Gateway
 from watchkeeper.api.gateway.keyring import Keyring
 from watchkeeper.api.gateway.table import check
@@ -88,6 +88,8 @@ class Front:
 
     async def _enter(self, door: Door, scope: Scope, receive: Receive) -> Answer:
         headers = headers_of(scope)
+        for name in CREDENTIALS:  # nobody behind the gateway needs them
+            headers.pop(name.decode(), None)
         config = self.services.config
         tenant: TenantId = scope[ADMITTED].tenant
         try:

@@ -30,6 +30,7 @@ from watchkeeper.model.principal import Principal
 
 Inner = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_log: Final = telemetry.Log(__name__)
 _REFUSED: Final = telemetry.counter(
     "watchkeeper_api_refused_requests_total",
     "Requests that the gateway let no further, by the status that they were answered with.",
@@ -90,6 +91,7 @@ class Gateway:
         except WatchkeeperError as error:
             refusal = self._refusal(scope, error)
             _REFUSED.add(1, str(refusal.status))
+            _log.debug("refused", path=scope["path"], status=refusal.status, why=error)
             await send_answer(answer, refusal)
             return
         await self._inner(scope, receive, answer)
