@@ -25,6 +25,7 @@ from watchkeeper.ingest.receivers import (
     otlp_attribute_kernel,
     otlp_metrics_kernel,
     reference,
+    reference_remote_write,
     remote_write_2_kernel,
     remote_write_kernel,
     schema,
@@ -246,7 +247,7 @@ class Judge:
     def remote_write(self, raw: bytes) -> None:
         body = bytes(cramjam.snappy.compress_raw(raw))
         headers = {"content-encoding": "snappy"}
-        expected = self._ask(lambda: facts_of_reference(reference.remote_write(raw)))
+        expected = self._ask(lambda: facts_of_reference(reference_remote_write.remote_write(raw)))
         got = self._ask(lambda: facts_of(self._remote_write.decode(body, headers, now_ns=0)))
         assert got == expected, raw
         code = self._decode_guarded_remote_write(raw)
@@ -257,7 +258,7 @@ class Judge:
     def remote_write_2(self, raw: bytes) -> None:
         body = bytes(cramjam.snappy.compress_raw(raw))
         headers = {"content-type": f"application/x-protobuf;proto={V2}"}
-        expected = self._ask(lambda: facts_of_reference(reference.remote_write_2(raw)))
+        expected = self._ask(lambda: facts_of_reference(reference_remote_write.remote_write_2(raw)))
         got = self._ask(lambda: facts_of(self._remote_write.decode(body, headers, now_ns=0)))
         assert got == expected, raw
         code = self._decode_guarded_remote_write_2(raw)
@@ -429,8 +430,19 @@ def _fill_number(one: Any, rng: random.Random) -> None:
         one.as_double = rng.choice(VALUES)
     elif rng.random() < 0.9:
         one.as_int = rng.choice((0, -1, 2**63 - 1))
-    if rng.random() < 0.2:
-        one.exemplars.add(as_double=1.0, span_id=b"12345678")
+    _add_exemplars(one, rng)
+
+
+def _add_exemplars(one: Any, rng: random.Random) -> None:
+    for _ in range(rng.choice((0, 0, 0, 1, 2))):
+        exemplar = one.exemplars.add(
+            span_id=b"12345678",
+            trace_id=rng.choice((b"", b"1234567812345678")),
+            time_unix_nano=rng.choice((0, START_MS * 10**6, START_MS * 10**6)),
+        )
+        if rng.random() < 0.8:
+            exemplar.as_double = rng.choice(VALUES)
+        add_attributes(exemplar.filtered_attributes, rng, 2)
 
 
 def _fill_histogram(one: Any, rng: random.Random) -> None:
@@ -445,8 +457,11 @@ def _fill_histogram(one: Any, rng: random.Random) -> None:
 
 
 def _fill_exponential(one: Any, rng: random.Random) -> None:
-    one.scale = -2
-    one.positive.bucket_counts.extend((1, 2, 3))
+    one.scale = rng.choice((-2, 0, 20, -11))
+    one.positive.offset = rng.choice((0, -3, 2**31 - 1, -(2**31)))
+    one.positive.bucket_counts.extend(rng.choice((0, 1, 7)) for _ in range(rng.randrange(6)))
+    one.negative.bucket_counts.extend((4,) * rng.randrange(3))
+    one.zero_count = rng.choice((0, 3))
     _fill_distribution(one, rng)
     if rng.random() < 0.7:
         one.sum = rng.choice(VALUES)
@@ -461,6 +476,8 @@ def _fill_summary(one: Any, rng: random.Random) -> None:
 
 def _fill_distribution(one: Any, rng: random.Random) -> None:
     one.count = rng.choice((0, 10, 2**64 - 1))
+    if hasattr(one, "exemplars"):
+        _add_exemplars(one, rng)
 
 
 _FILLERS = {

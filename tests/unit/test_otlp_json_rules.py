@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import decoder_fuzz
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers.otlp_json import to_protobuf
 from watchkeeper.ingest.receivers.otlp_metrics import OtlpMetrics
 from watchkeeper.ingest.receivers.reference import samples_of
+from watchkeeper.model.histogram import Bucket, histogram
 from watchkeeper.model.series import Kind
 from watchkeeper.model.signal import WireSamples
 
@@ -102,13 +104,52 @@ def test_a_summary_has_its_count_sum_and_quantiles() -> None:
     }
 
 
-def test_of_an_exponential_histogram_the_count_and_the_sum_are_kept_and_the_rest_is_told() -> None:
-    point = {**AT, "count": 3, "sum": 7.5, "scale": 2, "positive": {"bucketCounts": ["3"]}}
+EXPONENTIAL = {**AT, "count": 3, "sum": 7.5, "positive": {"offset": 2, "bucketCounts": ["3"]}}
 
-    wire = decode(metric("exponentialHistogram", point))
+
+@pytest.mark.parametrize(
+    ("scale", "low", "high"), [(0, 4.0, 8.0), (-1, 16.0, 64.0), (9, 1.0, None)]
+)
+def test_an_exponential_histogram_is_a_native_one_besides(
+    scale: int, low: float, high: float | None
+) -> None:
+    """OTLP's bucket 2 of scale 0 goes from 4 to 8; of scale 9 it is joined with its neighbour."""
+    wire = decode(metric("exponentialHistogram", {**EXPONENTIAL, "scale": scale}))
+
+    assert values(wire) == {("m_count",): 3.0, ("m_sum",): 7.5}
+    assert wire.rejects == ()
+    assert wire.histograms is not None
+    told = histogram(wire.histograms.payload[0])
+    assert (told.count, told.total) == (3.0, 7.5)
+    (bucket,) = told.buckets
+    assert bucket == Bucket(
+        pytest.approx(low if high else 2 ** (1 / 256)),
+        pytest.approx(high or 2 ** (2 / 256)),
+        3.0,
+    )
+
+
+@pytest.mark.parametrize("fault", [{"scale": -5}, {"positive": {"bucketCounts": [1] * 5000}}])
+def test_an_exponential_histogram_that_cannot_be_told_keeps_count_and_sum(
+    fault: dict[str, Any],
+) -> None:
+    wire = decode(metric("exponentialHistogram", {**EXPONENTIAL, **fault}))
 
     assert values(wire) == {("m_count",): 3.0, ("m_sum",): 7.5}
     assert rejected(wire) == {"exponential_histogram_buckets": 1}
+
+
+def test_an_exemplar_of_a_histogram_belongs_to_the_bucket_that_it_falls_into() -> None:
+    exemplar = {**AT, "asDouble": 0.3, "traceId": "0AF7651916cd43dd8448eb211c80319c"}
+    point = {**AT, "count": 1, "bucketCounts": [0, 1, 0], "explicitBounds": [0.1, 0.5]}
+
+    wire = decode(metric("histogram", {**point, "exemplars": [exemplar]}))
+
+    assert wire.exemplars is not None
+    (labels,) = [dict(labels) for labels, _, _ in decoder_fuzz.details_of(wire)]
+    assert labels[b"le"] == b"0.5"
+    assert wire.exemplars.value.tolist() == [0.3]
+    assert wire.exemplars.trace.tolist() == [[0x0AF7651916CD43DD, 0x8448EB211C80319C]]
 
 
 @pytest.mark.parametrize(

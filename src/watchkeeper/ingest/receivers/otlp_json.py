@@ -35,6 +35,20 @@ class _Quantile(Struct, rename="camel"):
     value: Double | None = None
 
 
+class _Buckets(Struct, rename="camel"):
+    offset: int | None = None
+    bucket_counts: list[Integer] | None = None
+
+
+class _Exemplar(Struct, rename="camel"):
+    filtered_attributes: list[KeyValue] | None = None
+    time_unix_nano: Integer | None = None
+    as_double: Double | None = None
+    as_int: Integer | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
+
+
 class _Point(Struct, rename="camel"):
     """A data point of any sort: they share most names, and mean the same by them."""
 
@@ -48,6 +62,12 @@ class _Point(Struct, rename="camel"):
     bucket_counts: list[Integer] | None = None
     explicit_bounds: list[Double] | None = None
     quantile_values: list[_Quantile] | None = None
+    scale: int | None = None
+    zero_count: Integer | None = None
+    zero_threshold: Double | None = None
+    positive: _Buckets | None = None
+    negative: _Buckets | None = None
+    exemplars: list[_Exemplar] | None = None
 
 
 class _Data(Struct, rename="camel"):
@@ -150,6 +170,46 @@ def _point(given: _Point, point_class: type[Any]) -> Any:
             schema.otlp()["ValueAtQuantile"](quantile=double(one.quantile), value=double(one.value))
             for one in given.quantile_values or ()
         ],
+        "scale": given.scale,
+        "zero_count": integer(given.zero_count),
+        "zero_threshold": double(given.zero_threshold),
+        "positive": _buckets(given.positive),
+        "negative": _buckets(given.negative),
+        "exemplars": [_exemplar(one) for one in given.exemplars or ()],
     }
     known = point_class.DESCRIPTOR.fields_by_name
     return point_class(**{name: value for name, value in fields.items() if name in known})
+
+
+def _buckets(given: _Buckets | None) -> bytes | None:
+    if given is None:
+        return None
+    raw: bytes = schema.otlp_details()["Buckets"](
+        offset=given.offset, bucket_counts=[integer(count) for count in given.bucket_counts or ()]
+    ).SerializeToString()
+    return raw
+
+
+def _exemplar(given: _Exemplar) -> bytes:
+    only(given, ("as_double", "as_int"))
+    raw: bytes = schema.otlp_details()["Exemplar"](
+        time_unix_nano=integer(given.time_unix_nano),
+        as_double=double(given.as_double),
+        as_int=integer(given.as_int),
+        trace_id=_id(given.trace_id),
+        span_id=_id(given.span_id),
+    ).SerializeToString()
+    # Attributes are messages of another schema, and the same bytes.
+    named = schema.otlp()["FilteredAttributes"](
+        attributes=attributes_of(given.filtered_attributes)
+    ).SerializeToString()
+    joined: bytes = raw + named
+    return joined
+
+
+def _id(text: str | None) -> bytes:
+    """What is not hex names no trace, and costs nothing else."""
+    try:
+        return bytes.fromhex(text or "")
+    except ValueError:
+        return b""

@@ -3,21 +3,23 @@
 Protobuf is decoded in one compiled pass; JSON is brought into protobuf first, so that there is one
 reading of what a request means. Series are named as Prometheus would name them (`otlp_naming`).
 Deltas are marked, to be summed up at admission, where there is durable state for it; those of sums
-that may fall are refused by name. Of exponential histograms the count and the sum are kept.
+that may fall are refused by name. An exponential histogram is kept as a native one, and its count
+and sum besides.
 """
 
 from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import BadInput, TooLarge
+from watchkeeper.ingest.receivers import otlp_aside as aside
 from watchkeeper.ingest.receivers import otlp_metrics_kernel as kernel
 from watchkeeper.ingest.receivers import otlp_naming as naming
 from watchkeeper.ingest.receivers import otlp_point_kernel as point_kernel
@@ -34,6 +36,7 @@ from watchkeeper.model.signal import Reject, WireSamples
 _KEPT_BYTES: Final = 4 << 20
 _KEPT_ROWS: Final = 1 << 16
 _MIN_ROWS: Final = 1 << 12
+_PART_AT: Final = point_kernel.PART - point_kernel.METRIC
 _UNUSUAL_BYTES: Final = 1 << 20
 """The reference is 40 times as slow as the kernel, so what only it can decode must be small."""
 
@@ -50,8 +53,6 @@ _DETAILS: Final[Mapping[str, str]] = {
     "timestamp_range": "time_unix_nano is after the year 2262",
     "no_value": "a number data point has neither as_double nor as_int",
     "bad_buckets": "bucket_counts must have one element more than explicit_bounds",
-    "exponential_histogram_buckets": "_count and _sum were stored, the buckets were not; choose "
-    "explicit_bucket_histogram at the exporter to keep them",
 }
 _REASONS: Final[Mapping[int, str]] = {
     point_kernel.N_NO_NAME: "no_name",
@@ -62,7 +63,6 @@ _REASONS: Final[Mapping[int, str]] = {
     point_kernel.N_OUT_OF_RANGE: "timestamp_range",
     point_kernel.N_NO_VALUE: "no_value",
     point_kernel.N_BAD_BUCKETS: "bad_buckets",
-    point_kernel.N_EXPONENTIAL: "exponential_histogram_buckets",
 }
 _POINTS: Final[Mapping[int, str]] = {
     point_kernel.GAUGE: "NumberDataPoint",
@@ -136,7 +136,9 @@ class OtlpMetrics:
         wire = columns.take(raw, n_rows, counts[point_kernel.N_METRICS], rejects)
         if counts[point_kernel.N_DELTA_METRICS]:
             kind = columns.rows[:n_rows, point_kernel.KIND]
-            return replace(wire, is_delta=kind >= point_kernel.IS_DELTA)
+            wire = replace(wire, is_delta=kind >= point_kernel.IS_DELTA)
+        if counts[point_kernel.N_EXPONENTIAL] or counts[point_kernel.N_EXEMPLARS]:
+            return _with_details(wire, raw, columns)
         return wire
 
     def _decode_slowly(self, raw: bytes, rejects: tuple[Reject, ...]) -> WireSamples:
@@ -155,9 +157,19 @@ class OtlpMetrics:
                 value=sample.value,
                 is_delta=sample.is_delta,
             )
+        beside = aside.Found(
+            n_without_buckets=decoded.rejects.pop(aside.NO_BUCKETS, 0),
+            n_bad_exemplars=decoded.rejects.pop(aside.BAD_EXEMPLAR, 0),
+        )
         for reason, count in decoded.rejects.items():
             points.reject(reason, _DETAILS[reason], count)
-        return points.take(int(self._seed))
+        return aside.with_labelled(
+            points.take(int(self._seed)),
+            beside,
+            [(label_run(one.labels), one.time_ns, one.content) for one in decoded.histograms],
+            [(label_run(labels), one) for labels, one in decoded.otlp_exemplars],
+            int(self._seed),
+        )
 
     def _padded(self, raw: bytes) -> U8:
         """`raw` with slack behind it, in memory that is used again."""
@@ -179,6 +191,15 @@ class OtlpMetrics:
         if columns.capacity <= _KEPT_ROWS:
             self._columns = columns
         return columns
+
+
+def _with_details(wire: WireSamples, raw: bytes, columns: _Columns) -> WireSamples:
+    """The same with native histograms and exemplars."""
+    rows = columns.rows[: len(wire)]
+    what = columns.metrics[rows[:, point_kernel.METRIC], kernel.METRIC_COLUMNS - 1]
+    found, native = aside.of_points(raw, rows, what)
+    describe = cast(_Describe, wire.describe).with_wholes(native)
+    return found.joined(wire, aside.native_keys(rows, native), describe)
 
 
 class _Columns:
@@ -216,6 +237,12 @@ class _Describe:
         self._raw = raw
         self._origin = origin
         self._metrics = metrics
+
+    def with_wholes(self, counts: Sequence[int]) -> _Describe:
+        """The same with rows more: the metrics themselves of which these rows are counts."""
+        more = self._origin[list(counts)]
+        more[:, _PART_AT:] = (point_kernel.VALUE, 0)
+        return _Describe(self._raw, np.concatenate([self._origin, more]), self._metrics)
 
     def __call__(self, rows: I64) -> LabelBlock:
         raw = self._raw

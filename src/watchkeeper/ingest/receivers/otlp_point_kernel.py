@@ -79,27 +79,28 @@ N_NO_VALUE = 8
 N_BAD_BUCKETS = 9
 N_EXPONENTIAL = 10
 N_DELTA_METRICS = 11
-N_COUNTS = 12
+N_EXEMPLARS = 12
+N_COUNTS = 13
 # ... then the metric at hand, ...
-WHAT = 12
-METRIC_KEY = 13  # and 14
-RESOURCE_KEY = 15  # and 16
-DELTA_BIT = 17  # IS_DELTA or 0
+WHAT = 13
+METRIC_KEY = 14  # and 15
+RESOURCE_KEY = 16  # and 17
+DELTA_BIT = 18  # IS_DELTA or 0
 # ... then the point at hand. What lies _AT a place of the body is absent if that is 0.
-_POINT_STATE = 18
-_TIME = 18
-_FLAGS = 19
-_VALUE_AT = 20
-_IS_INT = 21
-_SUM_AT = 22
-_COUNTS_AT = 23
-_N_BUCKETS = 24
-_BOUNDS_AT = 25
-_N_BOUNDS = 26
-_ATTRIBUTES_AT = 27
-_ATTRIBUTES_END = 28
-_IS_NOT_UTF8 = 29
-N_STATE = 30
+_POINT_STATE = 19
+_TIME = 19
+_FLAGS = 20
+_VALUE_AT = 21
+_IS_INT = 22
+_SUM_AT = 23
+_COUNTS_AT = 24
+_N_BUCKETS = 25
+_BOUNDS_AT = 26
+_N_BOUNDS = 27
+_ATTRIBUTES_AT = 28
+_ATTRIBUTES_END = 29
+_IS_NOT_UTF8 = 30
+N_STATE = 31
 
 _STALE_BITS = 0x7FF0000000000002
 _INFINITE_BITS = np.uint64(0x7FF0000000000000)
@@ -202,8 +203,17 @@ def _rare_field(buffer, i, end, tag, state):
         _, _, code = _quantile(buffer, start, i)
         store_i64(state, _N_BOUNDS, load_i64(state, _N_BOUNDS) + 1)
         return i, code
+    if tag == _exemplar_tag(what):
+        store_i64(state, N_EXEMPLARS, load_i64(state, N_EXEMPLARS) + 1)
     i = skip_field(buffer, i, end, tag, MAX_DEPTH - 5)
     return i, (DONE if i >= 0 else MALFORMED)
+
+
+@kernel
+def _exemplar_tag(what):
+    if what <= UP_DOWN:
+        return 0x2A
+    return 0x42 if what == HISTOGRAM else 0x5A
 
 
 @kernel

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
 from typing import Any, Final
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from watchkeeper.errors import BadInput
+from watchkeeper.ingest.receivers import otlp_details, schema
 from watchkeeper.ingest.receivers import otlp_naming as naming
 from watchkeeper.ingest.receivers import otlp_point_kernel as kernel
-from watchkeeper.ingest.receivers import schema
+from watchkeeper.ingest.receivers.otlp_details import OtlpExemplar
 from watchkeeper.ingest.receivers.points import encoded
-from watchkeeper.ingest.receivers.remote_write_aside import json_labels
-from watchkeeper.model.family import KINDS
 from watchkeeper.model.series import Kind, LabelBlock
 from watchkeeper.model.signal import WireSamples
 
@@ -30,8 +28,6 @@ MAX_NS: Final = 2**63 - 1
 STALE: Final[float] = struct.unpack("<d", 0x7FF0000000000002.to_bytes(8, "little"))[0]
 """Prometheus' staleness marker, a NaN: the series has ended."""
 NS_PER_MS: Final = 1_000_000
-_MAX_MS: Final = MAX_NS // NS_PER_MS
-_CUSTOM: Final = -53
 _CUMULATIVE: Final = 2
 _DELTA: Final = 1
 _NUMBERS: Final = (kernel.GAUGE, kernel.COUNTER, kernel.UP_DOWN)
@@ -65,6 +61,9 @@ class Decoded:
     samples: list[Sample] = field(default_factory=list)
     histograms: list[Detail] = field(default_factory=list)
     exemplars: list[Detail] = field(default_factory=list)
+    otlp_exemplars: list[tuple[tuple[tuple[bytes, bytes], ...], OtlpExemplar]] = field(
+        default_factory=list
+    )
     rejects: Counter[str] = field(default_factory=Counter)
 
 
@@ -87,144 +86,6 @@ def labels_of(block: LabelBlock, row: int) -> tuple[tuple[bytes, bytes], ...]:
     run = block.buffer[block.start[row] : block.end[row]].tobytes()
     series = schema.remote_write()["TimeSeries"].FromString(run)
     return tuple((label.name, label.value) for label in series.labels)
-
-
-def remote_write(raw: bytes) -> Decoded:
-    """A decompressed remote write 1.0 body."""
-    try:
-        request = schema.remote_write()["WriteRequest"].FromString(raw)
-    except DecodeError as error:
-        raise BadInput(str(error)) from error
-    decoded = Decoded()
-    for series in request.timeseries:
-        labels = tuple((label.name, label.value) for label in series.labels)
-        _read_series(series, labels, Kind.BY_NAME, decoded)
-        for raw_exemplar in series.exemplars:
-            _read_exemplar(raw_exemplar, labels, _named_labels, decoded)
-    decoded.rejects = +decoded.rejects
-    return decoded
-
-
-def remote_write_2(raw: bytes) -> Decoded:
-    """A decompressed remote write 2.0 body."""
-    try:
-        request = schema.remote_write_2()["Request"].FromString(raw)
-    except DecodeError as error:
-        raise BadInput(str(error)) from error
-    symbols = list(request.symbols)
-    decoded = Decoded()
-
-    def texts(refs: list[int]) -> tuple[tuple[bytes, bytes], ...] | None:
-        if len(refs) % 2 or any(ref >= len(symbols) for ref in refs):
-            return None
-        found = [symbols[ref] for ref in refs]
-        return tuple(zip(found[::2], found[1::2], strict=True))
-
-    def named(content: bytes) -> Any:
-        one = schema.remote_write_2()["Exemplar"].FromString(content)
-        return one, texts(list(one.labels_refs))
-
-    for series in request.timeseries:
-        labels = texts(list(series.labels_refs))
-        if labels is None:
-            n_items = len(series.samples) + len(series.histograms) + len(series.exemplars)
-            decoded.rejects["bad_reference"] += n_items
-            continue
-        number = series.metadata.type if series.HasField("metadata") else 0
-        kind = KINDS[number] if 0 <= number < len(KINDS) else Kind.BY_NAME
-        _read_series(series, labels, kind, decoded)
-        for raw_exemplar in series.exemplars:
-            _read_exemplar(raw_exemplar, labels, named, decoded)
-    decoded.rejects = +decoded.rejects
-    return decoded
-
-
-def _read_series(
-    series: Any, labels: tuple[tuple[bytes, bytes], ...], kind: Kind, decoded: Decoded
-) -> None:
-    for one in series.samples:
-        if -_MAX_MS <= one.timestamp <= _MAX_MS:
-            time_ns = one.timestamp * NS_PER_MS
-            decoded.samples.append(Sample(labels, kind, time_ns, one.value))
-        else:
-            decoded.rejects["timestamp_range"] += 1
-    for raw in series.histograms:
-        try:
-            histogram = schema.histogram().FromString(raw)
-        except DecodeError:
-            decoded.rejects["bad_histogram"] += 1
-            continue
-        if not is_sound(histogram):
-            decoded.rejects["bad_histogram"] += 1
-        elif -_MAX_MS <= histogram.timestamp <= _MAX_MS:
-            time_ns = histogram.timestamp * NS_PER_MS
-            decoded.histograms.append(Detail(labels, time_ns, raw))
-        else:
-            decoded.rejects["timestamp_range"] += 1
-
-
-def _read_exemplar(
-    raw: bytes,
-    labels: tuple[tuple[bytes, bytes], ...],
-    read: Callable[[bytes], tuple[Any, Iterable[tuple[bytes, bytes]] | None]],
-    decoded: Decoded,
-) -> None:
-    try:
-        one, named = read(raw)
-        if named is None or not -_MAX_MS <= one.timestamp <= _MAX_MS:
-            decoded.rejects["bad_exemplar"] += 1
-            return
-        text, _ = json_labels(named)
-    except (DecodeError, ValueError):
-        decoded.rejects["bad_exemplar"] += 1
-        return
-    content = struct.pack("<d", one.value) + text
-    decoded.exemplars.append(Detail(labels, one.timestamp * NS_PER_MS, content))
-
-
-def _named_labels(raw: bytes) -> tuple[Any, Iterable[tuple[bytes, bytes]]]:
-    one = schema.remote_write()["Exemplar"].FromString(raw)
-    return one, [(label.name, label.value) for label in one.labels]
-
-
-def is_sound(histogram: Any) -> bool:
-    """Whether spans, counts and bounds fit together."""
-    is_float = histogram.WhichOneof("value") == "count_float"
-    sides = []
-    for sign in ("negative", "positive"):
-        spans = getattr(histogram, f"{sign}_spans")
-        given = list(getattr(histogram, f"{sign}_counts" if is_float else f"{sign}_deltas"))
-        counts = given if is_float else list(accumulate(float(one) for one in given))
-        if sum(span.length for span in spans) != len(given):
-            return False
-        if any(span.offset < 0 for span in spans[1:]):
-            return False
-        if abs(sum(span.offset + span.length for span in spans)) > 2**30:
-            return False
-        sides.append((_indices(spans), counts))
-    count = histogram.count_float if is_float else float(histogram.count_int)
-    in_zero = histogram.zero_count_float or float(histogram.zero_count_int)
-    (_, negative), (indices, positive) = sides
-    if histogram.schema == _CUSTOM:
-        bounds = list(histogram.custom_values)
-        is_known = not negative and not in_zero > 0
-        is_known &= all(low < high for low, high in pairwise(bounds))
-        is_known &= all(0 <= index <= len(bounds) for index in indices)
-    else:
-        is_known = -4 <= histogram.schema <= 8
-    counts = [in_zero, histogram.zero_threshold, count, *negative, *positive]
-    total = sum([*negative, *positive], start=in_zero)
-    return is_known and all(one >= 0 for one in counts) and total <= count * (1 + 1e-9) + 1e-9
-
-
-def _indices(spans: Iterable[Any]) -> list[int]:
-    indices: list[int] = []
-    here = 0
-    for span in spans:
-        here += span.offset
-        indices += range(here, here + min(span.length, 1 << 16))
-        here += span.length
-    return indices
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -286,7 +147,34 @@ def _read_metric(metric: Any, resource: _Resource, decoded: Decoded) -> None:
                     is_delta,
                 )
             )
-        decoded.rejects["exponential_histogram_buckets"] += what == kernel.EXPONENTIAL
+        _read_details(point, what, (own, name), decoded, is_delta=is_delta)
+
+
+def _read_details(
+    point: Any, what: int, named: tuple[dict[str, str], str], decoded: Decoded, *, is_delta: bool
+) -> None:
+    own, name = named
+    raw = point.SerializeToString()
+    part, whole = kernel.VALUE, tuple(encoded(naming.series_labels(own, name, kernel.VALUE, 0.0)))
+    if what == kernel.EXPONENTIAL:
+        payload = None if is_delta else otlp_details.native(raw)
+        if payload is None:
+            decoded.rejects["exponential_histogram_buckets"] += 1
+            part = kernel.COUNT
+        else:
+            decoded.histograms.append(Detail(whole, point.time_unix_nano, payload))
+    exemplars, n_bad = otlp_details.exemplars(raw, what)
+    decoded.rejects["bad_exemplar"] += n_bad
+    for one in exemplars:
+        bound = 0.0
+        if what == kernel.HISTOGRAM:
+            part = kernel.BUCKET
+            bounds = [*point.explicit_bounds, float("inf")]
+            bound = bounds[otlp_details.bucket_of(one.value, point.explicit_bounds)]
+        labels = tuple(encoded(naming.series_labels(own, name, part, bound)))
+        decoded.otlp_exemplars.append((labels, one))
+        content = struct.pack("<d", one.value) + one.labels
+        decoded.exemplars.append(Detail(labels, one.time_ns, content))
 
 
 def _sort_of(metric: Any) -> int:

@@ -91,6 +91,12 @@ def json_labels(labels: Labels) -> tuple[bytes, tuple[int, int]]:
     return found, trace_of(next((named[name] for name in _TRACE_LABELS if name in named), ""))
 
 
+def trace_of_labels(labels: bytes) -> tuple[int, int]:
+    """The trace that a JSON object of labels names."""
+    named = json.loads(labels)
+    return trace_of(next((named[name] for name in _TRACE_LABELS if name in named), ""))
+
+
 def trace_of(text: str) -> tuple[int, int]:
     """The halves of a trace id in hex; of what is none, none."""
     try:
