@@ -175,13 +175,13 @@ async def buildinfo() -> Response:
     return success({"version": _SPEAKS, "revision": f"watchkeeper-{__version__}", **empty})
 
 
-@router.get("/-/healthy")
+@router.get("/-/healthy", response_class=PlainTextResponse)
 async def healthy() -> Response:
     """That it answers."""
     return PlainTextResponse("Watchkeeper is healthy.\n")
 
 
-@router.get("/-/ready")
+@router.get("/-/ready", response_class=PlainTextResponse)
 async def ready() -> Response:
     """That it can be asked."""
     return PlainTextResponse("Watchkeeper is ready.\n")
