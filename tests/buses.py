@@ -75,6 +75,7 @@ class RedisWorld:
         self.catalog = ToyCatalog()
         self.url = url
         self.prefix = f"test-{secrets.token_hex(6)}"
+        self.installation = ""
         self._folder = folder
         self._buses: list[Bus] = []
         self._small = {"stream_limit": 100} if small else {}
@@ -85,7 +86,13 @@ class RedisWorld:
 
     async def another(self, catalog: ToyCatalog, **settings: Any) -> Bus:
         """One more process on the same server."""
-        ports = Ports(clock=FakeClock(), data_dir=self._folder, disk=Files(), catalog=catalog)
+        ports = Ports(
+            clock=FakeClock(),
+            data_dir=self._folder,
+            disk=Files(),
+            catalog=catalog,
+            installation=self.installation,
+        )
         plugin = plugins.load("bus", "redis")
         given = {"url": Secret(self.url), "prefix": self.prefix, **self._small, **settings}
         bus: Bus = plugin(plugin.Config(**given), ports=ports)

@@ -31,8 +31,8 @@ from watchkeeper.api import grpc
 from watchkeeper.api.app import Front
 from watchkeeper.api.services import Check, Readable, Services
 from watchkeeper.api.traced import Traced
-from watchkeeper.bus.ports import Ports
-from watchkeeper.bus.share import Share, ShareConfig, fingerprint
+from watchkeeper.bus.ports import Ports, fingerprint
+from watchkeeper.bus.share import Share, ShareConfig
 from watchkeeper.clock import Clock, SystemClock
 from watchkeeper.config import Config
 from watchkeeper.config.sections import Chosen
@@ -107,10 +107,18 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         details = open_details(data_dir / "tables", config.histograms, config.exemplars)
         stack.callback(details.close)
         bus = config.bus.build(
-            ports=Ports(clock=clock, data_dir=data_dir, disk=Files(), log=log, catalog=catalog)
+            ports=Ports(
+                clock=clock,
+                data_dir=data_dir,
+                disk=Files(),
+                log=log,
+                catalog=catalog,
+                installation=fingerprint(key),
+            )
         )
         stack.push_async_callback(bus.close)
         await bus.open()
+        await bus.release(0, ())  # others may: what we have stored is not known to them yet
 
         receivers = {name: chosen.build() for name, chosen in config.receivers.items()}
         admission = Admission(

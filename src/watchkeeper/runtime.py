@@ -180,7 +180,7 @@ class Loop:
         if isinstance(took, Failure):
             if not self._stopping:
                 await self._patience.pause(took)
-        elif self._has_run_out():
+        elif took and self._has_run_out():
             pass  # they may be another's by now; ours are taken again
         elif took:
             await self._apply(took)

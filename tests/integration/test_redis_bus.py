@@ -366,3 +366,49 @@ async def test_what_was_acknowledged_is_there_after_the_server_was_killed(
         await world.stop()
     assert by_series(found) == by_series(kept)
     assert restored == dict.fromkeys(range(3), Checkpoint(10, b"state"))
+
+
+async def test_what_another_process_has_not_stored_yet_is_kept(world: RedisWorld) -> None:
+    one = await world.start()
+    two, _ = await consume(world)
+    new = some_series(world.catalog)
+    await one.publish(SAMPLES, [new])
+    middle = await one.publish(SAMPLES, [batch(new)])
+    last = await one.publish(SAMPLES, [batch(new, 100)])
+
+    assert await two.release(middle, []) == middle
+    assert await one.release(last, []) == middle
+    assert {d.position > middle for d in await take_all(one, SAMPLES)} == {True}
+    assert await two.release(last, []) == last
+    assert await one.release(last, []) == last
+
+
+async def test_a_process_that_was_not_heard_of_for_long_holds_nobody_up(
+    world: RedisWorld, client: Any
+) -> None:
+    one = await world.start()
+    two, _ = await consume(world)
+    last = await one.publish(SAMPLES, [make.tick()])
+    await two.release(0, [])
+    assert await one.release(last, []) == 0
+    needs = f"{{{world.prefix}}}:{SAMPLES}:needs"
+    (gone,) = [name for name, need in (await client.hgetall(needs)).items() if need[:2] == b"0 "]
+    await client.hset(needs, gone, b"0 1700000000000")
+
+    assert await one.release(last, []) == last
+
+
+async def test_an_installation_with_another_key_is_refused_with_the_remedy(
+    world: RedisWorld,
+) -> None:
+    world.installation = "ours"
+    bus = await world.start()
+    await bus.open()
+    world.installation = "theirs"
+    other = await world.another(ToyCatalog())
+
+    with pytest.raises(ConfigError, match=r"another key.*bus\.prefix"):
+        await other.open()
+
+    world.installation = "ours"
+    await (await world.another(ToyCatalog())).open()

@@ -91,7 +91,11 @@ class Ownership(Protocol):
 
     async def release(self, position: int, groups: Collection[str]) -> int:
         """Let SAMPLES forget what lies at or below `position` and at or below every checkpoint that
-        one of these groups may start from; up to where that was."""
+        one of these groups may start from; up to where that was.
+
+        Between processes what others need is kept too. Each says so by this call, and is forgotten
+        ten minutes after its last one.
+        """
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,11 @@ class SeriesCatalog(Protocol):
         ...
 
 
+def fingerprint(key: bytes) -> str:
+    """Of an installation, from its key, which cannot be told from it."""
+    return hashlib.blake2b(key, digest_size=8).hexdigest()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """Handed to every bus."""
@@ -74,5 +80,7 @@ class Ports:
     disk: Disk
     catalog: SeriesCatalog
     """Says where all of a service meets; and between processes, which series is in a slot."""
+    installation: str = ""
+    """Its fingerprint, equal in all its processes; empty where it is not known."""
     log: Log | None = None
     """Where records are made durable in this process."""

@@ -22,7 +22,7 @@ from watchkeeper.bus.codec import decode_event, encode_event, partition_of
 from watchkeeper.bus.ports import Ports
 from watchkeeper.bus.redis_samples import Entry, Group, Reader, Writer
 from watchkeeper.bus.redis_server import RedisBusConfig, Server
-from watchkeeper.errors import Permanent, Retryable
+from watchkeeper.errors import ConfigError, Permanent, Retryable
 from watchkeeper.model.event import Event
 from watchkeeper.model.series import N_PARTITIONS
 from watchkeeper.model.signal import Logged
@@ -40,6 +40,8 @@ _REPEATED: Final = telemetry.counter(
 )
 _BODY_S: Final = 600.0
 """How long a body is known, as at the door."""
+_NEED_S: Final = 600.0
+"""Who has not released anything for so long is taken to be gone."""
 _ATTEMPTS: Final = 4
 """A group is sent again when a partition has come to a new generation; more than once is a race."""
 _BLOCK_S: Final = 1.0
@@ -59,6 +61,7 @@ class RedisBus:
         self._server = Server(config)
         self._name = secrets.token_hex(8)
         self._catalog = ports.catalog
+        self._installation = ports.installation
         self._writer = Writer(ports.catalog)
         self._reader = Reader(ports.catalog, self._name)
         # Encoding and decoding are work: one thread, so that catalog and groups see one at a time.
@@ -77,8 +80,22 @@ class RedisBus:
         if self._is_checked:
             return
         await self._server.check()
+        await self._claim()
         self._loop = asyncio.get_running_loop()
         self._is_checked = True
+
+    async def _claim(self) -> None:
+        """A series' identity is that of its installation: those of two must not be mixed."""
+        if not self._installation:
+            return
+        base = self._base(SAMPLES)
+        owner = await self._server.run(scripts.CLAIM, base, self._installation)
+        if owner.decode() != self._installation:
+            raise ConfigError(
+                f"bus redis: the keys '{base}' at {self._server.place} belong to an installation "
+                "with another key; give all its processes one store (store.use: postgres) or the "
+                "same installation.key, or choose another bus.prefix"
+            )
 
     async def publish(self, topic: str, records: Sequence[Any]) -> int:
         await self.open()
@@ -174,7 +191,8 @@ class RedisBus:
 
     async def release(self, position: int, groups: Collection[str]) -> int:
         await self.open()
-        arguments = (N_PARTITIONS, max(0, position), *groups)
+        needed = (max(0, position), self._name, round(_NEED_S * 1000))
+        arguments = (N_PARTITIONS, *needed, *groups)
         return int(await self._server.run(scripts.RELEASE, self._base(SAMPLES), *arguments))
 
     async def close(self) -> None:

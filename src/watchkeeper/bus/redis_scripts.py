@@ -4,6 +4,7 @@ KEYS[1] is the base of all keys that a script touches, with a hash tag, so they 
 
     <base>:<partition>               stream of SAMPLES, entries `<position>-0`: b = position of the
                                      entry before it in this stream, f = producer, d = payload
+    <base>:installation              whose all this is
     <base>:last                      position of the newest record of the topic
     <base>:newest, <base>:count      hashes by partition: newest position, entries ever added
     <base>:series:<partition>:<gen>  hash: identity -> registration
@@ -12,6 +13,7 @@ KEYS[1] is the base of all keys that a script touches, with a hash tag, so they 
     <base>:bodies                    sorted set: body hash -> when it was published, in ms
     <base>:members:<group>           hash: member -> until and since when (ms), 1 call or 2
     <base>:leases:<group>            hash: partition -> member; good while that is one
+    <base>:needs                     hash: process -> position up to which it needs nothing, until
     <base>:fence:<group>             hash: partition -> newest token
     <base>:checkpoint:<group>        hash: partition -> position (8 bytes), state
     <base>:covered:<group>           hash: partition -> that position, in decimals
@@ -125,6 +127,12 @@ redis.call('SET', base .. ':last', string.format('%.0f', last))
 return last
 """
 
+CLAIM: Final = """
+-- ARGV: installation. Whose this is: the first one's who came.
+redis.call('SETNX', KEYS[1] .. ':installation', ARGV[1])
+return redis.call('GET', KEYS[1] .. ':installation')
+"""
+
 LEASE: Final = """
 -- ARGV: group, member, ttl in ms, n_partitions. Returns the fair share, then (partition, fence) of
 -- what the member owns.
@@ -212,12 +220,27 @@ return tonumber(newest)
 """
 
 RELEASE: Final = """
--- ARGV: n_partitions, position, then groups. Returns how far all partitions were released.
+-- ARGV: n_partitions, position, process, ms to remember it, then groups. What others said that they
+-- need counts too. Returns how far all partitions were released.
 local base = KEYS[1]
-local lowest = tonumber(ARGV[2])
+local needs = base .. ':needs'
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', needs, ARGV[3], string.format('%s %.0f', ARGV[2], now_ms + tonumber(ARGV[4])))
+local needed = tonumber(ARGV[2])
+local known = redis.call('HGETALL', needs)
+for at = 1, #known, 2 do
+    local position, till_ms = string.match(known[at + 1], '^(%d+) (%d+)$')
+    if tonumber(till_ms) <= now_ms then
+        redis.call('HDEL', needs, known[at])
+    else
+        needed = math.min(needed, tonumber(position))
+    end
+end
+local lowest = needed
 for partition = 0, tonumber(ARGV[1]) - 1 do
-    local position = tonumber(ARGV[2])
-    for at = 3, #ARGV do
+    local position = needed
+    for at = 5, #ARGV do
         local covered = redis.call('HGET', base .. ':covered:' .. ARGV[at], partition) or '0'
         position = math.min(position, tonumber(covered))
     end

@@ -5,7 +5,6 @@ Nothing of ours is read back from there but how far it was written.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol
@@ -53,11 +52,6 @@ class ShareConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Meta(ge=1, description="What belongs to a service is gone when it is not renewed so long."),
     ] = 30 * 86400.0
     timeout_s: Annotated[float, Meta(gt=1, description="How long the server may take.")] = 5.0
-
-
-def fingerprint(key: bytes) -> str:
-    """Of an installation, from its key, which cannot be told from it."""
-    return hashlib.blake2b(key, digest_size=8, person=b"share").hexdigest()
 
 
 Fields = Mapping[str, str]
