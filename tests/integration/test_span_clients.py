@@ -15,11 +15,14 @@ import pytest
 from jaeger_client import ConstSampler, Tracer
 from jaeger_client import thrift as jaeger
 from jaeger_client.reporter import InMemoryReporter
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
 from opentelemetry.exporter.zipkin.json import ZipkinExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -147,6 +150,19 @@ def test_metrics_of_the_real_sdk_over_grpc_are_read_back(grpc_port: int, start: 
     provider.force_flush()
 
     assert query(server, "shop_orders_total")[0]["points"][-1][1] == 3.0
+    provider.shutdown()
+
+
+def test_lines_of_the_real_sdk_over_grpc_are_read_back(grpc_port: int, start: Start) -> None:
+    server = start()
+    exporter = OTLPLogExporter(endpoint=f"http://{HOST}:{grpc_port}", insecure=True)
+    provider = LoggerProvider(resource=Resource.create(RESOURCE))
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+
+    provider.get_logger("shop").emit(body="card refused", severity_text="error")
+
+    found = json.loads(client.get(server.port, "/api/v1/logs/search", {"text": "refused"}))
+    assert [line["body"] for line in found["items"]] == ["card refused"]
     provider.shutdown()
 
 
