@@ -35,7 +35,7 @@ class Samples:
         chosen = [(labels, text) for labels, text in known if lakes.fit(labels, stretch.matchers)]
         times, values, count = [], [], []
         for _, text in chosen:
-            rows = [row for row in _rows(text) if stretch.start_ns <= row[0] < stretch.end_ns]
+            rows = [row for row in _rows(text) if _is_needed(row[0], stretch)]
             count.append(len(rows))
             times += [time for time, _ in rows]
             values += [value for _, value in rows]
@@ -45,6 +45,13 @@ class Samples:
             np.array(times, np.int64),
             np.array(values, np.float64),
         )
+
+
+def _is_needed(time_ns: int, stretch: Stretch) -> bool:
+    sieve = stretch.sieve
+    if not stretch.start_ns <= time_ns < stretch.end_ns:
+        return False
+    return sieve is None or (time_ns - stretch.start_ns) % sieve.every_ns < sieve.length_ns
 
 
 def _rows(text: str) -> list[tuple[int, float]]:
@@ -105,8 +112,13 @@ def course(
     expression: str, lines: Mapping[str, str], minutes: Sequence[int], *, step_s: int = MINUTE_S
 ) -> Found:
     """An expression from the first to the last of two minutes."""
-    start, end = minutes[0] * MINUTE_S * 1000, minutes[-1] * MINUTE_S * 1000
-    value = _value(between(expression, start, end, step_s * 1000), Samples(lines))
+    return over(expression, lines, (minutes[0] * MINUTE_S, minutes[-1] * MINUTE_S), step_s)
+
+
+def over(expression: str, lines: Mapping[str, str], edges_s: tuple[int, int], step_s: int) -> Found:
+    """An expression from one second to another."""
+    start_ms, end_ms = edges_s[0] * 1000, edges_s[1] * 1000
+    value = _value(between(expression, start_ms, end_ms, step_s * 1000), Samples(lines))
     if isinstance(value, Scalar):
         return {"": list(value.value.tolist())}
     assert isinstance(value, Vector), value
