@@ -25,7 +25,11 @@ from watchkeeper.ingest.admit_rows import RowAdmission
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.prepare import Accepted, Preparer, Request
 from watchkeeper.ingest.receivers.base import Receiver
+from watchkeeper.ingest.receivers.deployment import Deployment
+from watchkeeper.ingest.receivers.logs_json import LogsJson
+from watchkeeper.ingest.receivers.loki import Loki
 from watchkeeper.ingest.receivers.metrics_json import MetricsJson
+from watchkeeper.ingest.receivers.otlp_logs import OtlpLogs
 from watchkeeper.ingest.receivers.otlp_metrics import OtlpMetrics
 from watchkeeper.ingest.receivers.otlp_traces import OtlpTraces
 from watchkeeper.ingest.receivers.telemetry_records import TelemetryRecords
@@ -198,6 +202,10 @@ async def house(
         "otlp_metrics": OtlpMetrics(seed=2),
         "otlp_traces": OtlpTraces(),
         "telemetry_records": TelemetryRecords(),
+        "otlp_logs": OtlpLogs(),
+        "loki": Loki(),
+        "logs_json": LogsJson(),
+        "deployment": Deployment(),
     }
     admission = Admission(config.admit, settings.n_slots)
     preparer = Preparer(receivers, catalog, admission, RowAdmission(config.rows, Enrich()))
