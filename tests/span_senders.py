@@ -196,11 +196,9 @@ def zipkin_protobuf(items: Sequence[Mapping[str, Any]]) -> bytes:
             place.ipv4 = bytes(map(int, filter(None, given.get("ipv4", "").split("."))))
             place.port = given.get("port", 0)
         for key, value in item.get("tags", {}).items():
-            tag = classes["Tag"](key=key.encode(), value=value.encode())
-            span.tags.append(tag.SerializeToString())
+            span.tags.add(key=key.encode(), value=value.encode())
         for one in item.get("annotations", ()):
-            note = classes["Annotation"](timestamp=one["timestamp"], value=one["value"].encode())
-            span.annotations.append(note.SerializeToString())
+            span.annotations.add(timestamp=one["timestamp"], value=one["value"].encode())
         whole.spans.append(span.SerializeToString())
     raw: bytes = whole.SerializeToString()
     return raw

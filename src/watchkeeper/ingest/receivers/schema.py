@@ -120,7 +120,8 @@ ZIPKIN: Final = {
     "ListOfSpans": "1 bytes* spans",
     "Span": "1 bytes trace_id, 2 bytes parent_id, 3 bytes id, 4 int32 kind, 5 bytes name, "
     "6 fixed64 timestamp, 7 uint64 duration, 8 Endpoint local_endpoint, "
-    "9 Endpoint remote_endpoint, 10 bytes* annotations, 11 bytes* tags, 13 bool shared",
+    "9 Endpoint remote_endpoint, 10 Annotation* annotations, 11 Tag* tags, 13 bool shared",
+    "SpanParts": "10 bytes* annotations, 11 bytes* tags",
     "Endpoint": "1 bytes service_name, 2 bytes ipv4, 3 bytes ipv6, 4 int32 port",
     "Annotation": "1 fixed64 timestamp, 2 bytes value",
     "Tag": "1 bytes key, 2 bytes value",

@@ -29,6 +29,7 @@ from watchkeeper.model.severity import SpanKind
 from watchkeeper.model.signal import WireRows
 
 _NS_PER_US: Final = 1_000
+_LARGE_BYTES: Final = 64 << 10
 _KINDS: Final[Mapping[str, SpanKind]] = {
     "": SpanKind.INTERNAL,
     "CLIENT": SpanKind.CLIENT,
@@ -168,10 +169,10 @@ def _is_of_origin(name: str) -> bool:
 
 def _from_protobuf(raw: bytes) -> _Span:
     classes = schema.zipkin()
+    if len(raw) > _LARGE_BYTES:  # count first, for a part that says nothing takes most memory
+        parts = classes["SpanParts"].FromString(raw)
+        check_parts(parts.annotations, parts.tags)
     given = classes["Span"].FromString(raw)
-    check_parts(given.annotations, given.tags)
-    annotations = map(classes["Annotation"].FromString, given.annotations)
-    tags = map(classes["Tag"].FromString, given.tags)
     return _Span(
         trace_id=given.trace_id.hex(),
         id=given.id.hex(),
@@ -182,8 +183,8 @@ def _from_protobuf(raw: bytes) -> _Span:
         duration=given.duration,
         local_endpoint=_endpoint_of(given.local_endpoint),
         remote_endpoint=_endpoint_of(given.remote_endpoint),
-        annotations=[_Annotation(one.timestamp, _text(one.value)) for one in annotations],
-        tags={_text(one.key): _text(one.value) for one in tags},
+        annotations=[_Annotation(one.timestamp, _text(one.value)) for one in given.annotations],
+        tags={_text(one.key): _text(one.value) for one in given.tags},
         shared=given.shared,
     )
 
