@@ -16,7 +16,7 @@ import numpy as np
 from tests.buses import MemoryWorld
 from watchkeeper import plugins
 from watchkeeper.api.app import Front
-from watchkeeper.api.gateway.config import AuthConfig
+from watchkeeper.api.auth import AuthConfig
 from watchkeeper.api.services import Check, Readable, ServerConfig, Services
 from watchkeeper.bus.base import ANOMALIES, Bus
 from watchkeeper.clock import FakeClock

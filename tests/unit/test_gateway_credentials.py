@@ -15,8 +15,8 @@ from tests import gateways, make
 from tests.fronts import Api, api
 from tests.gateways import AWAY, CHEAP, Shown, bearer
 from watchkeeper.api.app import Front
+from watchkeeper.api.auth import AuthConfig
 from watchkeeper.api.gateway import credentials
-from watchkeeper.api.gateway.config import AuthConfig
 from watchkeeper.api.gateway.credentials import hashed, is_password, is_secret, new_key, shown
 from watchkeeper.errors import Denied
 from watchkeeper.model.principal import INSTALLATION, ApiKey, Role, User

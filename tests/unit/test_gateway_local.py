@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.fronts import api
+from watchkeeper.api.auth import AuthConfig
 from watchkeeper.api.gateway.admission import Asked, is_local, is_loopback
-from watchkeeper.api.gateway.config import AuthConfig
 
 PATH = "/api/v1/keys"
 """For admins alone, which is what `local` is."""

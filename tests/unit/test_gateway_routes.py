@@ -13,8 +13,8 @@ from google.rpc.status_pb2 import Status
 from tests.fronts import Api, api
 from tests.gateways import AWAY, WRONG, bearer, key
 from watchkeeper.api.app import create_app, served
+from watchkeeper.api.auth import AuthConfig
 from watchkeeper.api.doors import DOORS
-from watchkeeper.api.gateway.config import AuthConfig
 from watchkeeper.api.gateway.table import ROUTES, all_routes, check
 from watchkeeper.errors import Permanent
 from watchkeeper.model.principal import SCOPES_OF, Role, Scope

@@ -1,4 +1,4 @@
-"""The settings of the gateway: section `auth`."""
+"""The settings of who is let in: section `auth`. Apart from the gateway, which reads them."""
 
 from __future__ import annotations
 

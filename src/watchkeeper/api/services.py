@@ -11,7 +11,7 @@ from typing import Annotated, Generic
 import msgspec
 from msgspec import Meta
 
-from watchkeeper.api.gateway.config import AuthConfig
+from watchkeeper.api.auth import AuthConfig
 from watchkeeper.bus.base import Bus
 from watchkeeper.clock import Clock
 from watchkeeper.ingest.stage import Ingest

@@ -17,7 +17,7 @@ from watchkeeper import plugins
 
 if TYPE_CHECKING:
     from watchkeeper.analyze.detect_stage import DetectionConfig
-    from watchkeeper.api.gateway.config import AuthConfig
+    from watchkeeper.api.auth import AuthConfig
     from watchkeeper.api.services import ServerConfig
     from watchkeeper.bus.share import ShareConfig
     from watchkeeper.config.aiops import AiopsConfig
@@ -127,7 +127,7 @@ SECTIONS: Final[Mapping[str, Section]] = {
     ),
     "auth": Section(
         "Who may ask without saying who they are.",
-        "watchkeeper.api.gateway.config:AuthConfig",
+        "watchkeeper.api.auth:AuthConfig",
     ),
     "ingest": Section(
         "How much may wait at the door, and what is let in.",

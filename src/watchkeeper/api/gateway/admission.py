@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
-from watchkeeper.api.gateway.config import AuthConfig
+from watchkeeper.api.auth import AuthConfig
 from watchkeeper.api.gateway.credentials import HOW, shown
 from watchkeeper.api.gateway.keyring import Keyring
 from watchkeeper.api.gateway.limits import Buckets, over

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from watchkeeper.api.gateway.config import AuthConfig
+from watchkeeper.api.auth import AuthConfig
 from watchkeeper.api.gateway.credentials import HOW, NOBODY, Shown, is_password, is_secret
 from watchkeeper.api.gateway.limits import Buckets
 from watchkeeper.clock import NS_PER_S, Clock
