@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.compiled.template_kernel import MAX_BYTES, P0, P1, P2
@@ -113,7 +113,6 @@ PIECES = st.sampled_from([*WORDS, *MARKS, *NAMES])
 LINES = st.one_of(
     st.lists(PIECES, max_size=30).map("".join),
     st.text(max_size=60),
-    st.lists(PIECES, min_size=300, max_size=500).map("".join),
 )
 
 
@@ -124,6 +123,14 @@ def test_every_fingerprint_is_the_hash_of_the_pattern_by_definition(lines: list[
     found = fingerprints(texts(runs))
 
     assert found.tolist() == [reference_hash(reference(run)) for run in runs]
+
+
+@settings(max_examples=20)
+@given(st.lists(PIECES, min_size=3, max_size=20).map(lambda pieces: "".join(pieces) * 60))
+def test_long_lines_are_cut_where_the_definition_cuts_them(line: str) -> None:
+    run = line.encode()
+
+    assert fingerprints(texts([run])).tolist() == [reference_hash(reference(run))]
 
 
 @given(LINES)
