@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.promql import Samples, course, scalar, vector
+from tests.promql import Samples, course, scalar, vector, worth
 from watchkeeper.errors import BadInput
 from watchkeeper.lake.base import Sieve
 from watchkeeper.lake.promql.ask import at, between
@@ -155,3 +155,45 @@ def test_too_many_values_are_refused_by_the_settings_name() -> None:
         Evaluation(source, 0, 60_000, 60).value(request.tree, request.steps)
 
     assert refused.value.status == 422
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "x offset 200y",
+        "x offset -200y",
+        "rate(x[200y])",
+        "x @ 9e9",
+        "x offset 140y offset 1y",
+        "max_over_time(x[1h:200y])",
+        "x @ 200000000000",
+    ],
+)
+def test_a_time_that_no_clock_shows_is_refused(expression: str) -> None:
+    with pytest.raises(BadInput, match="promql: "):
+        vector(expression, {"x": "1"})
+
+
+@pytest.mark.parametrize("expression", ["x offset 100y", "x @ 4e9", "rate(x[100y] offset -40y)"])
+def test_a_time_that_some_clock_will_show_is_empty(expression: str) -> None:
+    assert vector(expression, {"x": "1"}, at_s=1e9) == {}
+
+
+@pytest.mark.parametrize("at_s", [9e9, -9e9])
+def test_a_moment_beyond_all_samples_still_has_numbers(at_s: float) -> None:
+    assert scalar("time()", at_s=at_s) == at_s
+    with pytest.raises(BadInput, match="1824"):
+        vector("x", {"x": "1"}, at_s=at_s)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["scalar(x)", "predict_linear(x[5m], NaN)", "topk(NaN, nothing)", "exp(x) - exp(x)"],
+)
+def test_what_has_no_value_makes_no_noise(expression: str) -> None:
+    """A warning would be an error here."""
+    lines = {'x{a="1"}': "+Inf 1e308", 'x{a="2"}': "-Inf 1e308"}
+
+    found = [worth(expression, lines, at_s=at_s) for at_s in (0, M)]
+
+    assert len(found) == 2

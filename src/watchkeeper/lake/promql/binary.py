@@ -61,10 +61,9 @@ def combine(how: Binary, left: Vector | Scalar, right: Vector | Scalar) -> Vecto
 
 def _computed(how: Binary, left: F64, right: F64) -> tuple[F64, Mask | None]:
     """Values, and which of them stay; None: all."""
-    with np.errstate(all="ignore"):
-        if how.op in _ARITHMETIC:
-            return _ARITHMETIC[how.op](left, right), None
-        is_so = _COMPARISONS[how.op](left, right)
+    if how.op in _ARITHMETIC:
+        return _ARITHMETIC[how.op](left, right), None
+    is_so = _COMPARISONS[how.op](left, right)
     if how.is_bool:
         return is_so.astype(np.float64), None
     return left, is_so

@@ -47,6 +47,8 @@ from watchkeeper.model.series import F64, I64, METRIC_NAME, Mask, Matcher, Match
 
 LOOKBACK_NS: Final = 300 * 1000 * NS_PER_MS
 """For how long a sample stands for its series. Prometheus' default."""
+_FURTHEST_NS: Final = 1 << 62
+"""From 1970. So far a sum of two times fits into 64 bits."""
 SUBQUERY_STEP_MS: Final = 60_000
 """Of a subquery that names none. Prometheus' default."""
 
@@ -86,9 +88,10 @@ class Evaluation:
     def value(self, tree: Expression, steps: Steps) -> Value:
         """What it is worth at these steps."""
         self.go_on()
-        if steps.n > 1 and not is_range(tree) and is_constant(tree):
-            return _repeated(self._computed(tree, steps.first), steps.n)
-        return self._computed(tree, steps)
+        with np.errstate(all="ignore"):  # what has no value is NaN, as in PromQL
+            if steps.n > 1 and not is_range(tree) and is_constant(tree):
+                return _repeated(self._computed(tree, steps.first), steps.n)
+            return self._computed(tree, steps)
 
     def _computed(self, tree: Expression, steps: Steps) -> Value:
         match tree:
@@ -216,11 +219,18 @@ class Evaluation:
         )
 
     def _ref_ns(self, when: When, steps: Steps) -> I64:
-        if when.at is None:
-            return steps.time_ns - when.offset_ns
-        edges = {Edge.START: self.start_ms, Edge.END: self.end_ms}
-        at_ms = edges[when.at] if isinstance(when.at, Edge) else when.at
-        return np.full(steps.n, at_ms * NS_PER_MS - when.offset_ns, np.int64)
+        first_ms, last_ms = steps.start_ms, steps.start_ms + (steps.n - 1) * steps.step_ms
+        if when.at is not None:
+            edges = {Edge.START: self.start_ms, Edge.END: self.end_ms}
+            first_ms = edges[when.at] if isinstance(when.at, Edge) else when.at
+            last_ms = first_ms
+        first_ns = first_ms * NS_PER_MS - when.offset_ns
+        last_ns = last_ms * NS_PER_MS - when.offset_ns
+        if first_ns < -_FURTHEST_NS or last_ns > _FURTHEST_NS:
+            raise refusal("a selector looks before 1824 or behind 2116; nothing is stored there")
+        if when.at is not None:
+            return np.full(steps.n, first_ns, np.int64)
+        return steps.time_ns - when.offset_ns
 
     def _points(self, matchers: tuple[Matcher, ...], ref_ns: I64, length_ns: int) -> Points:
         """Samples that some step needs: ref - length <= time <= ref."""

@@ -55,8 +55,7 @@ def _days_in_month(month: Any) -> Any:
 
 
 def _elementwise(vector: Vector, computed: Callable[[Any], Any]) -> Vector:
-    with np.errstate(all="ignore"):
-        value = np.asarray(computed(vector.value), np.float64)
+    value = np.asarray(computed(vector.value), np.float64)
     return joined(Vector(tuple(map(nameless, vector.labels)), value, vector.held))
 
 

@@ -35,6 +35,7 @@ MOST_OPERATORS: Final = 150
 _QUOTED: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`", re.DOTALL)
 _LABELS: Final = re.compile(r"\{[^{}]*\}")
 _OPERATOR: Final = re.compile(r"[-+*/%^=<>!]|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
+_LONGEST_NS: Final = 1 << 62
 _BEFORE_1970: Final = re.compile(r"@\s*-")
 _UNIT_MS: Final = {
     "y": 31_536_000_000, "w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000,
@@ -204,4 +205,6 @@ def _when(node: Any) -> When:
 
 def _ns(length: Any) -> int:
     nanoseconds: int = length // timedelta(microseconds=1) * 1000
+    if abs(nanoseconds) > _LONGEST_NS:
+        raise BadInput(f"promql: {length} is too long a duration; 146 years are the most")
     return nanoseconds
