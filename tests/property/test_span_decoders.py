@@ -6,7 +6,6 @@ import json
 import random
 import struct
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from google.protobuf.message import DecodeError
@@ -14,21 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests import decoder_fuzz, protobuf_trees
+from tests import decoder_fuzz, protobuf_trees, span_fuzz
 from tests import span_senders as senders
-from tests.span_senders import FORMS, NOW_NS, NS_PER_MS, Form, Sent
-from watchkeeper import plugins
+from tests.span_senders import FORMS, NS_PER_MS, Form, Sent
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import thrift
 from watchkeeper.model import wire as log_wire
-from watchkeeper.model.severity import SpanKind, SpanStatus
+from watchkeeper.model.severity import SpanKind
 from watchkeeper.model.signal import WireRows
 
 SEEDS = st.integers(0, 2**64 - 1).map(random.Random)
 EVERY = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-RECEIVERS = {
-    name: plugins.load("receiver", name)() for name in {form.receiver for form in FORMS.values()}
-}
 FEW = settings(max_examples=40)
 TEXTS = st.text(max_size=8)
 WORDS = TEXTS.map(lambda text: f"a{text}")
@@ -57,12 +52,6 @@ def spans(form: Form) -> st.SearchStrategy[list[Sent]]:
     return st.lists(one, max_size=4)
 
 
-def decode(form: Form, body: bytes) -> WireRows:
-    wire = RECEIVERS[form.receiver].decode(body, form.headers, now_ns=NOW_NS)
-    assert isinstance(wire, WireRows)
-    return wire
-
-
 def logged(wire: WireRows) -> list[bytes]:
     return [log_wire.encode(record) for record in wire.records]
 
@@ -73,7 +62,7 @@ def logged(wire: WireRows) -> list[bytes]:
 def test_any_spans_come_out_as_they_were_sent(form: Form, data: st.DataObject) -> None:
     sent = data.draw(spans(form))
 
-    wire = decode(form, form.write(sent))
+    wire = span_fuzz.decode(form, form.write(sent))
 
     assert senders.facts_of(wire) == senders.facts_sent(sent)
     assert wire.rejects == ()
@@ -93,9 +82,9 @@ def test_spans_mean_the_same_in_one_body_and_in_two(form: Form, data: st.DataObj
     if form.has_one_service and not (first and second):
         return
 
-    together = decode(form, form.write([*first, *second]))
+    together = span_fuzz.decode(form, form.write([*first, *second]))
 
-    apart = [decode(form, form.write(part)) for part in (first, second)]
+    apart = [span_fuzz.decode(form, form.write(part)) for part in (first, second)]
     assert senders.facts_of(together) == [fact for wire in apart for fact in senders.facts_of(wire)]
 
 
@@ -119,58 +108,19 @@ def test_zipkins_two_forms_mean_the_same(data: st.DataObject) -> None:
             )
         )
 
-    as_json = decode(FORMS["zipkin"], json.dumps(items).encode())
-    as_protobuf = decode(FORMS["zipkin.pb"], senders.zipkin_protobuf(items))
+    as_json = span_fuzz.decode(FORMS["zipkin"], json.dumps(items).encode())
+    as_protobuf = span_fuzz.decode(FORMS["zipkin.pb"], senders.zipkin_protobuf(items))
 
     assert logged(as_json) == logged(as_protobuf)
-
-
-def otlp_request(rng: random.Random) -> Any:
-    """A sound request of the published schema, with all that it can say."""
-    request = ExportTraceServiceRequest()
-    for _ in range(rng.randrange(1, 3)):
-        given = request.resource_spans.add(schema_url="x")
-        decoder_fuzz.add_attributes(given.resource.attributes, rng, 4)
-        scope = given.scope_spans.add()
-        scope.scope.name = rng.choice(("", "library"))
-        decoder_fuzz.add_attributes(scope.scope.attributes, rng, 1)
-        for _ in range(rng.randrange(4)):
-            add_span(scope.spans.add(), rng)
-    return request
-
-
-def add_span(span: Any, rng: random.Random) -> None:
-    span.trace_id = rng.choice((rng.randbytes(16), bytes(16)))
-    span.span_id = rng.randbytes(8)
-    span.parent_span_id = rng.choice((b"", rng.randbytes(8)))
-    span.trace_state = rng.choice(("", "a=1"))
-    span.name = rng.choice(("", "GET /", "größe"))
-    span.kind = rng.randrange(6)
-    span.start_time_unix_nano = rng.choice((0, 1, NOW_NS, NOW_NS, 2**63, 2**64 - 1))
-    span.end_time_unix_nano = rng.choice((0, NOW_NS, NOW_NS + 5, 2**64 - 1))
-    span.dropped_attributes_count = rng.choice((0, 0, 3))
-    span.dropped_events_count = rng.choice((0, 0, 2**32 - 1))
-    span.dropped_links_count = rng.choice((0, 0, 1))
-    span.flags = rng.choice((0, 1))
-    decoder_fuzz.add_attributes(span.attributes, rng, 4)
-    for _ in range(rng.choice((0, 0, 1, 2))):
-        event = span.events.add(name="e", time_unix_nano=rng.choice((0, NOW_NS, 2**64 - 1)))
-        decoder_fuzz.add_attributes(event.attributes, rng, 2)
-    for _ in range(rng.choice((0, 0, 1))):
-        link = span.links.add(trace_id=rng.randbytes(16), span_id=rng.randbytes(8))
-        decoder_fuzz.add_attributes(link.attributes, rng, 2)
-    if rng.random() < 0.5:
-        span.status.code = rng.randrange(3)
-        span.status.message = rng.choice(("", "größe"))
 
 
 @settings(max_examples=300)
 @given(rng=SEEDS)
 def test_otlps_two_forms_mean_the_same(rng: random.Random) -> None:
-    request = otlp_request(rng)
+    request = span_fuzz.otlp_request(rng)
 
-    as_protobuf = decode(FORMS["otlp_traces"], request.SerializeToString())
-    as_json = decode(FORMS["otlp_traces.json"], senders.otlp_json(request))
+    as_protobuf = span_fuzz.decode(FORMS["otlp_traces"], request.SerializeToString())
+    as_json = span_fuzz.decode(FORMS["otlp_traces.json"], senders.otlp_json(request))
 
     assert logged(as_json) == logged(as_protobuf)
     assert as_json.rejects == as_protobuf.rejects
@@ -179,7 +129,7 @@ def test_otlps_two_forms_mean_the_same(rng: random.Random) -> None:
 @settings(max_examples=300)
 @given(rng=SEEDS)
 def test_every_way_to_write_a_protobuf_means_the_same(rng: random.Random) -> None:
-    raw = otlp_request(rng).SerializeToString()
+    raw = span_fuzz.otlp_request(rng).SerializeToString()
     odd = decoder_fuzz.odd(raw, ExportTraceServiceRequest, rng)
 
     try:
@@ -188,39 +138,7 @@ def test_every_way_to_write_a_protobuf_means_the_same(rng: random.Random) -> Non
         return
 
     form = FORMS["otlp_traces"]
-    assert logged(decode(form, odd)) == logged(decode(form, usual))
-
-
-def check_sound(wire: WireRows) -> None:
-    """Whatever came in, this is what stages may rely on."""
-    for batch in senders.batches(wire):
-        assert len(batch)
-        assert (batch.duration_ns >= 0).all()
-        assert (batch.start_ns.astype(object) + batch.duration_ns.astype(object) < 2**63).all()
-        assert set(batch.kind.tolist()) <= set(SpanKind)
-        assert set(batch.status.tolist()) <= set(SpanStatus)
-        assert batch.trace.any(axis=1).all()
-        assert batch.span.all()
-        for row in range(len(batch)):
-            assert batch.name[row].decode() is not None
-            attributes = senders.attributes_of(batch, row)
-            assert all(isinstance(text, str) for text in attributes.values())
-            for event in json.loads(batch.events.text(row) or "[]"):
-                assert event.keys() == {"time_ns", "name", "attributes"}
-                assert -(2**63) <= event["time_ns"] < 2**63
-            for link in json.loads(batch.links.text(row) or "[]"):
-                assert link.keys() == {"trace_id", "span_id", "attributes"}
-    assert all(reject.reason.isidentifier() and reject.count for reject in wire.rejects)
-
-
-def decoded(form: Form, body: bytes) -> WireRows:
-    """Nothing, of a body that is refused for what is in it, in a sentence."""
-    try:
-        return decode(form, body)
-    except BadInput as refusal:
-        if refusal.status != 400 or len(str(refusal)) > 500:
-            raise
-        return WireRows(())
+    assert logged(span_fuzz.decode(form, odd)) == logged(span_fuzz.decode(form, usual))
 
 
 @EVERY
@@ -233,7 +151,7 @@ def test_broken_bodies_are_refused_or_read_in_part(form: Form, rng: random.Rando
     ]
     body = protobuf_trees.mutate(form.write(sent), rng)
 
-    check_sound(decoded(form, body))
+    span_fuzz.check_sound(span_fuzz.decoded(form, body))
 
 
 @settings(max_examples=300)
@@ -241,9 +159,9 @@ def test_broken_bodies_are_refused_or_read_in_part(form: Form, rng: random.Rando
 def test_broken_otlp_with_all_that_it_can_say_is_refused_or_read_in_part(
     rng: random.Random,
 ) -> None:
-    body = protobuf_trees.mutate(otlp_request(rng).SerializeToString(), rng)
+    body = protobuf_trees.mutate(span_fuzz.otlp_request(rng).SerializeToString(), rng)
 
-    check_sound(decoded(FORMS["otlp_traces"], body))
+    span_fuzz.check_sound(span_fuzz.decoded(FORMS["otlp_traces"], body))
 
 
 # Fields of Thrift that no reader knows, of every type and in every place.
@@ -303,7 +221,9 @@ def test_fields_that_nobody_knows_change_nothing(unknown: tuple[bytes, bytes, by
     spans = senders.t_list(2, [senders.jaeger_span(sent, more=of_span)])
     body = senders.t_struct(1, process) + of_batch + spans + senders.STOP
 
-    assert logged(decode(form, body)) == logged(decode(form, senders.write_jaeger([sent])))
+    assert logged(span_fuzz.decode(form, body)) == logged(
+        span_fuzz.decode(form, senders.write_jaeger([sent]))
+    )
 
 
 @given(size=st.integers(0, 10_000))
@@ -311,4 +231,4 @@ def test_a_batch_that_is_cut_anywhere_is_refused(size: int) -> None:
     body = senders.write_jaeger(senders.many(3))
 
     with pytest.raises(BadInput):
-        decode(FORMS["jaeger_thrift"], body[: size % len(body)])
+        span_fuzz.decode(FORMS["jaeger_thrift"], body[: size % len(body)])
