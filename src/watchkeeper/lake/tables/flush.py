@@ -12,7 +12,7 @@ from watchkeeper.lake.files import Files
 from watchkeeper.lake.tables.base import B
 from watchkeeper.lake.tables.definition import Definition
 from watchkeeper.lake.tables.manifest import SegmentInfo
-from watchkeeper.lake.tables.rows import Rows, Source, ranks, sort_key, take
+from watchkeeper.lake.tables.rows import Rows, TenantOrigin, ranks, sort_key, take
 from watchkeeper.lake.tables.segment import SegmentWriter
 from watchkeeper.model.series import I64
 
@@ -25,7 +25,7 @@ def write_segments(
     folder: Path,
     definition: Definition[B],
     *,
-    rows: tuple[Rows, Sequence[Source]],
+    rows: tuple[Rows, Sequence[TenantOrigin]],
     window_ns: int,
     number: Callable[[], int],
 ) -> tuple[SegmentInfo, ...]:
@@ -52,14 +52,14 @@ def write_segments(
     return tuple(written)
 
 
-def in_order(sources: Sequence[Source]) -> tuple[tuple[Source, ...], I64]:
+def in_order(sources: Sequence[TenantOrigin]) -> tuple[tuple[TenantOrigin, ...], I64]:
     """Each of them once, sorted by place; and where each is then."""
     different = sorted(set(sources), key=lambda one: (one.place(), one.origin.labels, _entity(one)))
     place = {source: n for n, source in enumerate(different)}
     return tuple(different), np.array([place[one] for one in sources], np.int64)
 
 
-def _entity(source: Source) -> tuple[str, str, str]:
+def _entity(source: TenantOrigin) -> tuple[str, str, str]:
     entity = source.origin.entity
     return entity.environment, entity.node, entity.owner
 

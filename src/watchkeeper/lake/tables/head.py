@@ -9,7 +9,7 @@ import numpy as np
 from watchkeeper.compiled.memory import reserve
 from watchkeeper.lake.tables.base import B
 from watchkeeper.lake.tables.definition import NUMBER, Definition
-from watchkeeper.lake.tables.rows import Array, Rows, Source
+from watchkeeper.lake.tables.rows import Array, Rows, TenantOrigin
 from watchkeeper.model.row import Texts
 
 
@@ -31,9 +31,9 @@ class Head(Generic[B]):
             name: Texts(reserve(size_bytes, np.uint8), reserve(n_rows + 1, np.int32))
             for name in definition.kind.TEXTS
         }
-        self._index: dict[Source, int] = {}
-        self.sources: list[Source] = []
-        """Only grows."""
+        self._index: dict[TenantOrigin, int] = {}
+        self.sources: list[TenantOrigin] = []
+        """Grows while it is appended to."""
         self.number = number
         """Of its first row."""
         self.n = 0
@@ -61,7 +61,7 @@ class Head(Generic[B]):
             if name != "origin":
                 self._columns[name][begin:end] = getattr(batch, name)
         known = np.array(
-            [self._known(Source(batch.tenant, one)) for one in batch.origins], np.int32
+            [self._known(TenantOrigin(batch.tenant, one)) for one in batch.origins], np.int32
         )
         self._columns["origin"][begin:end] = known[batch.origin]
         for name, column in self._texts.items():
@@ -87,7 +87,7 @@ class Head(Generic[B]):
             },
         )
 
-    def _known(self, source: Source) -> int:
+    def _known(self, source: TenantOrigin) -> int:
         index = self._index.get(source)
         if index is None:
             index = self._index[source] = len(self.sources)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 import numpy as np
 
+from watchkeeper.errors import BadInput
 from watchkeeper.lake.tables import words_kernel as kernel
 from watchkeeper.lake.tables.base import B
 from watchkeeper.lake.tables.definition import NUMBER, Definition
 from watchkeeper.model.row import Origin, Texts, texts
 from watchkeeper.model.series import I64, TenantId
 
+_MOST_BYTES: Final = np.iinfo(np.int32).max
+"""Of one column of text."""
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TenantOrigin:
     """Whose rows, and where they come from: `origin` of a row is an index into a list of these."""
 
     tenant: TenantId
@@ -102,13 +106,16 @@ def part(rows: Rows, begin: int, end: int) -> Rows:
 
 
 def concat(parts: Sequence[Rows]) -> Rows:
-    """One behind the other; at least one."""
+    """One behind the other; at least one. Raises BadInput beyond 2 GiB of text."""
     if len(parts) == 1:
         return parts[0]
     columns = {name: np.concatenate([p.columns[name] for p in parts]) for name in parts[0].columns}
     joined = {}
     for name in parts[0].texts:
         runs = [p.texts[name] for p in parts]
+        size = sum(int(run.offset[-1]) for run in runs)
+        if size > _MOST_BYTES:
+            raise BadInput(f"{name}: {size} bytes at once are too many; ask for fewer rows (limit)")
         sizes = np.concatenate([np.diff(run.offset) for run in runs])
         offset = np.zeros(len(sizes) + 1, np.int32)
         np.cumsum(sizes, out=offset[1:])
@@ -122,13 +129,13 @@ def sort_key(rows: Rows, definition: Definition[B], rank: I64) -> list[Array]:
     return [rows.columns[name] for name in reversed(names)] + [rank[rows.columns["origin"]]]
 
 
-def ranks(sources: Sequence[Source]) -> I64:
+def ranks(sources: Sequence[TenantOrigin]) -> I64:
     """Of each source, how many different places (tenant and service) come before its own."""
     number = {place: n for n, place in enumerate(sorted({one.place() for one in sources}))}
     return np.array([number[one.place()] for one in sources], np.int64)
 
 
-def to_batch(rows: Rows, definition: Definition[B], sources: Sequence[Source]) -> B:
+def to_batch(rows: Rows, definition: Definition[B], sources: Sequence[TenantOrigin]) -> B:
     """As a batch of the tenant that all of these rows are of."""
     used, origin = np.unique(rows.columns["origin"], return_inverse=True)
     columns: dict[str, Any] = {name: rows.columns[name] for name in definition.kind.COLUMNS}
@@ -154,12 +161,12 @@ def nothing(definition: Definition[B]) -> B:
     return to_batch(empty(definition), definition, ())
 
 
-_sources = msgspec.msgpack.Decoder(tuple[Source, ...])
+_sources = msgspec.msgpack.Decoder(tuple[TenantOrigin, ...])
 
 
-def encode_sources(sources: Sequence[Source]) -> bytes:
+def encode_sources(sources: Sequence[TenantOrigin]) -> bytes:
     return msgspec.msgpack.encode(tuple(sources))
 
 
-def decode_sources(content: bytes) -> tuple[Source, ...]:
+def decode_sources(content: bytes) -> tuple[TenantOrigin, ...]:
     return _sources.decode(content)

@@ -16,7 +16,16 @@ from watchkeeper.errors import BadInput
 from watchkeeper.lake.tables import words_kernel as kernel
 from watchkeeper.lake.tables.base import B, Found, RowQuery
 from watchkeeper.lake.tables.definition import NUMBER, Definition
-from watchkeeper.lake.tables.rows import Chunk, Rows, Source, concat, empty, gather, take, to_batch
+from watchkeeper.lake.tables.rows import (
+    Chunk,
+    Rows,
+    TenantOrigin,
+    concat,
+    empty,
+    gather,
+    take,
+    to_batch,
+)
 from watchkeeper.lake.tables.segment import Segment
 from watchkeeper.lake.tables.sources import Wanted, keep_asked, wanted
 from watchkeeper.lake.tables.words import (
@@ -42,7 +51,7 @@ class Place(Protocol):
     def newest_ns(self) -> int: ...
 
     @property
-    def sources(self) -> Sequence[Source]: ...
+    def sources(self) -> Sequence[TenantOrigin]: ...
 
     def chunks(self, query: RowQuery, mask: Mask) -> Iterator[tuple[int, Chunk]]:
         """Those that may hold a fitting row of a source of the mask, each with the time of its
@@ -54,7 +63,7 @@ class Place(Protocol):
 class HeadPlace:
     """What a head held at one moment."""
 
-    sources: Sequence[Source]
+    sources: Sequence[TenantOrigin]
     newest_ns: int
     rows: Rows
 
@@ -71,7 +80,7 @@ class SegmentPlace(Generic[B]):
         self._opened = opened
 
     @property
-    def sources(self) -> Sequence[Source]:
+    def sources(self) -> Sequence[TenantOrigin]:
         return self._opened().sources
 
     def chunks(self, query: RowQuery, mask: Mask) -> Iterator[tuple[int, Chunk]]:
@@ -103,11 +112,10 @@ def _may_hold(segment: Segment[B], query: RowQuery, mask: Mask) -> Mask:
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    """Rows of one chunk that are among the newest so far."""
+    """A chunk that has, or had, some of the newest rows so far."""
 
     place: int
     chunk: Chunk
-    rows: I64
 
 
 class Search(Generic[B]):
@@ -140,7 +148,7 @@ class Search(Generic[B]):
         """Nothing older can be among the newest."""
         return int(self._time[-1]) if len(self._time) == self._most else _EARLIEST
 
-    def _look_through(self, number: int, place: Place, sources: Sequence[Source]) -> None:
+    def _look_through(self, number: int, place: Place, sources: Sequence[TenantOrigin]) -> None:
         chosen = wanted(
             sources,
             self._query.tenant,
@@ -155,7 +163,7 @@ class Search(Generic[B]):
             self._spend(chunk.n_rows)
             rows = self._fitting(chunk, chosen)
             if len(rows):
-                self._add(_Hit(number, chunk, rows))
+                self._add(_Hit(number, chunk), rows)
                 self._n_kept += chunk.n_rows
             if not len(rows) or self._n_kept > _KEPT_ROWS:
                 chunk.forget()
@@ -206,25 +214,25 @@ class Search(Generic[B]):
                 keep[tied] = chunk.column(NUMBER)[rows[tied]] < number
         return rows[keep]
 
-    def _add(self, hit: _Hit) -> None:
+    def _add(self, hit: _Hit, rows: I64) -> None:
         """The newest of what we had and what came, in order."""
-        time = np.concatenate([self._time, hit.chunk.column(self._definition.time)[hit.rows]])
-        number = np.concatenate([self._number, hit.chunk.column(NUMBER)[hit.rows]])
-        which = np.concatenate([self._hit, np.full(len(hit.rows), len(self._hits))])
-        row = np.concatenate([self._row, hit.rows])
+        time = np.concatenate([self._time, hit.chunk.column(self._definition.time)[rows]])
+        number = np.concatenate([self._number, hit.chunk.column(NUMBER)[rows]])
+        which = np.concatenate([self._hit, np.full(len(rows), len(self._hits))])
+        row = np.concatenate([self._row, rows])
         self._hits.append(hit)
         newest = np.lexsort((-number, -time))[: self._most]
         self._time, self._number = time[newest], number[newest]
         self._hit, self._row = which[newest], row[newest]
 
-    def _found(self, sources: Sequence[Sequence[Source]]) -> Found[B]:
+    def _found(self, sources: Sequence[Sequence[TenantOrigin]]) -> Found[B]:
         """All columns of the newest rows, in order."""
         limit = self._query.limit
         which, row = self._hit[:limit], self._row[:limit]
         cursor = None
         if len(self._time) > limit:
             cursor = (int(self._time[limit - 1]), int(self._number[limit - 1]))
-        everywhere: dict[Source, int] = {}
+        everywhere: dict[TenantOrigin, int] = {}
         parts, order = [empty(self._definition)], []
         for number in np.unique(which).tolist():
             hit, at = self._hits[number], np.flatnonzero(which == number)

@@ -25,7 +25,7 @@ from watchkeeper.lake.tables.manifest import SegmentInfo
 from watchkeeper.lake.tables.rows import (
     Array,
     Rows,
-    Source,
+    TenantOrigin,
     decode_sources,
     encode_sources,
     part,
@@ -61,7 +61,7 @@ class SegmentWriter(Generic[B]):
         folder: Path,
         info: SegmentInfo,
         definition: Definition[B],
-        sources: Sequence[Source],
+        sources: Sequence[TenantOrigin],
     ) -> None:
         """`origin` of the rows is an index into `sources`, which are sorted by place."""
         self._files = files
@@ -176,7 +176,7 @@ class SegmentWriter(Generic[B]):
             )
 
 
-def _faces(sources: Sequence[Source]) -> list[tuple[Array, pa.StringArray]]:
+def _faces(sources: Sequence[TenantOrigin]) -> list[tuple[Array, pa.StringArray]]:
     """For each face, its different values, and which of them each source has."""
     found = []
     for face in _FACES:
@@ -186,7 +186,7 @@ def _faces(sources: Sequence[Source]) -> list[tuple[Array, pa.StringArray]]:
     return found
 
 
-def _face(source: Source, face: str) -> str:
+def _face(source: TenantOrigin, face: str) -> str:
     if face == "tenant":
         return source.tenant
     if face == "labels":

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from watchkeeper.lake.series_search import fits
-from watchkeeper.lake.tables.rows import Chunk, Source
+from watchkeeper.lake.tables.rows import Chunk, TenantOrigin
 from watchkeeper.model.row import Texts
 from watchkeeper.model.series import I64, Entity, Mask, Matcher, MatchOp, TenantId
 
@@ -29,7 +29,7 @@ class Wanted:
 
 
 def wanted(
-    sources: Sequence[Source],
+    sources: Sequence[TenantOrigin],
     tenant: TenantId,
     matchers: Sequence[Matcher],
     *,
@@ -63,7 +63,7 @@ def keep_asked(chunk: Chunk, rows: I64, asked: Sequence[tuple[Matcher, Mask]]) -
     return rows
 
 
-def _value(source: Source, name: str) -> str:
+def _value(source: TenantOrigin, name: str) -> str:
     of_entity: str = getattr(source.origin.entity, name) if name in _FACES else ""
     return of_entity or dict(source.origin.labels).get(name, "")
 

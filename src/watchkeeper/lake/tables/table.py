@@ -337,7 +337,7 @@ class DiskTable(Generic[B]):
         with self._lock:
             state = self._state
             heads: list[Place] = [
-                HeadPlace(head.sources, head.newest_ns, head.rows(head.n))
+                HeadPlace(tuple(head.sources), head.newest_ns, head.rows(head.n))
                 for head in (*state.sealed, state.live)
             ]
             self._readers[token] = state.generation
