@@ -295,6 +295,20 @@ def test_rows_past_retention_are_dropped_with_their_files(case: Case, tmp_path: 
 
 
 @tables
+def test_a_row_within_retention_keeps_its_file(case: Case, tmp_path: Path) -> None:
+    table = case.open(tmp_path, retention_s=3600)
+    batch = case.batch(NOON - 2 * 3600 * S, NOON)
+    table.append(batch, 1)
+
+    flush(table, NOON + 3600 * S)
+    kept = read(table)
+    flush(table, NOON + 3600 * S + 1)
+
+    assert kept == newest_first(batch)
+    assert read(table) == []
+
+
+@tables
 def test_neighbours_are_merged_up_to_a_size(case: Case, tmp_path: Path) -> None:
     table = case.open(tmp_path, head_rows=10, compact_into_rows=40)
     batches = fed(case, table, 16, rows_each=10)
