@@ -93,12 +93,13 @@ class Quantiles:
 
         `now_ns` is when the series of a histogram count as seen, that of the newest tick.
         """
-        strange = np.empty(len(batch), np.int32)
-        n_buckets, n_strange = kernel.buckets_of(
-            batch.slot, self._catalog.kind, self._catalog.identity, self._rows, strange
-        )
+        n_buckets = kernel.n_unscored(batch.slot, self._catalog.kind)
         if not n_buckets:
             return None
+        strange = np.empty(n_buckets, np.int32)
+        n_strange = kernel.strangers(
+            batch.slot, self._catalog.kind, self._catalog.identity, self._rows, strange
+        )
         if n_strange:
             self._acquaint(np.unique(strange[:n_strange]))
         room = len(QUANTILES) * n_buckets

@@ -22,22 +22,27 @@ _COUNT, _SUM, _SCHEMA, _ZERO_THRESHOLD, _ZERO_COUNT, _HINT, _N_NEGATIVE, _N_POSI
 
 
 @kernel
-def buckets_of(slots, kind, identity, rows, strange):
-    """(how many samples are of buckets or may be, how many slots are strange), the latter listed.
+def n_unscored(slots, kind):
+    """How many samples may be of buckets. Cheap, for most batches have none."""
+    n = 0
+    for i in range(len(slots)):
+        n += kind[slots[i]] == UNSCORED
+    return n
 
-    A slot is strange if nobody looked yet whether its owner is a bucket.
-    """
-    n_buckets = 0
+
+@kernel
+def strangers(slots, kind, identity, rows, strange):
+    """How many slots are strange, and they themselves: nobody looked yet whether their owners are
+    buckets."""
     n_strange = 0
     for i in range(len(slots)):
         slot = slots[i]
         if kind[slot] != UNSCORED:
             continue
-        n_buckets += 1
         if rows[slot].mark == UNKNOWN or rows[slot].identity != identity[slot, 0]:
             strange[n_strange] = slot
             n_strange += 1
-    return n_buckets, n_strange
+    return n_strange
 
 
 @kernel
