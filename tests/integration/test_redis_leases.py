@@ -116,6 +116,20 @@ async def test_newcomers_move_no_more_than_they_need(world: RedisWorld) -> None:
     assert [len(one.fences) for one in after] == [16] * 4
 
 
+async def test_what_does_not_divide_goes_to_those_who_were_there_first(
+    world: RedisWorld,
+) -> None:
+    """So that who comes later changes the shares of nobody but by what it needs."""
+    group = await members(world, 5)
+    for member in group:
+        await turn(member)
+        await asyncio.sleep(0.005)  # the server counts in milliseconds
+
+    found = await rounds(group)
+
+    assert [one.share for one in found] == [13, 13, 13, 13, 12]
+
+
 async def test_who_leaves_leaves_everything_to_the_others_at_once(world: RedisWorld) -> None:
     one, two, three = await members(world, 3)
     await rounds([one, two, three])
