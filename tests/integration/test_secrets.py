@@ -98,6 +98,7 @@ def test_no_secret_of_a_server_gets_out(start: Start, tmp_path: Path) -> None:
     secrets = [PASSWORD, WEBHOOK, PAGER, *keys, *(key.rpartition("_")[2] for key in keys)]
     secrets += [base64.b64encode(f"ann:{secret}".encode()).decode() for secret in secrets]
     assert [secret for secret in secrets if any(secret in text for text in told)] == []
+    assert any("must_show_a_key=everybody" in text for text in told)
     assert any('"status":"ok"' in text for text in told)
     assert any("debug   api.gateway.asgi: refused" in text for text in told)
 

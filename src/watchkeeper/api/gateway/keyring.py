@@ -56,10 +56,10 @@ class Keyring:
         """
         found = self._by_proof.get(proof)
         # A clock that was put back proves nothing.
-        if found is None or not found.known_ns <= now_ns < found.end_ns:
+        if found is None or now_ns < found.known_ns:
             return None
         if now_ns >= found.renewal_ns:
-            found.renewal_ns = found.end_ns  # whoever comes meanwhile need not ask, too
+            found.renewal_ns = found.end_ns  # until then whoever comes meanwhile need not ask
             return None
         return found.principal
 
