@@ -23,7 +23,7 @@ from watchkeeper.lake.promql.ask import LakeSource, TimedOut
 from watchkeeper.lake.promql.parse import parse, parse_matchers
 from watchkeeper.lake.promql.tree import selectors
 from watchkeeper.model.family import Family
-from watchkeeper.model.series import METRIC_NAME
+from watchkeeper.model.series import METRIC_NAME, Matcher, MatchOp
 
 router = APIRouter(prefix="/prometheus", tags=["prometheus"], route_class=words.PrometheusRoute)
 
@@ -34,6 +34,7 @@ _MOST_EXEMPLARS: Final = 10_000
 """Newest, of one selector."""
 _ALWAYS_MS: Final = (-9_000_000_000_000, 9_000_000_000_000)
 T = TypeVar("T")
+Found = Sequence[Mapping[str, str]]
 
 
 @router.get("/api/v1/query")
@@ -84,10 +85,7 @@ async def series(request: Request) -> Response:
     given = await asked(request)
     if not given.texts("match[]"):
         raise BadInput("no match[] parameter provided")
-    several = await _series(request, given)
-    distinct = {frozenset(labels.items()): labels for labels in several}
-    ordered = sorted(distinct.values(), key=lambda labels: sorted(labels.items()))
-    found, is_cut = words.cut(ordered, given.limit())
+    found, is_cut = words.cut(await _of_series(request, given, _distinct), given.limit())
     return success(found, is_cut=is_cut)
 
 
@@ -96,8 +94,7 @@ async def series(request: Request) -> Response:
 async def labels(request: Request) -> Response:
     """Names of labels: `match[]`, `start`, `end`, `limit`."""
     given = await asked(request)
-    names = {name for one in await _series(request, given) for name in one}
-    found, is_cut = words.cut(sorted(names), given.limit())
+    found, is_cut = words.cut(await _of_series(request, given, _names), given.limit())
     return success(found, is_cut=is_cut)
 
 
@@ -107,8 +104,13 @@ async def label_values(request: Request, name: str) -> Response:
     if not _LABEL.fullmatch(name):
         raise BadInput(f'invalid label name: "{name}"')
     given = await asked(request)
-    values = {one[name] for one in await _series(request, given) if name in one}
-    found, is_cut = words.cut(sorted(values), given.limit())
+
+    def values(found: Found) -> list[str]:
+        return sorted({labels[name] for labels in found})
+
+    has_it = Matcher(name, MatchOp.NOT_EQUAL, "")
+    several = await _of_series(request, given, values, has_it)
+    found, is_cut = words.cut(several, given.limit())
     return success(found, is_cut=is_cut)
 
 
@@ -118,7 +120,7 @@ async def metadata(request: Request) -> Response:
     services: Services = request.app.state.services
     given, tenant = await asked(request), tenant_of(request)
     known = {one.name: one for one in services.families.of(tenant)}
-    series = {one.get(METRIC_NAME, "") for one in await _series(request, given)}
+    series = await _of_series(request, given, _metrics)
     named = {services.families.family_of(tenant, name) for name in series} | set(known)
     if wanted := given.text("metric"):
         named &= {wanted}
@@ -192,28 +194,46 @@ def _source(request: Request) -> LakeSource:
     return LakeSource(services.lake, tenant_of(request), services.config.query_samples)
 
 
-async def _series(request: Request, given: Asked) -> Sequence[Mapping[str, str]]:
-    """Those that fit any of `match[]`, or all; one that fits several comes several times."""
+async def _of_series(
+    request: Request, given: Asked, made: Callable[[Found], T], *also: Matcher
+) -> T:
+    """What is made, off the loop, of the series that fit any of `match[]`, or of all.
+
+    One that fits several of them comes several times.
+    """
     services: Services = request.app.state.services
     earliest_ms, latest_ms = _ALWAYS_MS
     queries = [
         SeriesQuery(
             tenant_of(request),
-            matchers,
+            (*matchers, *also),
             given.time_ms("start", earliest_ms) * words.NS_PER_MS,
             given.time_ms("end", latest_ms) * words.NS_PER_MS + 1,
         )
         for matchers in [parse_matchers(text) for text in given.texts("match[]")] or [()]
     ]
 
-    def found(go_on: Callable[[], None]) -> Sequence[Mapping[str, str]]:
+    def found(go_on: Callable[[], None]) -> T:
         several: list[Mapping[str, str]] = []
         for one in queries:
             go_on()
             several += services.lake.series(one)
-        return several
+        return made(several)
 
     return await _in_time(services, given, found)
+
+
+def _distinct(found: Found) -> list[Mapping[str, str]]:
+    distinct = {frozenset(labels.items()): labels for labels in found}
+    return sorted(distinct.values(), key=lambda labels: sorted(labels.items()))
+
+
+def _names(found: Found) -> list[str]:
+    return sorted({name for labels in found for name in labels})
+
+
+def _metrics(found: Found) -> list[str]:
+    return sorted({labels.get(METRIC_NAME, "") for labels in found})
 
 
 async def _in_time(services: Services, given: Asked, work: Callable[[Callable[[], None]], T]) -> T:
