@@ -108,3 +108,66 @@ async def test_each_condition_leaves_what_fits(one: Api, asked: dict[str, str], 
     lines = await bodies(one, **asked)
 
     assert len(lines) == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({"text": "!!!"}, "holds no word"),
+        ({"text": '"open'}, "does not close it"),
+        ({"level": "loud"}, "level: 'loud'"),
+        ({"template": "xyz"}, "template: 'xyz'"),
+        ({"template": "1" * 17}, "no id of one"),
+        ({"trace_id": "0"}, "no trace id"),
+        ({"query": 'up{service="shop"}'}, "names a metric"),
+        ({"query": "{"}, "no selector"),
+        ({"query": '{a=~"("}'}, "illegal regex"),
+        ({"cursor": "yesterday"}, "without a cursor"),
+        ({"cursor": "9" * 19 + "-1"}, "without a cursor"),
+        ({"start": "2", "end": "1"}, "not before"),
+        ({"start": "soon"}, "start: 'soon'"),
+        ({"limit": "0"}, "limit"),
+        ({"limit": "5001"}, "limit"),
+    ],
+)
+async def test_a_wrong_question_is_a_problem_that_names_it(
+    one: Api, asked: dict[str, str], says: str
+) -> None:
+    answer = await one.http.get(PATH, params=asked)
+
+    assert answer.status_code in (400, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert says in answer.json()["detail"]
+
+
+async def test_pages_lead_through_all_lines_once(one: Api) -> None:
+    first = await one.get(PATH, limit="3")
+    second = await one.get(PATH, limit="3", cursor=first["cursor"])
+
+    found = [item["body"] for item in (*first["items"], *second["items"])]
+    assert found == await bodies(one)
+    assert second["cursor"] is None
+
+
+async def test_lines_that_came_between_two_pages_move_none(one: Api) -> None:
+    first = await one.get(PATH, limit="2")
+    one.tables.logs.append(make.logs((NOW - S, 9, b"late"), origins=(SHOP,)), 2)
+    one.tables.logs.maintain(NOW, everything=True)
+
+    second = await bodies(one, limit="9", cursor=first["cursor"])
+
+    assert second == ["payment refused: card expired", "Payment accepted"]
+
+
+async def test_lines_of_a_page_are_of_ones_own_tenant(one: Api) -> None:
+    answer = await one.http.get(PATH, headers={"x-scope-orgid": "acme"})
+
+    assert answer.json() == {"items": [], "cursor": None}
+
+
+async def test_one_reads_ones_own_lines(one: Api) -> None:
+    one.door.position = 42
+
+    await one.get(PATH)
+
+    assert one.waited_for == [42]
