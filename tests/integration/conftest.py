@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ import pytest
 from bench import client, peers
 from bench.peers import Server
 from tests.postgres import Cluster
+from tests.servers import redis_server
 
 
 class Start(Protocol):
@@ -36,6 +37,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
             return server.wait_ready()
 
         yield started
+
+
+@pytest.fixture(scope="module")
+def redis_url(
+    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """A Redis that syncs every write."""
+    with redis_server(program("redis-server"), tmp_path_factory.mktemp("redis")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ from redis.asyncio import Redis
 from tests import make
 from tests.buses import RedisWorld, take_all
 from tests.catalogs import ToyCatalog
-from tests.servers import redis_server
 from watchkeeper.bus.base import SAMPLES, Bus
 from watchkeeper.errors import Retryable
 from watchkeeper.model.change import Change
@@ -22,25 +21,17 @@ from watchkeeper.model.series import N_PARTITIONS
 from watchkeeper.model.signal import LogBatch, Tick
 
 
-@pytest.fixture(scope="module")
-def server(
-    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with redis_server(program("redis-server"), tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
 @pytest.fixture
-async def world(server: str, tmp_path: Path) -> AsyncIterator[RedisWorld]:
-    one = RedisWorld(server, tmp_path)
+async def world(redis_url: str, tmp_path: Path) -> AsyncIterator[RedisWorld]:
+    one = RedisWorld(redis_url, tmp_path)
     yield one
     await one.stop()
 
 
 @pytest.fixture
-async def client(server: str) -> AsyncIterator[Any]:
+async def client(redis_url: str) -> AsyncIterator[Any]:
     """To look behind the bus."""
-    async with Redis.from_url(server) as one:
+    async with Redis.from_url(redis_url) as one:
         yield one
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,25 +27,17 @@ from watchkeeper.telemetry import Secret
 GROUP = "detect"
 
 
-@pytest.fixture(scope="module")
-def server(
-    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with redis_server(program("redis-server"), tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
 @pytest.fixture
-async def world(server: str, tmp_path: Path) -> AsyncIterator[RedisWorld]:
-    one = RedisWorld(server, tmp_path)
+async def world(redis_url: str, tmp_path: Path) -> AsyncIterator[RedisWorld]:
+    one = RedisWorld(redis_url, tmp_path)
     yield one
     await one.stop()
 
 
 @pytest.fixture
-async def client(server: str) -> AsyncIterator[Any]:
+async def client(redis_url: str) -> AsyncIterator[Any]:
     """To look behind the bus."""
-    async with Redis.from_url(server) as one:
+    async with Redis.from_url(redis_url) as one:
         yield one
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.buses import RedisWorld
 from tests.catalogs import ToyCatalog
-from tests.servers import redis_server
 from watchkeeper.bus.base import SAMPLES, Bus, Checkpoint, Leases
 from watchkeeper.errors import Permanent
 from watchkeeper.model.series import N_PARTITIONS
@@ -21,17 +20,9 @@ LONG_S = 60.0
 ALL = list(range(N_PARTITIONS))
 
 
-@pytest.fixture(scope="module")
-def server(
-    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with redis_server(program("redis-server"), tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
 @pytest.fixture
-async def world(server: str, tmp_path: Path) -> AsyncIterator[RedisWorld]:
-    one = RedisWorld(server, tmp_path)
+async def world(redis_url: str, tmp_path: Path) -> AsyncIterator[RedisWorld]:
+    one = RedisWorld(redis_url, tmp_path)
     yield one
     await one.stop()
 

@@ -6,26 +6,17 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.buses import MemoryWorld
 from tests.integration.processes import consume, traffic
-from tests.servers import redis_server
 from watchkeeper.bus.base import SAMPLES
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60
-
-
-@pytest.fixture(scope="module")
-def server(
-    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with redis_server(program("redis-server"), tmp_path_factory.mktemp("redis")) as url:
-        yield url
 
 
 def kill(process: subprocess.Popen[str]) -> None:
@@ -55,8 +46,8 @@ class Processes:
 
 
 @pytest.fixture
-def processes(server: str, tmp_path: Path) -> Iterator[Processes]:
-    started = Processes(server, tmp_path)
+def processes(redis_url: str, tmp_path: Path) -> Iterator[Processes]:
+    started = Processes(redis_url, tmp_path)
     yield started
     started.end()
 

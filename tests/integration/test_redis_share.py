@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,31 +32,23 @@ POINT = {"timestamp": "2023-11-14T22:13:20Z", "metric_name": "up", "value": "1.0
 LIMIT_S = 30
 
 
-@pytest.fixture(scope="module")
-def server(
-    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with redis_server(program("redis-server"), tmp_path_factory.mktemp("redis")) as url:
-        yield url
-
-
 @pytest.fixture
-async def client(server: str) -> AsyncIterator[Any]:
+async def client(redis_url: str) -> AsyncIterator[Any]:
     """One of those other programs; it finds an empty server."""
-    async with Redis.from_url(server, decode_responses=True) as one:
+    async with Redis.from_url(redis_url, decode_responses=True) as one:
         await one.flushall()
         yield one
 
 
 @pytest.fixture
-async def share(server: str, client: Any) -> AsyncIterator[RedisShare]:
-    one = sharing(server)
+async def share(redis_url: str, client: Any) -> AsyncIterator[RedisShare]:
+    one = sharing(redis_url)
     yield one
     await one.close()
 
 
-def sharing(server: str, installation: str = "one", **settings: Any) -> RedisShare:
-    return RedisShare(ShareConfig(url=Secret(server), **settings), installation)
+def sharing(redis_url: str, installation: str = "one", **settings: Any) -> RedisShare:
+    return RedisShare(ShareConfig(url=Secret(redis_url), **settings), installation)
 
 
 def deployed(*times_s: float) -> Told:
@@ -88,9 +81,9 @@ async def test_deployments_lie_in_the_order_of_their_times(share: RedisShare, cl
 
 
 async def test_a_position_counts_once_whoever_brings_it(
-    server: str, share: RedisShare, client: Any
+    redis_url: str, share: RedisShare, client: Any
 ) -> None:
-    other = sharing(server)
+    other = sharing(redis_url)
     await share.tell(5, Told(metrics=[POINT]))
     for position in (4, 5, 6):
         await other.tell(position, Told(metrics=[POINT]))
@@ -102,9 +95,9 @@ async def test_a_position_counts_once_whoever_brings_it(
 
 
 async def test_installations_have_positions_of_their_own(
-    server: str, share: RedisShare, client: Any
+    redis_url: str, share: RedisShare, client: Any
 ) -> None:
-    other = sharing(server, "two")
+    other = sharing(redis_url, "two")
     await share.tell(5, Told(metrics=[POINT]))
 
     await other.tell(1, Told(metrics=[POINT]))
@@ -113,8 +106,8 @@ async def test_installations_have_positions_of_their_own(
     await other.close()
 
 
-async def test_streams_and_timelines_are_bounded(server: str, client: Any) -> None:
-    share = sharing(server, stream_limit=50, deployments=5)
+async def test_streams_and_timelines_are_bounded(redis_url: str, client: Any) -> None:
+    share = sharing(redis_url, stream_limit=50, deployments=5)
 
     for position in range(1, 41):
         told = deployed(*(10.0 * position + n for n in range(3)))
@@ -127,8 +120,8 @@ async def test_streams_and_timelines_are_bounded(server: str, client: Any) -> No
     await share.close()
 
 
-async def test_the_newest_anomaly_is_first_and_the_oldest_go(server: str, client: Any) -> None:
-    share = sharing(server, anomalies=3)
+async def test_the_newest_anomaly_is_first_and_the_oldest_go(redis_url: str, client: Any) -> None:
+    share = sharing(redis_url, anomalies=3)
 
     for n in range(1, 6):
         await share.tell_anomalies(n, [anomaly(f"id{n}", started_ns=n)])
@@ -162,8 +155,8 @@ async def test_an_anomaly_that_was_told_before_is_not_told_again(
     assert await client.llen("recent_anomalies:checkout") == 1
 
 
-async def test_a_prefix_stands_before_every_key(server: str, client: Any) -> None:
-    share = sharing(server, prefix="prod:")
+async def test_a_prefix_stands_before_every_key(redis_url: str, client: Any) -> None:
+    share = sharing(redis_url, prefix="prod:")
     await share.tell(1, replace(deployed(1.0), metrics=[POINT]))
     await share.tell_anomalies(1, [anomaly("id1")])
     await share.tell_baselines({("shop", "up"): {"mean": "1.0"}})
@@ -185,6 +178,20 @@ async def test_a_server_that_is_away_is_told_with_the_setting_that_names_it() ->
     with pytest.raises(ConfigError, match=r"share\.url is no address"):
         sharing("http://nowhere")
     await share.close()
+
+
+async def test_a_server_that_never_answers_is_given_up_in_time() -> None:
+    """A stop waits for what is being told."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        share = sharing(f"redis://127.0.0.1:{port}/0", timeout_s=1.1)
+        begin_s = time.monotonic()
+
+        with pytest.raises(Retryable, match=r"share redis: no answer .* share\.url"):
+            await share.tell(1, Told(metrics=[POINT]))
+
+        assert time.monotonic() - begin_s < 3.0
+        await share.close()
 
 
 def telemetry(server: Server) -> None:
@@ -214,9 +221,9 @@ def said_by(command: Sequence[str]) -> str:
 
 
 @pytest.fixture
-def shared(start: Start, server: str, client: Any) -> Server:
+def shared(start: Start, redis_url: str, client: Any) -> Server:
     """A whole server that shares."""
-    return start({"share": {"url": server, "baseline_s": 0.2}, "runtime": {"retry_s": 0.05}})
+    return start({"share": {"url": redis_url, "baseline_s": 0.2}, "runtime": {"retry_s": 0.05}})
 
 
 async def until_there(client: Any, *keys: str) -> None:
@@ -226,11 +233,11 @@ async def until_there(client: Any, *keys: str) -> None:
 
 
 async def test_every_command_that_the_page_shows_finds_what_was_sent(
-    shared: Server, client: Any, server: str, program: Callable[[str], Path]
+    shared: Server, client: Any, redis_url: str, program: Callable[[str], Path]
 ) -> None:
     shown = re.findall(r"^redis-cli (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     await asyncio.to_thread(telemetry, shared)
-    share = sharing(server, "another")
+    share = sharing(redis_url, "another")
     await share.tell_anomalies(1, [anomaly("id1")])
     await share.close()
     await until_there(
@@ -242,7 +249,7 @@ async def test_every_command_that_the_page_shows_finds_what_was_sent(
     )
 
     for words in shown:
-        command = [str(program("redis-cli")), "-u", server, *words.split()]
+        command = [str(program("redis-cli")), "-u", redis_url, *words.split()]
         said = await asyncio.to_thread(said_by, command)
         assert "checkout" in said or "mean" in said, words
 
@@ -251,3 +258,21 @@ async def test_every_command_that_the_page_shows_finds_what_was_sent(
     assert 100.0 < float(baseline["mean"]) < 102.0
     assert 0.0 < float(baseline["std_dev"]) < 2.0
     assert (baseline["count"], baseline["series"]) == ("40", "1")
+
+
+async def test_a_server_that_is_away_disturbs_nothing_and_is_told_the_rest_when_it_is_back(
+    start: Start, program: Callable[[str], Path], tmp_path: Path
+) -> None:
+    port = free_port()
+    url = f"redis://127.0.0.1:{port}/0"
+    sharing_ = start({"share": {"url": url}, "runtime": {"retry_limit_s": 0.2}})
+
+    await asyncio.to_thread(telemetry, sharing_)
+
+    health = await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{sharing_.port}/health")
+    assert health.json()["status"] == "ok"
+    with redis_server(program("redis-server"), tmp_path / "late", "--port", str(port)):
+        async with Redis.from_url(url, decode_responses=True) as client:
+            await until_there(client, "events:metrics", "events:logs", "deployments:checkout")
+            assert await client.xlen("events:metrics") == 40
+            assert await client.zcard("deployments:checkout") == 1

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from redis.asyncio import Redis
 from tests.buses import MemoryWorld, RedisWorld
 from tests.integration.processes import Digest, consume, traffic
 from tests.integration.sharing import LEASE_S, Applied, journal
-from tests.servers import redis_server
 from watchkeeper.bus.base import SAMPLES
 from watchkeeper.model.series import N_PARTITIONS
 from watchkeeper.model.signal import Logged
@@ -28,14 +27,6 @@ ROOT = Path(__file__).parents[2]
 LIMIT_S = 60
 SLACK_S = 1.0
 """For a checkpoint of each partition that moves, on a busy machine."""
-
-
-@pytest.fixture(scope="module")
-def server(
-    program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    with redis_server(program("redis-server"), tmp_path_factory.mktemp("redis")) as url:
-        yield url
 
 
 class Crew:
@@ -121,8 +112,8 @@ class Crew:
 
 
 @pytest.fixture
-async def crew(server: str, tmp_path: Path) -> AsyncIterator[Crew]:
-    one = Crew(server, tmp_path)
+async def crew(redis_url: str, tmp_path: Path) -> AsyncIterator[Crew]:
+    one = Crew(redis_url, tmp_path)
     yield one
     await one.end()
 

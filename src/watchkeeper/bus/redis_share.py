@@ -11,14 +11,16 @@ Several processes may put the same things here: each position counts once.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from watchkeeper.bus.redis_server import RedisBusConfig, Server
 from watchkeeper.bus.share import Fields, Recent, ShareConfig, Told
+from watchkeeper.errors import Retryable
 
 _TELL: Final = """
 -- ARGV: position, commands in msgpack. Nothing, if the position was reached before.
@@ -84,13 +86,13 @@ class RedisShare:
         ]
         for service, time_s, entry in told.deployments:
             commands += self._deployed(service, time_s, entry)
-        await self._server.run(_TELL, self._reached, position, msgspec.msgpack.encode(commands))
+        await self._run(_TELL, position, msgspec.msgpack.encode(commands))
 
     async def tell_anomalies(self, position: int, recent: Sequence[Recent]) -> None:
         arguments: list[str | int] = [position, self._config.anomalies, self._keep_s]
         for one in recent:
             arguments += (self._key(f"recent_anomalies:{one.service}"), one.id, one.content)
-        await self._server.run(_TELL_ANOMALIES, self._reached, *arguments)
+        await self._run(_TELL_ANOMALIES, *arguments)
 
     async def tell_baselines(self, baselines: Mapping[tuple[str, str], Fields]) -> None:
         commands: list[Command] = []
@@ -99,10 +101,21 @@ class RedisShare:
             commands.append(["HSET", key, *_flat(fields)])
             commands.append(["EXPIRE", key, self._keep_s])
         if commands:
-            await self._server.run(_RUN, self._reached, msgspec.msgpack.encode(commands))
+            await self._run(_RUN, msgspec.msgpack.encode(commands))
 
     async def close(self) -> None:
         await self._server.close()
+
+    async def _run(self, script: str, *arguments: Any) -> None:
+        """In the time given, tries and all: a stop waits for it."""
+        try:
+            async with asyncio.timeout(self._config.timeout_s):
+                await self._server.run(script, self._reached, *arguments)
+        except TimeoutError:
+            raise Retryable(
+                f"share redis: no answer from {self._server.place} in "
+                f"{self._config.timeout_s:g} s; check the server and share.url"
+            ) from None
 
     def _key(self, name: str) -> str:
         return self._config.prefix + name
