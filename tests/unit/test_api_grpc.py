@@ -222,10 +222,21 @@ async def test_an_open_call_is_answered_before_the_server_has_stopped() -> None:
         call = asyncio.ensure_future(made.unary_unary(TRACES)(b""))
         await entered.wait()
         stopping = asyncio.create_task(stack.__aexit__(None, None, None))
+        ended, _ = await asyncio.wait({call, stopping}, timeout=0.2)
+        is_open = await is_served(port)
         go_on.set()
 
+        assert (ended, is_open) == (set(), False)
         assert await call == b"done"
         await stopping
+
+
+async def is_served(port: int) -> bool:
+    """Whether a new call would still come through."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as made:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await made.unary_unary("/no/Method")(b"")
+    return bool(refused.value.code() == grpc.StatusCode.UNIMPLEMENTED)
 
 
 async def test_senders_by_ipv6_are_known_by_their_address() -> None:

@@ -96,7 +96,12 @@ async def test_records_without_a_time_are_never_taken_for_a_retry(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("after_s", "reason"),
-    [(HOUR_S, "future"), (601, "future"), (-31 * DAY_S, "too_old")],
+    [
+        (HOUR_S, "future"),
+        (600.000001, "future"),
+        (-30.001 * DAY_S, "too_old"),
+        (-365 * DAY_S, "too_old"),
+    ],
 )
 async def test_spans_of_another_time_are_left_out_and_told(
     tmp_path: Path, after_s: float, reason: str
@@ -108,7 +113,7 @@ async def test_spans_of_another_time_are_left_out_and_told(
         assert logged(one)[0].start_ns.tolist() == [START_NS, START_NS + NS_PER_S]
 
 
-@pytest.mark.parametrize("after_s", [599, -7 * DAY_S])
+@pytest.mark.parametrize("after_s", [600, 1, -7 * DAY_S, -30 * DAY_S])
 async def test_spans_of_clocks_that_are_a_little_off_are_taken(
     tmp_path: Path, after_s: float
 ) -> None:
@@ -125,6 +130,16 @@ async def test_a_span_with_too_much_text_costs_itself(tmp_path: Path) -> None:
 
         assert (accepted.n_accepted, reasons(accepted)) == (1, {"too_large": 1})
         assert "row_bytes" in accepted.rejects[0].detail
+
+
+async def test_a_span_that_is_wrong_twice_is_counted_once(tmp_path: Path) -> None:
+    limits = IngestConfig(rows=AdmitRowsConfig(row_bytes=200))
+    tags = {"stack": "x" * 200}
+
+    async with house(tmp_path, ingest=limits) as one:
+        accepted = await send(one, sent(HOUR_S, tags=tags), sent(-31 * DAY_S, tags=tags))
+
+        assert reasons(accepted) == {"future": 1, "too_old": 1}
 
 
 async def test_what_the_decoder_and_the_door_left_out_is_told_together(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -128,6 +129,18 @@ def test_a_span_that_says_little_is_internal_and_a_root() -> None:
 )
 def test_a_time_is_seconds_or_a_date_which_without_a_zone_is_utc(start: Any) -> None:
     assert received(span(start=start)).start_ns[0] == AT_NS
+
+
+def test_a_date_without_a_zone_is_utc_wherever_the_program_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        batch = received(span(start=AT.replace(tzinfo=None)))
+    time.tzset()
+
+    assert batch.start_ns[0] == AT_NS
 
 
 def test_spans_of_one_place_are_told_together() -> None:

@@ -119,7 +119,7 @@ def _scope(path: str, body: bytes, peer: str, metadata: Any) -> dict[str, Any]:
     headers = [
         (name.encode("latin-1"), value.encode("latin-1", "replace"))
         for name, value in metadata
-        if isinstance(value, str) and name not in _NOT_HEADERS and not name.startswith("grpc-")
+        if isinstance(value, str) and name not in _NOT_HEADERS
     ]
     headers.append((b"content-type", b"application/x-protobuf"))
     headers.append((b"content-length", str(len(body)).encode()))
