@@ -18,6 +18,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "redis": ("bus/redis*.py",),
     "fastapi": ("api/*",),
     "starlette": ("api/*",),
+    "pydantic": ("api/*",),
     "uvicorn": ("app.py", "api/*", "cli/*"),
     "httpx": ("cli/*", "sdk/*"),
     "rich": ("cli/*",),
