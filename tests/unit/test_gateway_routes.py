@@ -185,6 +185,18 @@ async def test_otlp_refuses_in_status_codes_of_rpc(
     assert text.json()["code"] == code
 
 
+async def test_prometheus_refuses_as_prometheus_says_it(one: Api) -> None:
+    writer = (await key(one, scopes=frozenset({Scope.WRITE_LOGS}))).header
+
+    answers = [
+        await one.http.get("/prometheus/api/v1/query", headers=headers) for headers in ({}, writer)
+    ]
+
+    assert [answer.status_code for answer in answers] == [401, 403]
+    assert [answer.json()["errorType"] for answer in answers] == ["unauthorized", "forbidden"]
+    assert {answer.json()["status"] for answer in answers} == {"error"}
+
+
 async def test_health_tells_strangers_whether_and_readers_why(one: Api) -> None:
     strange = (await one.http.get("/health")).json()
     reader = (await one.http.get("/health", headers=(await key(one)).header)).json()

@@ -28,7 +28,10 @@ NS_PER_MS: Final = 1_000_000
 _FORM_BYTES: Final = 1 << 20
 _FORM: Final = "application/x-www-form-urlencoded"
 _SECONDS: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_ERROR_TYPES: Final = {400: "bad_data", 422: "execution", 404: "not_found", 503: "unavailable"}
+_ERROR_TYPES: Final = {
+    400: "bad_data", 401: "unauthorized", 403: "forbidden", 404: "not_found", 422: "execution",
+    429: "too_many_requests", 503: "unavailable",
+}  # fmt: skip
 
 
 class PrometheusRoute(APIRoute):

@@ -23,11 +23,13 @@ from watchkeeper.api.doors import (
 from watchkeeper.api.gateway.admission import ADMITTED, CREDENTIALS, PROXIED, Asked, Gate
 from watchkeeper.api.gateway.table import Needs, table
 from watchkeeper.api.problems import problem_body, retry_after, status_of
+from watchkeeper.api.prometheus_words import refused
 from watchkeeper.api.services import ServerConfig
 from watchkeeper.clock import Clock
 from watchkeeper.errors import BadInput, Retryable, WatchkeeperError
 from watchkeeper.model.principal import Principal
 
+_Mutable = list[tuple[bytes, bytes]]
 Inner = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log: Final = telemetry.Log(__name__)
@@ -160,21 +162,28 @@ class Gateway:
 
     @staticmethod
     def _refusal(scope: Scope, error: WatchkeeperError) -> Answer:
-        """In the words of the protocol whose door it is; else as a problem."""
+        """In the words of the protocol that is spoken here; else as a problem."""
         door = DOORS.get(scope["path"]) if scope["method"] == "POST" else None
         status = status_of(error)
         if door is not None:
             answer = door.words.refused(error, headers_of(scope))
         else:
-            more: list[tuple[bytes, bytes]] = [_PROBLEM]
+            body, more = _told(scope["path"], status, error)
             if isinstance(error, Retryable):
                 more.append((b"retry-after", retry_after(error).encode()))
             if isinstance(error, _WrongMethod):
                 more.append((b"allow", error.allow.encode()))
-            answer = Answer(status, problem_body(status, str(error)), more)
+            answer = Answer(status, body, more)
         if status == 401:
             return Answer(answer.status, answer.body, (*answer.headers, _CHALLENGE))
         return answer
+
+
+def _told(path: str, status: int, error: WatchkeeperError) -> tuple[bytes, _Mutable]:
+    """As Prometheus says it under its path; else as a problem."""
+    if path.startswith("/prometheus/"):
+        return bytes(refused(error).body), [(b"content-type", b"application/json")]
+    return problem_body(status, str(error)), [_PROBLEM]
 
 
 class _WrongMethod(BadInput):

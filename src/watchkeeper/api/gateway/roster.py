@@ -169,9 +169,7 @@ class Roster:
     async def _known(self, kind: type[R], key: str, by: By, noun: str, where: str) -> R:
         found = await self._store.get(kind, INSTALLATION, key)
         if found is None or not _is_of(found, by.principal):
-            raise BadInput(
-                f"there is no {noun} '{key[:100]}'; `{where}` tells them", status=404
-            )
+            raise BadInput(f"there is no {noun} '{key[:100]}'; `{where}` tells them", status=404)
         return found
 
 
