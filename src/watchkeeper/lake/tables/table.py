@@ -318,6 +318,8 @@ class DiskTable(Generic[B]):
         for info in change.old:
             self._library.forget(info)
             self._doomed += [(generation, self._folder / name) for name in info.names]
+        for info in change.new:  # so that no search waits for it
+            self._library.segment(info)
 
     def _remove_doomed(self) -> None:
         with self._lock:
