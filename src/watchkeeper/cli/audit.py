@@ -100,7 +100,5 @@ def _known(text: str | None) -> tuple[int, str] | None:
         return None
     position, _, digest = text.partition(":")
     if not (position.isdigit() and len(digest) == 64):
-        raise ConfigError(
-            f"--known: '{text[:100]}' is no POSITION:HASH of `audit verify`"
-        )
+        raise ConfigError(f"--known: '{text[:100]}' is no POSITION:HASH of `audit verify`")
     return int(position), digest
