@@ -172,7 +172,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         kept = (lake, tables.logs, tables.spans, details.histograms, details.exemplars)
         upkeep = Upkeep(config.upkeep, around, ingest=ingest, preparer=preparer, kept=kept, bus=bus)
         sharing = None
-        if config.share.url.reveal():
+        if config.share.url is not None:
             share = _share(config.share, key)
             stack.push_async_callback(share.close)
             sources = Sources(bus, catalog, detect, clock, keeping)

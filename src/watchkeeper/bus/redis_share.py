@@ -21,6 +21,7 @@ import msgspec
 from watchkeeper.bus.redis_server import RedisBusConfig, Server
 from watchkeeper.bus.share import Fields, Recent, ShareConfig, Told
 from watchkeeper.errors import Retryable
+from watchkeeper.telemetry import Secret
 
 _TELL: Final = """
 -- ARGV: position, commands in msgpack. Nothing, if the position was reached before.
@@ -68,7 +69,8 @@ class RedisShare:
     """Implements `bus.share.Share`. `installation` tells whose positions these are."""
 
     def __init__(self, config: ShareConfig, installation: str) -> None:
-        bus = RedisBusConfig(url=config.url, timeout_s=config.timeout_s, durable=False)
+        url = config.url or Secret("")
+        bus = RedisBusConfig(url=url, timeout_s=config.timeout_s, durable=False)
         self._config = config
         self._server = Server(bus, section="share")
         self._reached = f"{config.prefix}watchkeeper:{installation}"

@@ -20,12 +20,12 @@ class ShareConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Which Redis others read from, and how much of what is put there."""
 
     url: Annotated[
-        Secret,
+        Secret | None,
         Meta(
             description="redis://[user:password@]host:port/database, or rediss:// or unix://. "
-            "Empty: nothing is shared."
+            "Without it nothing is shared."
         ),
-    ] = msgspec.field(default_factory=lambda: Secret(""))
+    ] = None
     prefix: Annotated[
         str, Meta(pattern=r"^[A-Za-z0-9_.:-]*$", description="Before every key, with its own `:`.")
     ] = ""
