@@ -108,7 +108,7 @@ def test_the_log_brings_back_what_was_taken(admission: Admission) -> None:
 def test_an_exemplar_out_of_time_costs_itself(
     admission: Admission, seconds: float, reason: str
 ) -> None:
-    given = exemplars([seconds, 0, -3000, 0])
+    given = exemplars([seconds, 0, -3000, seconds])  # the last of a series that was refused
     slots = np.array([1, 1, 2, -1], np.int32)
 
     batch, rejects = admission.admit_exemplars(

@@ -74,6 +74,15 @@ def test_a_bucket_that_ended_is_waited_for_no_more(shelf: Shelf) -> None:
     assert told(shelf, 30, {low: 4, top: 4})[0] == ("rpc:p50", 30.0, 0.5)
 
 
+def test_a_bucket_that_ended_counts_no_more_for_the_time_at_hand(shelf: Shelf) -> None:
+    low, middle, top = three(shelf)
+    told(shelf, 0, {low: 0, middle: 0, top: 0})
+    told(shelf, 15, {low: 4, middle: 4})
+    told(shelf, 16, {middle: STALE})
+
+    assert told(shelf, 15, {top: 4})[0] == ("rpc:p50", 15.0, 0.5)
+
+
 @pytest.mark.parametrize(("silent_s", "comes"), [(LOOKBACK_S - 30, False), (LOOKBACK_S + 30, True)])
 def test_a_bucket_that_is_silent_for_long_is_waited_for_no_more(
     shelf: Shelf, silent_s: float, comes: bool
