@@ -153,6 +153,12 @@ def test_a_histogram_that_contradicts_itself_costs_itself(raw: bytes) -> None:
     assert [(one.reason, one.count) for one in wire.rejects] == [("bad_histogram", 1)]
 
 
+def test_a_resolution_beyond_32_bits_is_cut_as_protobuf_cuts_it() -> None:
+    wide = make_histogram(3) + b"\x20\x80\x80\x80\x80\x80\x10"  # 2 to the 39
+
+    assert decode(UP + field(4, wide)).rejects == ()
+
+
 def test_an_exemplar_names_its_trace() -> None:
     trace = make.label_run({"trace_id": "0af7651916cd43dd8448eb211c80319c", "zone": "é"})
     exemplar = trace + b"\x11" + struct.pack("<d", 1.5) + b"\x18" + sample()[12:]

@@ -37,6 +37,8 @@ _NEG_COUNT, _POS_COUNT, _CUSTOM_BOUND = range(3)
 N_REAL = 3
 
 _ONE = np.uint64(1)
+_HALF = np.uint64(0xFFFFFFFF)
+"""What is left of a number in a field of 32 bits."""
 
 
 @kernel
@@ -81,9 +83,9 @@ def expand(array, start, end, scratch, out):
             if field == 15:
                 ms = np.int64(number)
             elif field == 4:
-                head[SCHEMA] = _zigzag(number)
+                head[SCHEMA] = _zigzag(number & _HALF)
             elif field == 14:
-                head[HINT] = number
+                head[HINT] = number & _HALF
             elif field == 1:
                 head[COUNT] = number
                 is_float = False
@@ -204,10 +206,10 @@ def _span(buffer, i, end, whole, at, n):
             return -1
         if tag == 0x08:
             number, i = read_varint(buffer, i, stop)
-            offset = _zigzag(number & np.uint64(0xFFFFFFFF))
+            offset = _zigzag(number & _HALF)
         elif tag == 0x10:
             number, i = read_varint(buffer, i, stop)
-            length = np.int64(number & np.uint64(0xFFFFFFFF))
+            length = np.int64(number & _HALF)
         else:
             i = skip_field(buffer, i, stop, tag, MAX_DEPTH - 3)
         if i < 0:
