@@ -203,3 +203,11 @@ def test_counting_values_makes_no_more_series_than_are_allowed() -> None:
 
     assert isinstance(found, Vector)
     assert len(found) == 20
+
+
+def test_the_end_of_a_request_may_lie_behind_its_last_step(tmp_path: Path) -> None:
+    source = filled(tmp_path, [(0, 0, 1.0), (0, 80, 2.0)])
+
+    found = asked(between("m @ end()", NOON_MS, NOON_MS + 90_000, 60_000), source)
+
+    assert found.value.tolist() == [[2.0, 2.0]]

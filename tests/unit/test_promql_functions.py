@@ -225,7 +225,7 @@ SHARE = {"1": "10", "2": "30", "4": "40", "+Inf": "40"}
         ("1", SHARE, 4.0),
         ("0", SHARE, 0.0),
         ("0.9", {"1": "1", "+Inf": "100"}, 1.0),
-        ("0.5", {"-1": "5", "1": "10", "+Inf": "10"}, -1.0),
+        ("0.25", {"-1": "5", "1": "10", "+Inf": "10"}, -1.0),
         ("-0.1", SHARE, -math.inf),
         ("1.1", SHARE, math.inf),
         # Counts that fall are those of buckets that were read a little later.

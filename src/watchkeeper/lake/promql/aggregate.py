@@ -90,8 +90,7 @@ def _choose(how: Aggregation, vector: Vector, group: I64, k: F64) -> Vector:
     if vector.value.shape[1] != 1:
         return chosen
     # At a single moment the order within a group is by value, and people read it so.
-    last = np.isnan(vector.value[:, 0])
-    order = np.lexsort((-sign * vector.value[:, 0], last, group))
+    order = np.lexsort((-sign * vector.value[:, 0], group))  # NaN last
     return chosen.rows(order[kept[order, 0]])
 
 
