@@ -19,6 +19,7 @@ SUITES: Final = {
     "scale": "memory and CPU at a million series",
     "lake": "bytes on disk, and queries while 200,000 samples/s arrive",
     "latency": "POST to queryable anomaly, and the write itself, at 200,000 samples/s",
+    "doors": "lines and spans through HTTP, read back from ten million; PromQL beside Prometheus",
     "durability": "kill -9 under load: nothing lost, nothing twice, equal scores",
 }
 

@@ -17,8 +17,8 @@ import msgspec
 from watchkeeper import telemetry
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
-from watchkeeper.model.change import Change
 from watchkeeper.model.audit import AuditEntry
+from watchkeeper.model.change import Change
 from watchkeeper.model.principal import INSTALLATION, ApiKey, User
 from watchkeeper.store.base import Occupied
 
