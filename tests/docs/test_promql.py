@@ -45,7 +45,7 @@ def test_the_page_names_the_limits_as_they_are() -> None:
 
 def test_every_supported_name_is_put_to_prometheus_as_well() -> None:
     """What has no question in the list could differ, and nobody would know."""
-    questions = (ROOT / "tests/integration/testdata/promql.txt").read_text("utf-8")
+    questions = (ROOT / "bench/promql.txt").read_text("utf-8")
     names = AGGREGATIONS | FUNCTIONS | RANGE_FUNCTIONS
     asked = {name for name in names if re.search(rf"\b{name}\b", questions)}
     signs = {sign for sign in OPERATORS if f" {sign} " in questions}

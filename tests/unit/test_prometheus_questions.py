@@ -13,7 +13,7 @@ from tests.grafana import Grafana, grafana
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LIST = (ROOT / "tests/integration/testdata/promql.txt").read_text("utf-8")
+LIST = (ROOT / "bench/promql.txt").read_text("utf-8")
 EXPRESSIONS = [line for line in LIST.splitlines() if line and not line.startswith("#")]
 PATHS = [
     "/api/v1/query", "/api/v1/query_range", "/api/v1/series", "/api/v1/labels",
