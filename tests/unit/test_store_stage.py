@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests import make
 from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
@@ -57,6 +59,24 @@ async def test_what_the_lake_has_stored_is_not_appended_again() -> None:
     await stage.handle(deliveries(make.samples((0, 1, 1.0)), make.samples((0, 2, 1.0))))
 
     assert lake.appended == [(1, 2)]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_samples_that_come_with_the_series_they_had_to_be_fetched_for_are_kept(
+    together: bool,
+) -> None:
+    """Between processes both have one position, and what is stored up to it has both."""
+    lake = Notes()
+    stage = StoreStage(lake, NO_SAMPLES)
+    fetched = make.new_series(0, make.labels("a"))
+    come = [Delivery(3, 7, fetched), Delivery(3, 7, make.samples((0, 1, 1.0)))]
+
+    for some in [come] if together else [[one] for one in come]:
+        await stage.handle(some)
+    await stage.handle(come[1:])
+
+    assert [n for n, _ in lake.appended if n] == [1]
+    assert not together or lake.appended == [(1, 7)]
 
 
 async def test_a_reader_waits_for_its_own_writes() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from watchkeeper.bus.base import SAMPLES, Delivery
 from watchkeeper.model.series import DEFAULT_TENANT
-from watchkeeper.model.signal import SampleBatch
+from watchkeeper.model.signal import NewSeries, SampleBatch
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -74,8 +74,10 @@ class StoreStage(Generic[T]):
         self._keeper = keeper
         self._nothing = nothing
         self._of = of
-        self._made: tuple[int, T] = (-1, nothing)
-        """What `of` made last, at its position: it may learn, and is asked once."""
+        self._made: tuple[Any, T] = (None, nothing)
+        """What `of` made last, of what: it may learn, and is asked once."""
+        self._announced = 0
+        """The position of the newest series: their samples may have the same one."""
         self._progress = Progress(keeper.stored())
         self.caught_up = self._progress.caught_up
 
@@ -85,17 +87,22 @@ class StoreStage(Generic[T]):
         return self._progress.position
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
-            if delivery.position <= self.position:
+        behind = [delivery.position for delivery in deliveries[1:]]
+        for delivery, follows in zip(deliveries, [*behind, 0], strict=True):
+            position, record = delivery.position, delivery.record
+            if position <= self.position and position != self._announced:
                 continue
+            is_new = isinstance(record, NewSeries)
+            self._announced = position if is_new else 0
+            if is_new and follows == position:
+                continue  # or what comes with them could be taken for stored
             # Nothing is appended too: so that the log of a quiet night, all ticks, can be released.
-            self._keeper.append(self._kept(delivery), delivery.position)
-            self._progress.reach(delivery.position)
+            self._keeper.append(self._kept(record), position)
+            self._progress.reach(position)
 
-    def _kept(self, delivery: Delivery) -> T:
-        record = delivery.record
+    def _kept(self, record: Any) -> T:
         if self._of is None:
             return record if isinstance(record, type(self._nothing)) else self._nothing
-        if self._made[0] != delivery.position:
-            self._made = (delivery.position, self._of(record))
+        if self._made[0] is not record:
+            self._made = (record, self._of(record))
         return self._made[1]
