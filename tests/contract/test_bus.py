@@ -183,6 +183,17 @@ async def test_positions_grow_and_publish_says_the_last(world: World) -> None:
     assert positions[-1] == second_group > first_group
 
 
+async def test_the_newest_position_is_told_whoever_published_there(world: World) -> None:
+    bus = await world.start()
+    before = await bus.newest(SAMPLES)
+
+    last = await bus.publish(SAMPLES, [make.tick()])
+
+    assert before == 0 < last
+    assert await bus.newest(SAMPLES) == last
+    assert await bus.newest(ANOMALIES) == 0
+
+
 async def test_what_lies_behind_a_position_is_taken_and_nothing_else(world: World) -> None:
     bus = await world.start()
     new = series(world)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests import make
 from tests.catalogs import ToyCatalog
+from watchkeeper.analyze.absent import Absent
 from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.analyze.detectors.basic import Basic
 from watchkeeper.analyze.detectors.fk import FK
@@ -62,14 +63,28 @@ class Process:
     """A detect stage with a catalog of its own, and the log as this process numbers slots."""
 
     def __init__(
-        self, executor: Executor, *, first_slot: int = 0, store: MemoryStore | None = None
+        self,
+        executor: Executor,
+        *,
+        first_slot: int = 0,
+        store: MemoryStore | None = None,
+        absent: Absent | None = None,
     ) -> None:
+        """With `absent` it is yet to `meet` its series."""
         self.catalog = Known(first_slot)
         self.store = store or MemoryStore(MemoryStore.Config())
         self.detectors: list[Any] = [Basic(capacity=N), FK(capacity=N)]
         self.stage = DetectStage(
-            self.detectors, catalog=self.catalog, store=self.store, executor=executor
+            self.detectors,
+            catalog=self.catalog,
+            store=self.store,
+            executor=executor,
+            absent=absent,
         )
+        if absent is None:
+            self.meet()
+
+    def meet(self) -> None:
         labels = [make.labels("m", service=service) for service in SERVICES]
         self.new = self.catalog.toy.register(*labels)
 
@@ -135,6 +150,47 @@ async def test_series_that_have_left_the_catalog_are_passed_over(executor: Execu
     for mine, theirs in zip(other.detectors, one.detectors, strict=True):
         assert dumped(mine, left) == dumped(theirs, one.new.slot[1:])
         assert not any(b.strip(b"\0") for b in dumped(mine, LAST).values()), "row -1 is the last"
+
+
+@pytest.mark.parametrize("n_owners", [1, 2], ids=["at once", "by way of another"])
+async def test_what_was_learned_waits_for_series_that_are_announced_later(
+    executor: Executor, n_owners: int
+) -> None:
+    """As where partitions are taken over by a process that has not met their series."""
+    batches = [calm(0, 300), calm(300, 5), wild(305)]
+    one = Process(executor)
+    await one.stage.handle(one.log(*batches)[:2])
+    kept = await one.state()
+    await one.stage.handle(one.log(*batches)[2:])
+
+    for _ in range(n_owners):
+        other = Process(executor, first_slot=500, absent=Absent())
+        for partition, state in kept.items():
+            await other.stage.load(partition, 2, state)
+            kept[partition] = await other.stage.dump(partition)
+    other.meet()
+    announced, _, *rest = other.log(*batches)
+    await other.stage.handle([replace(announced, position=3), *rest])
+
+    assert len(await one.anomalies()) > 0
+    assert alike(await other.anomalies()) == alike(await one.anomalies())
+    assert await other.state() == await one.state()
+
+
+async def test_what_was_learned_of_series_that_stay_away_goes_after_an_hour(
+    executor: Executor,
+) -> None:
+    one, other = Process(executor), Process(executor, absent=Absent())
+    await one.stage.handle(one.log(calm(0, 300)))
+    ((partition, state), *_) = (await one.state()).items()
+    await other.stage.load(partition, 2, state)
+    sizes = []
+
+    for at, minute in enumerate((0, 59, 61)):
+        await other.stage.handle([Delivery(MIXED, 3 + at, make.tick(60 * minute))])
+        sizes.append(len(await other.stage.dump(partition)))
+
+    assert sizes[0] == sizes[1] > sizes[2]
 
 
 def dumped(detector: Any, slot: I32) -> dict[str, bytes]:

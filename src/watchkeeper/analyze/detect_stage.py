@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Meta
 
 from watchkeeper import telemetry
+from watchkeeper.analyze.absent import Absent, States, some
 from watchkeeper.analyze.detectors.base import Detector, Findings, Points
 from watchkeeper.analyze.detectors.basic import Basic
 from watchkeeper.analyze.judge import Judge
@@ -85,8 +86,10 @@ class DetectStage:
         store: Store,
         executor: Executor,
         quantiles: Quantiles | None = None,
+        absent: Absent | None = None,
     ) -> None:
-        """`quantiles` derives what is scored of histograms."""
+        """`quantiles` derives what is scored of histograms. `absent` keeps what was learned of
+        series until they are known here; without it, they have left for good."""
         self._basic, self._grid = _tiers(detectors)
         self._detectors = tuple(detectors)
         self._judges = {one.name: Judge(one.name, one.streams) for one in detectors}
@@ -100,6 +103,7 @@ class DetectStage:
         self._open: dict[AnomalyId, Anomaly] = {}
         self._unsaved: list[tuple[str, Findings, int]] | None = None
         self._quantiles = quantiles
+        self._absent = absent
         self._now_ns = 0
         """Of the newest tick."""
 
@@ -134,7 +138,8 @@ class DetectStage:
         )
 
     async def load(self, partition: int, position: int, state: bytes) -> None:
-        """Go on from a checkpoint. Series that have left the catalog since are passed over.
+        """Go on from a checkpoint. Series that have left the catalog since are passed over, or
+        waited for.
 
         With nothing to go on from, the partition is forgotten.
         """
@@ -150,13 +155,16 @@ class DetectStage:
 
     def _dump(self, partition: int) -> bytes:
         slots = self._slots_of(partition)
+        identity = self._catalog.identity[slots]
+        states: States = {one.name: one.dump(slots) for one in self._detectors}
+        if self._absent:
+            identity, states = self._absent.joined(partition, identity, states)
         state = {
-            one.name: (one.version, {name: _pack(a) for name, a in one.dump(slots).items()})
+            one.name: (one.version, {name: _pack(a) for name, a in states[one.name].items()})
             for one in self._detectors
         }
-        identity = np.ascontiguousarray(self._catalog.identity[slots])
         derived = b"" if self._quantiles is None else self._quantiles.dump(slots)
-        return msgspec.msgpack.encode((identity.tobytes(), state, derived))
+        return msgspec.msgpack.encode((np.ascontiguousarray(identity).tobytes(), state, derived))
 
     def _forget(self, partition: int) -> None:
         slots = self._slots_of(partition)
@@ -164,6 +172,8 @@ class DetectStage:
             one.admit(slots, np.full(len(slots), -1, np.int32))
         if self._quantiles is not None:
             self._quantiles.forget(slots)
+        if self._absent is not None:
+            self._absent.forget(partition)
 
     def _load(self, partition: int, state: bytes) -> None:
         self._forget(partition)
@@ -175,10 +185,16 @@ class DetectStage:
         identity = np.frombuffer(identities, np.uint64).reshape(-1, 2)
         slots = self._catalog.lookup(identity)
         here = slots >= 0
+        states = {
+            one.name: {name: _unpack(a) for name, a in by_detector[one.name][1].items()}
+            for one in self._detectors
+            if one.name in by_detector and by_detector[one.name][0] == one.version
+        }
         for one in self._detectors:
-            version, arrays = by_detector.get(one.name, (-1, {}))
-            if version == one.version:
-                one.load(slots[here], {name: _unpack(a)[here] for name, a in arrays.items()})
+            if one.name in states:
+                one.load(slots[here], some(states, here)[one.name])
+        if self._absent is not None and len(states) == len(self._detectors):
+            self._absent.keep(partition, identity[~here], some(states, ~here))
         if self._quantiles is not None and derived:
             self._quantiles.load(slots, derived)
 
@@ -196,6 +212,8 @@ class DetectStage:
                     self._judge(self._derived_native(batch, delivery), delivery.position, found)
                 case Tick() as tick:
                     self._now_ns = tick.now_ns
+                    if self._absent:
+                        self._absent.tick(tick.now_ns)
         return found
 
     def _derived(self, batch: SampleBatch, points: Points) -> Points:
@@ -235,6 +253,17 @@ class DetectStage:
             slot, donor = slot[fresh], donor[fresh]
         for detector in self._detectors:
             detector.admit(slot, donor)
+        if self._absent:
+            self._welcome(self._absent, slot[slot >= 0])
+
+    def _welcome(self, absent: Absent, slots: I32) -> None:
+        """What was waited for goes on where it was elsewhere."""
+        partitions = self._catalog.partition[slots]
+        for partition in np.unique(partitions).tolist():
+            own = slots[partitions == partition]
+            came, states = absent.take(partition, self._catalog.identity[own])
+            for one in self._detectors if came.any() else ():
+                one.load(own[came], states[one.name])
 
     def _uncovered(self, batch: SampleBatch, delivery: Delivery) -> Points:
         """The rows that no checkpoint covers: all of them, but for the time after a restart."""

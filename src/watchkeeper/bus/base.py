@@ -89,6 +89,10 @@ class Ownership(Protocol):
         """The newest checkpoint of each of these partitions that has one."""
         ...
 
+    async def newest(self, topic: str) -> int:
+        """Position of the newest record that anybody published; 0 if there never was one."""
+        ...
+
     async def release(self, position: int, groups: Collection[str]) -> int:
         """Let SAMPLES forget what lies at or below `position` and at or below every checkpoint that
         one of these groups may start from; up to where that was.

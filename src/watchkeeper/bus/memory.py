@@ -154,6 +154,9 @@ class MemoryBus:
         """Position of the newest record; 0 if there never was one."""
         return self._tail.last if topic == SAMPLES else self._ring(topic).last
 
+    async def newest(self, topic: str) -> int:
+        return self.last(topic)
+
     async def lease(self, topic: str, group: str, ttl_s: float) -> Leases:
         """All of them, and they never run out: the log's lock keeps every other process away."""
         self._check_open()

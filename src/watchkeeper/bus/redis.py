@@ -189,6 +189,10 @@ class RedisBus:
                 found[partition] = Checkpoint(position, content[8:])
         return found
 
+    async def newest(self, topic: str) -> int:
+        await self.open()
+        return await self._last(topic)
+
     async def release(self, position: int, groups: Collection[str]) -> int:
         await self.open()
         needed = (max(0, position), self._name, round(_NEED_S * 1000))
