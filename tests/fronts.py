@@ -150,6 +150,12 @@ async def api(
     async def caught_up(position: int) -> None:
         waited_for.append(position)
 
+    async def told() -> list[Check]:
+        return checks
+
+    async def newest() -> int:
+        return door.position
+
     world = MemoryWorld(folder)
     bus = await world.start()
     kept: Store = plugins.build("store", {"use": store}, data_dir=folder)
@@ -168,7 +174,8 @@ async def api(
             spans=Readable(tables.spans, caught_up),
             changes_caught_up=caught_up,
             auth=auth or AuthConfig(),
-            checks=lambda: checks,
+            checks=told,
+            newest=newest,
         )
         front = Front(services)
         transport = httpx.ASGITransport(

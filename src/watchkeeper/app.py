@@ -1,7 +1,8 @@
 """The composition root: the one module that knows everything. Starts it all, and stops it.
 
-Embedded, one process does everything: the door, the log, the lake and detection. Where the bus
-carries records between processes there is no log of our own, and each process builds its part.
+One process does everything: the door, the log, the lake, detection and the API. Where the bus
+carries records between processes there is no log of our own, and each process is some of the parts;
+`parts.py` builds them.
 """
 
 from __future__ import annotations
@@ -9,63 +10,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 import uvloop
 
-from watchkeeper import __version__, plugins, telemetry
-from watchkeeper.act.share_stage import Sharing, Sources
-from watchkeeper.analyze.derivation import Derivation
-from watchkeeper.analyze.detect_stage import DetectStage
-from watchkeeper.analyze.quantiles import Quantiles
+from watchkeeper import __version__, telemetry
 from watchkeeper.api import grpc
 from watchkeeper.api.app import Front
-from watchkeeper.api.services import Check, Readable, Services
+from watchkeeper.api.services import Services
 from watchkeeper.api.traced import Traced
-from watchkeeper.bus.ports import Ports, fingerprint
-from watchkeeper.bus.share import Share, ShareConfig
 from watchkeeper.clock import Clock, SystemClock
 from watchkeeper.config import Config
-from watchkeeper.config.sections import Chosen
 from watchkeeper.errors import ConfigError
-from watchkeeper.ingest.admit import Admission
-from watchkeeper.ingest.admit_rows import RowAdmission
-from watchkeeper.ingest.change_stage import ChangeStage
-from watchkeeper.ingest.decode_stage import Decoding
-from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.own_traces_stage import OwnTraces
-from watchkeeper.ingest.prepare import Preparer
-from watchkeeper.ingest.stage import Ingest
-from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
-from watchkeeper.ingest.upkeep_stage import Surroundings, Upkeep, recover
-from watchkeeper.lake.details import NO_EXEMPLARS, NO_HISTOGRAMS, Named, open_details
-from watchkeeper.lake.families import FamilyTable
-from watchkeeper.lake.files import Files
 from watchkeeper.lake.series import Catalog
-from watchkeeper.lake.tables.definition import LOGS, SPANS
-from watchkeeper.lake.tables.rows import nothing
-from watchkeeper.lake.tables.tables import open_tables
-from watchkeeper.lake.wal import WriteAheadLog
-from watchkeeper.model import wire
-from watchkeeper.model.series import TenantId
-from watchkeeper.model.signal import Logged
+from watchkeeper.model.part import Part
+from watchkeeper.parts.detect import judging, sharing
+from watchkeeper.parts.door import open_door
+from watchkeeper.parts.ground import lay_ground, open_bus
+from watchkeeper.parts.keep import asking, keeping, open_keep, upkeep_of
+from watchkeeper.parts.serve import services_of
 from watchkeeper.runtime import Loop, Relay
-from watchkeeper.store.base import SharedStore
-from watchkeeper.store.installation import check_key, installation_key, shared_key
 from watchkeeper.telemetry import Tracer
 
 _log: Final = telemetry.Log(__name__)
-LOW_DISK_BYTES: Final = 256 << 20
-LAG_LIMIT_RECORDS: Final = 50_000
+Running = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,159 +56,55 @@ class App:
 @asynccontextmanager
 async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[App]:
     """Everything but the listening socket, ready to be called; leaving it is a graceful stop."""
-    clock = clock or SystemClock()
-    data_dir = config.data_dir
     async with AsyncExitStack() as stack:
-        check_key(data_dir)
-        store = config.store.build(data_dir=data_dir)
-        stack.push_async_callback(store.close)
-        is_shared = isinstance(store, SharedStore)
-        key = await shared_key(data_dir, store) if is_shared else installation_key(data_dir)
-        log = WriteAheadLog(data_dir / "log", config.log)
-        stack.callback(log.close)
-        ingesting = stack.enter_context(ThreadPoolExecutor(1, "ingest"))
-        detecting = stack.enter_context(ThreadPoolExecutor(1, "detect"))
-        keeping = stack.enter_context(ThreadPoolExecutor(1, "upkeep"))
-        queries = stack.enter_context(ThreadPoolExecutor(2, "query"))
-
-        enrich = Enrich(config.enrich)
-        catalog = Catalog(key, config.catalog, enrich)
-        catalog.open(data_dir / "catalog", clock.now_ns())
-        stack.callback(catalog.close)
-        lake = config.lake.build(directory=data_dir / "lake", catalog=catalog)
-        stack.callback(lake.close)
-        tables = open_tables(data_dir / "tables", config.logs, config.spans)
-        stack.callback(tables.close)
-        details = open_details(data_dir / "tables", config.histograms, config.exemplars)
-        stack.callback(details.close)
-        bus = config.bus.build(
-            ports=Ports(
-                clock=clock,
-                data_dir=data_dir,
-                disk=Files(),
-                log=log,
-                catalog=catalog,
-                installation=fingerprint(key),
-            )
-        )
-        stack.push_async_callback(bus.close)
-        await bus.open()
-        await bus.release(0, ())  # others may: what we have stored is not known to them yet
-
-        receivers = {name: chosen.build() for name, chosen in config.receivers.items()}
-        admission = Admission(
-            config.ingest.admit,
-            config.catalog.n_slots,
-            resumes_sums=config.bus.use == "memory",  # only then the door's records are replayed
-        )
-        rows = RowAdmission(config.ingest.rows, enrich)
-        families = FamilyTable()
-        preparer = Preparer(receivers, catalog, admission, rows, families)
-        await asyncio.get_running_loop().run_in_executor(
-            ingesting, recover, preparer, data_dir, lambda: _records(log)
-        )
-
-        decoding = Decoding(config.ingest.decoding, _text_receivers(config))
-        stack.callback(decoding.close)
-        ingest = Ingest(
-            config.ingest, preparer, decoding=decoding, bus=bus, clock=clock, executor=ingesting
-        )
-        ingest.position = log.last
-        tracer = Tracer(config.telemetry.trace_share, clock.now_ns)
-        own_traces = OwnTraces(tracer, ingest, clock, TenantId(config.server.default_tenant))
-        read, scored = (Quantiles(catalog, capacity=config.catalog.n_slots) for _ in range(2))
-        storing = StoreStage(lake, NO_SAMPLES, of=Derivation(read))
-        logging = StoreStage(tables.logs, nothing(LOGS), name="logs")
-        tracing = StoreStage(tables.spans, nothing(SPANS), name="spans")
-        named = Named(catalog)
-        shaping = StoreStage(
-            details.histograms, NO_HISTOGRAMS, name="histograms", of=named.histograms
-        )
-        sampling = StoreStage(details.exemplars, NO_EXEMPLARS, name="exemplars", of=named.exemplars)
-        noting = ChangeStage(store)
-        detectors = [
-            plugins.build("detector", spec, capacity=config.catalog.n_slots)
-            for spec in config.detection.detectors
-        ]
-        detect = DetectStage(
-            detectors, catalog=catalog, store=store, executor=detecting, quantiles=scored
-        )
-        loops = {
-            "store": Loop(storing, bus, clock, config.runtime, after=lake.stored()),
-            "logs": Loop(logging, bus, clock, config.runtime, after=tables.logs.stored()),
-            "spans": Loop(tracing, bus, clock, config.runtime, after=tables.spans.stored()),
-            "histograms": Loop(shaping, bus, clock, config.runtime, after=shaping.position),
-            "exemplars": Loop(sampling, bus, clock, config.runtime, after=sampling.position),
-            "changes": Loop(noting, bus, clock, config.runtime),
-            "detect": Loop(detect, bus, clock, config.runtime),
-        }
-        relay = Relay(store, bus, clock)
-        around = Surroundings(keeping, clock, data_dir, ("detect", "changes"))
-        kept = (lake, tables.logs, tables.spans, details.histograms, details.exemplars)
-        upkeep = Upkeep(config.upkeep, around, ingest=ingest, preparer=preparer, kept=kept, bus=bus)
-        sharing = None
-        if config.share.url is not None:
-            share = _share(config.share, key)
-            stack.push_async_callback(share.close)
-            sources = Sources(bus, catalog, detect, clock, keeping)
-            sharing = Sharing(config.share, config.runtime, share, sources)
-        services = Services(
-            config=config.server,
-            ingest=ingest,
-            lake=lake,
-            store=store,
-            bus=bus,
-            clock=clock,
-            queries=queries,
-            caught_up=storing.caught_up,
-            logs=Readable(tables.logs, logging.caught_up),
-            spans=Readable(tables.spans, tracing.caught_up),
-            exemplars=Readable(details.exemplars, sampling.caught_up),
-            families=families,
-            changes_caught_up=noting.caught_up,
-            auth=config.auth,
-            checks=lambda: _checks(data_dir, log, loops, ingest),
-        )
+        ground = await lay_ground(config, clock or SystemClock(), stack)
+        spare = ground.thread("upkeep")
+        keep = open_keep(ground) if ground.has(Part.STORE) else None
+        bus = await open_bus(ground)
+        door = await open_door(ground, bus) if ground.has(Part.INGEST) else None
+        reading = asking(ground) if keep is None else keeping(ground, keep, bus)
+        loops = dict(reading.loops)
+        beside: list[Running] = []
+        if ground.has(Part.DETECT):
+            detect = judging(ground)
+            loops[detect.name] = Loop(detect, bus, ground.clock, config.runtime)
+            if keep is not None:  # of all that share the work one, so that nothing is told twice
+                beside += sharing(ground, bus, detect, spare)
+        if loops:  # then something is saved here, and to be announced
+            beside.append(Relay(ground.store, bus, ground.clock).run)
+        tracer = Tracer(config.telemetry.trace_share if door else 0.0, ground.clock.now_ns)
+        if door is not None:
+            telling = OwnTraces(tracer, door.ingest, ground.clock, ground.tenant)
+        upkeep = upkeep_of(ground, bus, spare, door, keep, loops)
+        app = App(services_of(ground, bus, door, reading, loops), loops, ground.catalog, tracer)
         async with asyncio.TaskGroup() as tasks:
-            accepting = tasks.create_task(ingest.run())
+            entering = [] if door is None else [tasks.create_task(door.ingest.run())]
             looping = [tasks.create_task(loop.run()) for loop in loops.values()]
-            beside = [tasks.create_task(upkeep.run()), tasks.create_task(relay.run())]
-            if sharing is not None:
-                beside.append(tasks.create_task(sharing.run()))
-            telling = tasks.create_task(own_traces.run())
+            others = [tasks.create_task(run()) for run in (upkeep.run, *beside)]
+            tracing = [] if door is None else [tasks.create_task(telling.run())]
             try:
-                yield App(services, loops, catalog, tracer)
+                yield app
             finally:  # in the order in which records flow, so that nothing is left on the way
-                telling.cancel()
-                await asyncio.wait([telling])
-                ingest.close()
-                await asyncio.wait([accepting])
+                await _cancelled(tracing)
+                if door is not None:
+                    door.ingest.close()
+                await _over(entering)
                 for loop in loops.values():
                     loop.stop()
-                await asyncio.wait(looping)
-                for task in beside:
-                    task.cancel()
-                await asyncio.wait(beside)
-                await upkeep.finish(clock.now_ns())
+                await _over(looping)
+                await _cancelled(others)
+                await upkeep.finish(ground.clock.now_ns())
 
 
-def _text_receivers(config: Config) -> dict[str, Chosen]:
-    """Those that make rows: their bodies may be decoded beside the door."""
-    return {
-        name: chosen
-        for name, chosen in config.receivers.items()
-        if plugins.load("receiver", chosen.use).makes != "samples"
-    }
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await _over(tasks)
 
 
-def _share(config: ShareConfig, key: bytes) -> Share:
-    from watchkeeper.bus.redis_share import RedisShare  # few need its driver
-
-    return RedisShare(config, fingerprint(key))
-
-
-def _records(log: WriteAheadLog) -> Iterator[tuple[int, Logged]]:
-    return ((position, wire.decode(payload)) for position, payload in log.read(0))
+async def _over(tasks: Sequence[asyncio.Task[None]]) -> None:
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 def serve(config: Config) -> int:
@@ -251,7 +122,7 @@ async def _serve(config: Config) -> None:
         async with running(config) as app, AsyncExitStack() as beside:
             front = Front(app.services)
             traced = Traced(front, app.tracer)
-            if config.server.grpc_port is not None:
+            if config.server.grpc_port is not None and Part.INGEST in config.parts:
                 listening = grpc.serving(traced, config.server)
                 _log.info("listening for gRPC", port=await beside.enter_async_context(listening))
             server = _Server(
@@ -275,6 +146,7 @@ async def _serve(config: Config) -> None:
             _log.info(
                 "listening",
                 version=__version__,
+                parts=",".join(config.parts),
                 url=f"http://{shown}:{port}",
                 must_show_a_key=asks,
             )
@@ -311,31 +183,3 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.listen(2048)
     listener.setblocking(False)
     return listener
-
-
-def _checks(
-    data_dir: Path, log: WriteAheadLog, loops: dict[str, Loop], ingest: Ingest
-) -> list[Check]:
-    """What /health says."""
-    free = shutil.disk_usage(data_dir).free
-    checks = [
-        Check(
-            "disk",
-            free >= LOW_DISK_BYTES,
-            f"{free >> 20} MiB free at '{data_dir}'; below {LOW_DISK_BYTES >> 20} MiB free some",
-        ),
-        Check(
-            "log",
-            not log.damage and ingest.refusal is None,
-            ingest.refusal
-            or (f"{len(log.damage)} damaged stretches; see {data_dir}/log/damaged" if log.damage
-                else f"{log.size_bytes >> 20} MiB, position {log.last}"),
-        ),
-    ]  # fmt: skip
-    for name, loop in loops.items():
-        lag = log.last - loop.position
-        dead = f", {len(loop.dead)} put aside" if loop.dead else ""
-        checks.append(
-            Check(name, lag <= LAG_LIMIT_RECORDS and not loop.dead, f"{lag} records behind{dead}")
-        )
-    return checks

@@ -153,6 +153,10 @@ class Loop:
         """Everything up to here is done."""
         return min(self._done.values(), default=0)
 
+    def lag(self, newest: int) -> int:
+        """Records up to `newest` that are to be done; none where others own them all."""
+        return max(0, newest - self.position) if self._done else 0
+
     @property
     def failing(self) -> str | None:
         return self._patience.failing

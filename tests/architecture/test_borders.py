@@ -20,7 +20,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "starlette": ("api/*",),
     "pydantic": ("api/*",),
     "uvicorn": ("app.py", "api/*", "cli/*"),
-    "httpx": ("cli/*", "sdk/*"),
+    "httpx": ("cli/*", "lake/remote.py", "sdk/*"),
     "rich": ("cli/*",),
     "argparse": ("cli/*",),
     "yaml": ("config/*",),

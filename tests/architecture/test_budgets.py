@@ -17,9 +17,7 @@ NESTING = 3
 
 COMPILED = {"kernel", "intrinsic"}
 """A kernel is one loop over columns; taking it apart costs time where it is spent."""
-EXEMPT = {
-    "app.py:running": "the composition root is one list, in the order of starting and stopping",
-}
+EXEMPT = {}
 """`module:function` -> why it may be long."""
 
 BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match)

@@ -14,6 +14,7 @@ from watchkeeper.api import (
     audit,
     changes,
     health,
+    internal,
     keys,
     logs,
     metrics,
@@ -54,6 +55,7 @@ ROUTERS: Final = (
     keys.router,
     audit.router,
     health.router,
+    internal.router,
 )
 
 
@@ -74,7 +76,7 @@ class Front:
             default_tenant=config.default_tenant,
         )
         self.described.state.keyring = keyring
-        self._gateway = Gateway(config, self.gate, services.clock, self._route)
+        self._gateway = Gateway(config, self.gate, services.clock, self._route, services.parts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._gateway(scope, receive, send)
@@ -94,7 +96,7 @@ class Front:
         tenant: TenantId = scope[ADMITTED].tenant
         try:
             body = await read_body(scope, receive, config.body_bytes, config.body_s)
-            accepted = await self.services.ingest.accept(
+            accepted = await self.services.door.accept(
                 Request(door.receiver, body, headers, tenant)
             )
         except WatchkeeperError as error:

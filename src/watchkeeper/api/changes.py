@@ -46,7 +46,7 @@ async def list_changes(
 ) -> JSONResponse:
     """Newest first, page by page."""
     services: Services = request.app.state.services
-    await services.changes_caught_up(services.ingest.position)
+    await services.changes_caught_up(await services.newest())
     page = await services.store.list(
         Change,
         Filter(

@@ -20,7 +20,7 @@ router = APIRouter(tags=["operation"])
 async def health(request: Request) -> JSONResponse:
     """200 while every check holds, else 503. Each check is named to who may read."""
     services: Services = request.app.state.services
-    checks = services.checks()
+    checks = await services.checks()
     well = all(check.ok for check in checks)
     body: dict[str, Any] = {
         "status": "ok" if well else "unhealthy",

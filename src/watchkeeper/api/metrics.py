@@ -57,7 +57,7 @@ async def query(
         by=tuple(name.strip() for name in by.split(",") if name.strip()),
         limit=limit,
     )
-    await services.caught_up(services.ingest.position)
+    await services.caught_up(await services.newest())
     frame = await asyncio.get_running_loop().run_in_executor(
         services.queries, services.lake.query, asked
     )

@@ -252,7 +252,7 @@ async def _in_time(services: Services, given: Asked, work: Callable[[Callable[[]
         if loop.time() > deadline:
             raise late
 
-    await services.caught_up(services.ingest.position)
+    await services.caught_up(await services.newest())
     try:
         async with asyncio.timeout_at(deadline):
             return await loop.run_in_executor(services.queries, work, go_on)

@@ -25,7 +25,7 @@ _TRACE: Final = re.compile(r"[0-9a-fA-F]{1,32}")
 
 async def search(services: Services, readable: Readable[B], query: RowQuery) -> Found[B]:
     """What a table answers, with all that was accepted before."""
-    await readable.caught_up(services.ingest.position)
+    await readable.caught_up(await services.newest())
     return await asyncio.get_running_loop().run_in_executor(
         services.queries, readable.table.search, query
     )

@@ -15,10 +15,11 @@ from watchkeeper.api.auth import AuthConfig
 from watchkeeper.bus.base import Bus
 from watchkeeper.clock import Clock
 from watchkeeper.ingest.stage import Ingest
-from watchkeeper.lake.base import Lake
+from watchkeeper.lake.base import Readings
 from watchkeeper.lake.families import FamilyTable
-from watchkeeper.lake.tables.base import B, Table
+from watchkeeper.lake.tables.base import B, Searchable
 from watchkeeper.model.detail import ExemplarRows
+from watchkeeper.model.part import EVERY, Part
 from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.model.signal import LogBatch, SpanBatch
 from watchkeeper.store.base import Store
@@ -86,7 +87,7 @@ class Check:
 class Readable(Generic[B]):
     """A table, and the word that it can be read up to a position of the log."""
 
-    table: Table[B]
+    table: Searchable[B]
     caught_up: Callable[[int], Awaitable[None]]
 
 
@@ -95,8 +96,9 @@ class Services:
     """The API's view of a running app."""
 
     config: ServerConfig
-    ingest: Ingest
-    lake: Lake
+    ingest: Ingest | None
+    """None where no door is."""
+    lake: Readings
     store: Store
     bus: Bus
     clock: Clock
@@ -107,9 +109,20 @@ class Services:
     logs: Readable[LogBatch]
     spans: Readable[SpanBatch]
     changes_caught_up: Callable[[int], Awaitable[None]]
+    checks: Callable[[], Awaitable[list[Check]]]
+    newest: Callable[[], Awaitable[int]]
+    """Position up to which all that anybody was told is durable; who waits for it reads their own
+    writes."""
     exemplars: Readable[ExemplarRows] | None = None
     families: FamilyTable = field(default_factory=FamilyTable)
     auth: AuthConfig = field(default_factory=AuthConfig)
-    checks: Callable[[], list[Check]] = field(default=list)
+    parts: Sequence[Part] = EVERY
+    """What this process is of the whole; nothing else is served."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the server is to stop: what would not end by itself ends then."""
+
+    @property
+    def door(self) -> Ingest:
+        """For what is served only where there is one."""
+        assert self.ingest is not None  # noqa: S101 - see the gateway's table
+        return self.ingest

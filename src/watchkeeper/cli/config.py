@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,9 @@ from watchkeeper.cli.output import Column, Output
 from watchkeeper.config import Loaded, load, reference
 from watchkeeper.config.schema import schema
 from watchkeeper.errors import ConfigError
+
+_FLAGS: Final = {"parts": "--only"}
+"""Of settings whose flag has another name."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +70,8 @@ def loaded(given: argparse.Namespace, **flags: str | None) -> Loaded:
     for name, flag_value in flags.items():
         if flag_value is not None:
             path = name.replace("__", ".")
-            chosen[path] = (flag_value, f"--{path.rpartition('.')[2].replace('_', '-')}")
+            flag = _FLAGS.get(path) or f"--{path.rpartition('.')[2].replace('_', '-')}"
+            chosen[path] = (flag_value, flag)
     file = getattr(given, "file", None) or given.config
     return load(file, flags=chosen)
 

@@ -11,12 +11,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     config.sources(parser)
     parser.add_argument("--host", help="address to listen on (server.host)")
     parser.add_argument("--port", help="port to listen on, 0 for a free one (server.port)")
+    parser.add_argument(
+        "--only",
+        metavar="PARTS",
+        help="be a part of the whole, as several processes share the work: any of ingest, store, "
+        "detect and api, by commas (parts)",
+    )
     parser.add_argument("--data-dir", metavar="DIR", help="where everything is kept (data_dir)")
 
 
 def run(given: argparse.Namespace) -> int:
     found = config.loaded(
-        given, server__host=given.host, server__port=given.port, data_dir=given.data_dir
+        given,
+        server__host=given.host,
+        server__port=given.port,
+        data_dir=given.data_dir,
+        parts=None if given.only is None else f"[{given.only}]",
     )
     # The server's imports take a second, which --help and completions need not spend.
     from watchkeeper import app

@@ -13,6 +13,7 @@ from watchkeeper import plugins
 from watchkeeper.config import check, document
 from watchkeeper.config import environment as variables
 from watchkeeper.config.node import Environment, Fault, Faults, Node, dotted, merge, planted
+from watchkeeper.config.parts import unfit
 from watchkeeper.config.sections import ALIASES, SECTIONS, UNUSED, Chosen, Config, Section, Top
 from watchkeeper.errors import ConfigError
 
@@ -111,7 +112,11 @@ def _build(given: Node, faults: Faults) -> Config | None:
         if node.value is None:
             node = Node({}, node.origin)
         built[name] = _section(name, section, node, faults)
-    return None if faults else Config(**built)
+    if faults:
+        return None
+    config = Config(**built)
+    faults.extend(unfit(config, (given.at(("parts",)) or given).origin))
+    return None if faults else config
 
 
 def _section(name: str, section: Section, node: Node, faults: Faults) -> Any:

@@ -6,7 +6,7 @@ Strings keep imports lazy, as in `plugins.py`: a command that talks to a server 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 
 from watchkeeper import plugins
+from watchkeeper.model.part import EVERY, Part
 
 if TYPE_CHECKING:
     from watchkeeper.analyze.detect_stage import DetectionConfig
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from watchkeeper.ingest.enrich import EnrichConfig
     from watchkeeper.ingest.stage import IngestConfig
     from watchkeeper.ingest.upkeep_stage import UpkeepConfig
+    from watchkeeper.lake.remote_config import RemoteConfig
     from watchkeeper.lake.series_config import CatalogConfig
     from watchkeeper.lake.tables.config import (
         ExemplarsConfig,
@@ -59,6 +61,13 @@ class Top(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
             "process at a time uses it."
         ),
     ] = Path("data")
+    parts: Annotated[
+        Sequence[Part],
+        msgspec.Meta(
+            description="Which parts of the whole this process is. Fewer than all need `bus.use: "
+            "redis` and `store.use: postgres`.",
+        ),
+    ] = EVERY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +75,7 @@ class Config:
     """Everything that can be configured, checked: what `Top` has, and one attribute per section."""
 
     data_dir: Path
+    parts: Sequence[Part]
     server: ServerConfig
     auth: AuthConfig
     ingest: IngestConfig
@@ -78,6 +88,7 @@ class Config:
     spans: SpansConfig
     histograms: HistogramsConfig
     exemplars: ExemplarsConfig
+    remote: RemoteConfig
     store: Chosen
     bus: Chosen
     share: ShareConfig
@@ -160,6 +171,10 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "exemplars": Section(
         "How exemplars are kept.",
         "watchkeeper.lake.tables.config:ExemplarsConfig",
+    ),
+    "remote": Section(
+        "Where telemetry is asked for by a process that keeps none.",
+        "watchkeeper.lake.remote_config:RemoteConfig",
     ),
     "store": Section("Where state is kept.", kind="store", use="sqlite"),
     "bus": Section("What joins the stages.", kind="bus", use="memory"),

@@ -287,6 +287,15 @@ class Preparer:
                 pass  # an upsert: to be told the same again is no harm
         return now_ns
 
+    def follow_shared(self, record: Logged, now_ns: int) -> int:
+        """Apply a record that any door published, in slots of this process; what it is known by was
+        adopted when it was delivered."""
+        if not isinstance(record, NewSeries):
+            return self.follow(record, now_ns, fresh=True)
+        is_new = (record.donor != record.slot) & (record.slot >= 0)
+        self._admission.forget(record.slot[is_new])
+        return now_ns
+
     def dump(self) -> bytes:
         """What this remembers besides the catalog, for `load` after a restart."""
         admission = self._admission.dump(self._catalog.high_slot)

@@ -16,12 +16,13 @@ import xxhash
 from msgspec import Meta
 
 from watchkeeper import telemetry
-from watchkeeper.bus.base import Bus
+from watchkeeper.bus.base import SAMPLES, Bus, Delivery
 from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.errors import Retryable
 from watchkeeper.ingest.prepare import Preparer
 from watchkeeper.ingest.stage import Ingest
 from watchkeeper.lake.files import Files
+from watchkeeper.model.series import N_PARTITIONS
 from watchkeeper.model.signal import Logged, NewSeries, Tick
 from watchkeeper.patience import Patience
 
@@ -56,6 +57,10 @@ class Surroundings:
     data_dir: Path
     groups: tuple[str, ...]
     """Those who begin at their checkpoints."""
+    persist: Callable[[int], None] | None = None
+    """Makes the catalog durable; needed where no log of this process would restore its slots."""
+    reached: Callable[[], int | None] = lambda: None
+    """Up to where everybody in this process is done; None where nobody has anything to do."""
 
 
 class Kept(Protocol):
@@ -74,11 +79,13 @@ class Upkeep:
         config: UpkeepConfig,
         around: Surroundings,
         *,
-        ingest: Ingest,
-        preparer: Preparer,
+        ingest: Ingest | None,
+        preparer: Preparer | None,
         kept: Sequence[Kept],
         bus: Bus,
     ) -> None:
+        """Without `ingest` and `preparer` there is no door; without `kept` the log is another's to
+        release."""
         self._config = config
         self._around = around
         self._ingest = ingest
@@ -107,6 +114,9 @@ class Upkeep:
     async def finish(self, now_ns: int) -> None:
         """Write out everything, and release what nobody needs any more. The door is closed."""
         await self._maintain(now_ns, everything=True)
+        if self._ingest is None or self._preparer is None:
+            await self._patience.attempt("door", self._release())
+            return
         position, state = self._ingest.position, self._preparer.dump()
         await self._patience.attempt("door", self._keep(position, state))
 
@@ -117,14 +127,18 @@ class Upkeep:
             await self._patience.attempt("lake", self._on_thread(work))
 
     async def _save(self, now_ns: int) -> None:
+        ingest, preparer = self._ingest, self._preparer
+        if ingest is None or preparer is None:
+            await self._release()
+            return
         dumped: list[bytes] = []
 
         def between_groups() -> None:
             if self._idle_long_enough(now_ns):
-                self._preparer.recycle(now_ns, self._config.idle_s)
-            dumped.append(self._preparer.dump())
+                preparer.recycle(now_ns, self._config.idle_s)
+            dumped.append(preparer.dump())
 
-        position = await self._ingest.between_groups(between_groups)
+        position = await ingest.between_groups(between_groups)
         self._marks.append((now_ns, position))
         await self._keep(position, dumped[0])
 
@@ -144,11 +158,21 @@ class Upkeep:
         path = self._around.data_dir / STATE_FILE
         content = seal(position, state)
         try:
+            if self._around.persist is not None:
+                await self._on_thread(partial(self._around.persist, self._around.clock.now_ns()))
             await self._on_thread(lambda: Files().write_whole(path, content))
         except OSError as error:
             _log.warning("state of the door not saved", path=path, why=error.strerror)
             return
-        stored = min([position, *(one.stored() for one in self._kept)])
+        await self._release(position)
+
+    async def _release(self, *saved: int) -> None:
+        """Whoever keeps telemetry lets the log forget what is nowhere needed any more."""
+        if not self._kept:
+            reached = self._around.reached()
+            self._released = min([*saved, *([] if reached is None else [reached])], default=0)
+            return
+        stored = min([*saved, *(one.stored() for one in self._kept)])
         try:
             self._released = await self._bus.release(stored, self._around.groups)
         except Retryable as refusal:
@@ -174,6 +198,32 @@ def recover(
             now_ns = preparer.follow(record, now_ns, fresh=at > position)
             n_records += 1
     return n_records
+
+
+async def recover_from(bus: Bus, preparer: Preparer, data_dir: Path, executor: Executor) -> int:
+    """The same where the bus is the log: what was saved, then what any door had taken since, as
+    far as that was not released; the newest position."""
+    position = 0
+    found = unseal(data_dir / STATE_FILE)
+    if found is not None:
+        position, state = found
+        preparer.load(state)
+    newest, now_ns = await bus.newest(SAMPLES), 0
+
+    def follow(deliveries: Sequence[Delivery], now_ns: int) -> int:
+        for delivery in deliveries:
+            now_ns = preparer.follow_shared(delivery.record, now_ns)
+        return now_ns
+
+    while position < newest:
+        everywhere = dict.fromkeys(range(N_PARTITIONS), position)
+        taken = await bus.take(SAMPLES, everywhere, wait_s=0.0)
+        if not taken:
+            break
+        loop = asyncio.get_running_loop()
+        now_ns = await loop.run_in_executor(executor, follow, taken, now_ns)
+        position = taken[-1].position
+    return newest
 
 
 def seal(position: int, state: bytes) -> bytes:

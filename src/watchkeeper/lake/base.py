@@ -85,7 +85,17 @@ class Frame:
     value: F64
 
 
-class Lake(Protocol):
+class Readings(Protocol):
+    """What is read of a lake, here or in another process. Called by many threads at a time."""
+
+    def query(self, query: SampleQuery) -> Frame: ...
+
+    def series(self, query: SeriesQuery) -> Sequence[Mapping[str, str]]:
+        """The labels of every such series, in any order."""
+        ...
+
+
+class Lake(Readings, Protocol):
     """Append-only telemetry. Called by one appending thread and many reading ones at a time.
 
     A sample appended is readable at once. Where a series has two samples of one time, the first
@@ -95,12 +105,6 @@ class Lake(Protocol):
     def append(self, batch: SampleBatch, position: int) -> None:
         """Take over accepted, durable samples. Raises Retryable when the head is full and cannot be
         written out."""
-        ...
-
-    def query(self, query: SampleQuery) -> Frame: ...
-
-    def series(self, query: SeriesQuery) -> Sequence[Mapping[str, str]]:
-        """The labels of every such series, in any order."""
         ...
 
     def stored(self) -> int:

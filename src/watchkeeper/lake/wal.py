@@ -94,7 +94,7 @@ class WriteAheadLog:
         self._last = 0
         self._end = 0
         self._is_broken = False
-        self._owner_fd = _own(folder)
+        self._owner_fd = own(folder)
         self._spare = Spare(
             folder,
             whole_pages(self._config.segment_bytes),
@@ -340,7 +340,7 @@ class WriteAheadLog:
         )
 
 
-def _own(folder: Path) -> int:
+def own(folder: Path) -> int:
     """Keep every other process out, for as long as the handle is open."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

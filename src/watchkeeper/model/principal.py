@@ -23,6 +23,8 @@ class Scope(StrEnum):
     WRITE_LOGS = "write:logs"
     WRITE_TRACES = "write:traces"
     WRITE_CHANGES = "write:changes"
+    INTERNAL = "internal"
+    """What processes of an installation ask of one another. Of the roles admin alone has it."""
     ADMINISTER = "administer"
     """Keys, users and the audit trail. Comes with the role alone."""
 
@@ -42,8 +44,8 @@ class Role(StrEnum):
 
 SCOPES_OF: Final[Mapping[Role, frozenset[Scope]]] = {
     Role.VIEWER: frozenset({Scope.READ}),
-    Role.OPERATOR: NARROW,
-    Role.APPROVER: NARROW,
+    Role.OPERATOR: NARROW - {Scope.INTERNAL},
+    Role.APPROVER: NARROW - {Scope.INTERNAL},
     Role.ADMIN: frozenset(Scope),
 }
 

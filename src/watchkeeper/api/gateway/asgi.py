@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 
 from watchkeeper import telemetry
@@ -27,6 +27,7 @@ from watchkeeper.api.prometheus_words import refused
 from watchkeeper.api.services import ServerConfig
 from watchkeeper.clock import Clock
 from watchkeeper.errors import BadInput, Retryable, WatchkeeperError
+from watchkeeper.model.part import EVERY, Part
 from watchkeeper.model.principal import Principal
 
 _Mutable = list[tuple[bytes, bytes]]
@@ -54,12 +55,21 @@ _PROBLEM: Final = (b"content-type", b"application/problem+json")
 class Gateway:
     """Nothing comes past it, and what is not in the table is not served."""
 
-    def __init__(self, config: ServerConfig, gate: Gate, clock: Clock, inner: Inner) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        gate: Gate,
+        clock: Clock,
+        inner: Inner,
+        parts: Collection[Part] = EVERY,
+    ) -> None:
+        """What belongs to none of these parts is not served."""
         self.gate = gate
         self._config = config
         self._clock = clock
         self._inner = inner
-        self._table = table()
+        self._table = table(parts)
+        self._elsewhere = "" if set(parts) == set(EVERY) else f" (this one is {', '.join(parts)})"
         self._origins = frozenset(origin.encode() for origin in config.cors_origins)
         self._wanted = frozenset({
             *CREDENTIALS, *PROXIED, b"host", b"origin", b"content-length", b"x-request-id",
@@ -116,7 +126,7 @@ class Gateway:
         now_ns = self._clock.now_ns()
         admitted = await self.gate.admit(asked, now_ns)
         if method not in needs:
-            raise _nowhere(path, method, needs)
+            raise _nowhere(path, method, needs, self._elsewhere)
         scope[ADMITTED] = admitted  # type: ignore[index]  # ASGI's scope is there to be added to
         if method not in _WITH_BODY:
             return receive
@@ -206,10 +216,14 @@ _PREFLIGHT: Final = Answer(
 )
 
 
-def _nowhere(path: str, method: str, needs: Needs) -> BadInput:
+def _nowhere(path: str, method: str, needs: Needs, elsewhere: str) -> BadInput:
     if needs:
         return _WrongMethod(path, method, ", ".join(sorted(needs)))
-    return BadInput(f"there is nothing at {path}; GET /openapi.json lists all there is", status=404)
+    if elsewhere:
+        elsewhere = f" here; ask the process whose part it is{elsewhere}"
+    return BadInput(
+        f"there is nothing at {path}{elsewhere}; GET /openapi.json lists all there is", status=404
+    )
 
 
 def _with(given: Headers, always: Headers) -> list[tuple[bytes, bytes]]:

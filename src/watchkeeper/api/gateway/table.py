@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ from watchkeeper import plugins
 from watchkeeper.api.doors import DOORS
 from watchkeeper.errors import Permanent
 from watchkeeper.ingest.receivers.base import Noun
+from watchkeeper.model.part import EVERY, Part
 from watchkeeper.model.principal import Scope
 
 Needs = Mapping[str, Scope | None]
@@ -18,6 +19,7 @@ Needs = Mapping[str, Scope | None]
 
 _READ: Final[Needs] = {"GET": Scope.READ}
 _READ_BY_FORM: Final[Needs] = {"GET": Scope.READ, "POST": Scope.READ}
+_ASKED_INSIDE: Final[Needs] = {"POST": Scope.INTERNAL}
 
 ROUTES: Final[Mapping[str, Needs]] = {
     # Whether it is well is what load balancers ask, who have no keys. Why not is for readers.
@@ -50,7 +52,22 @@ ROUTES: Final[Mapping[str, Needs]] = {
     "/api/v1/audit": {"GET": Scope.ADMINISTER},
     "/api/v1/keys": {"GET": Scope.ADMINISTER, "POST": Scope.ADMINISTER},
     "/api/v1/keys/{key_id}": {"DELETE": Scope.ADMINISTER},
+    "/internal/v1/samples": _ASKED_INSIDE,
+    "/internal/v1/series": _ASKED_INSIDE,
+    "/internal/v1/rows/{table}": _ASKED_INSIDE,
+    "/internal/v1/caught-up/{table}": _ASKED_INSIDE,
 }
+
+_EVERYWHERE: Final = frozenset({
+    "/health", "/api/v3/aiops/health", "/metrics", "/api/v3/aiops/metrics", "/openapi.json",
+    "/prometheus/-/healthy", "/prometheus/-/ready",
+})  # fmt: skip
+"""Of every process, whatever part of the whole it is."""
+_PART_OF: Final[Mapping[str, Part]] = {
+    "/api/v1/sources": Part.INGEST,  # who sends is known where it is sent to
+    **{path: Part.STORE for path in ROUTES if path.startswith("/internal/")},
+}
+"""All others are of the API."""
 
 _WRITES: Final[Mapping[Noun, Scope]] = {
     "samples": Scope.WRITE_METRICS,
@@ -75,18 +92,24 @@ class Table:
         return next((needs for pattern, needs in self.by_pattern if pattern.fullmatch(path)), None)
 
 
-def all_routes() -> Iterator[tuple[str, Needs]]:
-    """Those of the table, and the doors."""
+def all_routes(parts: Collection[Part] = EVERY) -> Iterator[tuple[str, Needs]]:
+    """Those of the table, and the doors, as far as they belong to these parts."""
     doors = {
         path: {"POST": _WRITES[plugins.load("receiver", door.receiver).makes]}
         for path, door in DOORS.items()
+        if Part.INGEST in parts
     }
-    for path in {**ROUTES, **doors}:
-        yield path, {**ROUTES.get(path, {}), **doors.get(path, {})}
+    routes = {
+        path: needs
+        for path, needs in ROUTES.items()
+        if path in _EVERYWHERE or _PART_OF.get(path, Part.API) in parts
+    }
+    for path in {**routes, **doors}:
+        yield path, {**routes.get(path, {}), **doors.get(path, {})}
 
 
-def table() -> Table:
-    routes = dict(all_routes())
+def table(parts: Collection[Part] = EVERY) -> Table:
+    routes = dict(all_routes(parts))
     return Table(
         {path: needs for path, needs in routes.items() if "{" not in path},
         tuple((_pattern(path), needs) for path, needs in routes.items() if "{" in path),

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from watchkeeper.errors import BadInput, Retryable
-from watchkeeper.lake.base import Lake, SampleQuery, TooManyRows
+from watchkeeper.lake.base import Readings, SampleQuery, TooManyRows
 from watchkeeper.lake.promql.evaluate import Evaluation, Stretch
 from watchkeeper.lake.promql.parse import parse
 from watchkeeper.lake.promql.tree import Expression, Text, is_range, refusal
@@ -28,7 +28,7 @@ class TimedOut(Retryable):
 class LakeSource:
     """Samples of one tenant."""
 
-    lake: Lake
+    lake: Readings
     tenant: TenantId
     most_samples: int
 

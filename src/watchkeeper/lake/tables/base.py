@@ -66,7 +66,15 @@ class Found(Generic[B]):
     """Where to go on; None where there is no more."""
 
 
-class Table(Protocol[B]):
+class Searchable(Protocol[B]):
+    """What is read of a table, here or in another process. Called by many threads at a time."""
+
+    def search(self, query: RowQuery) -> Found[B]:
+        """Raises BadInput, which names the setting, where too much would have to be looked at."""
+        ...
+
+
+class Table(Searchable[B], Protocol[B]):
     """Append-only rows. Called by one appending thread and many reading ones at a time.
 
     A row appended is readable at once, and is one row whether it is in memory, in files, or on its
@@ -77,10 +85,6 @@ class Table(Protocol[B]):
         """Take over durable rows. Positions grow; what was stored before the start is passed over,
         and an empty batch only says that nothing up to its position is missing. Raises Retryable
         when memory is full and cannot be written out."""
-        ...
-
-    def search(self, query: RowQuery) -> Found[B]:
-        """Raises BadInput, which names the setting, where too much would have to be looked at."""
         ...
 
     def stored(self) -> int:

@@ -1,0 +1,101 @@
+"""What a process that keeps telemetry answers to those of its installation that keep none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from watchkeeper.api.problems import problem
+from watchkeeper.api.services import Readable, Services
+from watchkeeper.api.tenants import tenant_of
+from watchkeeper.errors import BadInput
+from watchkeeper.lake.base import SampleQuery, SeriesQuery, TooManyRows
+from watchkeeper.lake.remote_form import MANY_ROWS, REFUSAL, write_found, write_frame
+from watchkeeper.lake.tables.base import RowQuery
+
+router = APIRouter(prefix="/internal/v1", tags=["internal"])
+
+Q = TypeVar("Q", SampleQuery, SeriesQuery, RowQuery)
+_ARROW = "application/vnd.apache.arrow.stream"
+_PACKED = "application/vnd.msgpack"
+
+
+@router.post("/samples")
+async def samples(request: Request) -> Response:
+    """A query for samples, answered as an Arrow stream."""
+    services: Services = request.app.state.services
+    query = await _asked(request, SampleQuery)
+    try:
+        found = await _beside(services, lambda: write_frame(services.lake.query(query)))
+    except TooManyRows as error:
+        return problem(error.status, str(error), {REFUSAL: MANY_ROWS})
+    return Response(found, media_type=_ARROW)
+
+
+@router.post("/series")
+async def series(request: Request) -> Response:
+    """A query for series: their labels."""
+    services: Services = request.app.state.services
+    query = await _asked(request, SeriesQuery)
+    found = await _beside(services, lambda: msgspec.msgpack.encode(services.lake.series(query)))
+    return Response(found, media_type=_PACKED)
+
+
+@router.post("/rows/{table}")
+async def rows(request: Request, table: str) -> Response:
+    """A search of a table."""
+    services: Services = request.app.state.services
+    readable = _readable(services, table)
+    query = await _asked(request, RowQuery)
+    found = await _beside(services, lambda: write_found(readable.table.search(query)))
+    return Response(found, media_type=_PACKED)
+
+
+@router.post("/caught-up/{table}")
+async def caught_up(request: Request, table: str) -> Response:
+    """Answers when a table, or `samples`, or `changes`, can be read up to a position."""
+    services: Services = request.app.state.services
+    try:
+        position = msgspec.msgpack.decode(await request.body(), type=int)
+    except msgspec.DecodeError as error:
+        raise BadInput(f"internal: no position: {error}") from error
+    if table == "samples":
+        await services.caught_up(position)
+    elif table == "changes":
+        await services.changes_caught_up(position)
+    else:
+        await _readable(services, table).caught_up(position)
+    return Response(b"", media_type=_PACKED)
+
+
+def _readable(services: Services, table: str) -> Readable[Any]:
+    named: dict[str, Readable[Any] | None] = {
+        "logs": services.logs,
+        "spans": services.spans,
+        "exemplars": services.exemplars,
+    }
+    found = named.get(table)
+    if found is None:
+        raise BadInput(f"internal: there is no table '{table[:40]}'; both must be of one version")
+    return found
+
+
+async def _asked(request: Request, kind: type[Q]) -> Q:
+    """In the tenant that the gateway decided, whatever the question says."""
+    try:
+        query = msgspec.msgpack.decode(await request.body(), type=kind)
+    except msgspec.DecodeError as error:
+        raise BadInput(
+            f"internal: not understood: {error}; both processes must be of one version"
+        ) from error
+    return replace(query, tenant=tenant_of(request))
+
+
+async def _beside(services: Services, work: Callable[[], bytes]) -> bytes:
+    return await asyncio.get_running_loop().run_in_executor(services.queries, work)

@@ -1,0 +1,53 @@
+"""The part `detect`: what is accepted is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any
+
+from watchkeeper import plugins
+from watchkeeper.act.share_stage import Sharing, Sources
+from watchkeeper.analyze.absent import Absent
+from watchkeeper.analyze.detect_stage import DetectStage
+from watchkeeper.analyze.quantiles import Quantiles
+from watchkeeper.bus.base import Bus
+from watchkeeper.bus.ports import fingerprint
+from watchkeeper.bus.share import Share, ShareConfig
+from watchkeeper.parts.ground import Ground
+
+
+def judging(ground: Ground) -> DetectStage:
+    """The part `detect`. Where a partition may come from another process, its series come later."""
+    capacity = ground.config.catalog.n_slots
+    detectors = [
+        plugins.build("detector", spec, capacity=capacity)
+        for spec in ground.config.detection.detectors
+    ]
+    return DetectStage(
+        detectors,
+        catalog=ground.catalog,
+        store=ground.store,
+        executor=ground.thread("detect"),
+        quantiles=Quantiles(ground.catalog, capacity=capacity),
+        absent=Absent() if ground.log is None else None,
+    )
+
+
+def sharing(
+    ground: Ground, bus: Bus, detect: DetectStage, executor: Executor
+) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    """Telling other programs, where that is wanted."""
+    config = ground.config.share
+    if config.url is None:
+        return []
+    share = _share(config, ground.key)
+    ground.stack.push_async_callback(share.close)
+    sources = Sources(bus, ground.catalog, detect, ground.clock, executor)
+    return [Sharing(config, ground.config.runtime, share, sources).run]
+
+
+def _share(config: ShareConfig, key: bytes) -> Share:
+    from watchkeeper.bus.redis_share import RedisShare  # few need its driver
+
+    return RedisShare(config, fingerprint(key))
