@@ -146,7 +146,7 @@ async def query_exemplars(request: Request) -> Response:
     kept = services.exemplars
     if kept is None or not wanted:
         return success([])
-    await kept.caught_up(services.ingest.position)
+    await kept.caught_up(await services.newest())
 
     def found(go_on: Callable[[], None]) -> Sequence[words.Exemplars]:
         several = []

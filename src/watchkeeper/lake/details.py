@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from watchkeeper.lake.files import Files
-from watchkeeper.lake.tables.base import RowQuery, Table
+from watchkeeper.lake.tables.base import RowQuery, Searchable, Table
 from watchkeeper.lake.tables.config import ExemplarsConfig, HistogramsConfig
 from watchkeeper.lake.tables.definition import Definition
 from watchkeeper.lake.tables.rows import nothing
@@ -137,7 +137,7 @@ class Exemplar:
 
 
 def exemplars_of(
-    table: Table[ExemplarRows],
+    table: Searchable[ExemplarRows],
     tenant: TenantId,
     matchers: Sequence[Matcher],
     span_ns: tuple[int, int],
@@ -162,7 +162,7 @@ def exemplars_of(
 
 
 def histograms_of(
-    table: Table[HistogramRows],
+    table: Searchable[HistogramRows],
     tenant: TenantId,
     matchers: Sequence[Matcher],
     span_ns: tuple[int, int],
