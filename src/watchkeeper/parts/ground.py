@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from watchkeeper.bus.base import Bus
-from watchkeeper.bus.claim import claim
 from watchkeeper.bus.ports import Ports, fingerprint
 from watchkeeper.clock import Clock
 from watchkeeper.config import Config
@@ -23,8 +20,6 @@ from watchkeeper.model.part import Part
 from watchkeeper.model.series import TenantId
 from watchkeeper.store.base import SharedStore, Store
 from watchkeeper.store.installation import check_key, installation_key, shared_key
-
-_MARK: Final = "telemetry.id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +83,7 @@ async def lay_ground(config: Config, clock: Clock, stack: AsyncExitStack) -> Gro
 
 
 async def open_bus(ground: Ground) -> Bus:
-    """Ready to be asked. Between processes, telemetry is kept in one folder only."""
+    """Ready to be asked."""
     ports = Ports(
         clock=ground.clock,
         data_dir=ground.data_dir,
@@ -101,15 +96,5 @@ async def open_bus(ground: Ground) -> Bus:
     ground.stack.push_async_callback(bus.close)
     await bus.open()
     if ground.has(Part.STORE):
-        if ground.log is None:
-            await claim(bus, _mark(ground.data_dir))
         await bus.release(0, ())  # others may: what we have stored is not known to them yet
     return bus
-
-
-def _mark(data_dir: Path) -> str:
-    """By which a folder of telemetry is known; made once."""
-    path = data_dir / _MARK
-    if not path.exists():
-        Files().write_whole(path, secrets.token_hex(8).encode())
-    return path.read_text(encoding="utf-8")

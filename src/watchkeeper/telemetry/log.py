@@ -84,6 +84,8 @@ def set_up_log(config: LogConfig, stream: TextIO | None = None) -> None:
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(config.level.upper())
+    # Each question to another process is a line of its own at "info".
+    logging.getLogger("httpx").setLevel(max(logging.WARNING, root.level))
 
 
 class _TextLines(logging.Formatter):
