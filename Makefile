@@ -42,7 +42,7 @@ lint: $(READY)  ## ruff, import-linter, codespell
 types: $(READY)  ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(READY) peers  ## speed beside its peers (SUITE=ingest|kernel|scale|lake|latency|doors|durability)
+bench: $(READY) peers  ## speed beside its peers (SUITE=ingest|kernel|scale|lake|latency|doors|durability|processes)
 	$(BIN)/python -m bench $(SUITE) $(ARGS)
 
 quality: $(READY)  ## scores on labelled data (SUITE=name DATA=folder)

@@ -21,6 +21,7 @@ SUITES: Final = {
     "latency": "POST to queryable anomaly, and the write itself, at 200,000 samples/s",
     "doors": "lines and spans through HTTP, read back from ten million; PromQL beside Prometheus",
     "durability": "kill -9 under load: nothing lost, nothing twice, equal scores",
+    "processes": "kill -9 of the parts of one installation, over Redis and PostgreSQL",
 }
 
 

@@ -41,7 +41,8 @@ def point(time_ns: int, value: float) -> dict[str, object]:
 
 
 def line(time_ns: int, text: str) -> dict[str, object]:
-    return {"timestamp": time_ns // 1_000_000, "service": "checkout", "message": text}
+    one = {"timestamp": time_ns // 1_000_000, "service": "checkout", "message": text}
+    return {"logs": [{**one, "level": "info"}]}
 
 
 def values(server: Server) -> list[float]:

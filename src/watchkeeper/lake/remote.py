@@ -28,7 +28,13 @@ _CONNECTIONS: Final = 16
 class Owner:
     """The process that keeps telemetry. For any thread."""
 
-    def __init__(self, config: RemoteConfig, tenant_header: str) -> None:
+    def __init__(
+        self,
+        config: RemoteConfig,
+        tenant_header: str,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """`transport` carries the questions; a connection of httpx's own where none is given."""
         self._place = config.url
         self._tenant_header = tenant_header
         key = config.key.reveal()
@@ -38,6 +44,7 @@ class Owner:
             timeout=config.timeout_s,
             limits=httpx.Limits(max_connections=_CONNECTIONS),
             trust_env=False,
+            transport=transport,
         )
 
     def ask(self, path: str, question: Any, tenant: TenantId | None = None) -> bytes:
@@ -49,7 +56,7 @@ class Owner:
         except httpx.HTTPError as error:
             raise Retryable(
                 f"remote: the process that keeps telemetry does not answer at {self._place}: "
-                f"{error or type(error).__name__}; see that it runs, and check remote.url"
+                f"{str(error) or type(error).__name__}; see that it runs, and check remote.url"
             ) from error
         if answer.status_code == 200:
             return answer.content
