@@ -68,7 +68,7 @@ def test_what_was_sent_to_any_door_is_read_at_once_through_a_process_that_keeps_
             assert values(api) == [float(one) for one in range(number + 1)]
             assert lines(api) == [f"line {one}" for one in range(number, -1, -1)]
 
-        promql = read(api, "/prometheus/api/v1/query", query="up", time=str(one_ns / NS_PER_S))
+        promql = read(api, "/prometheus/api/v1/query", query="up", time=str(one_ns // NS_PER_S + 1))
         assert promql.json()["data"]["result"][0]["value"][1] == "1"
 
 

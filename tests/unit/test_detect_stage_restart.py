@@ -153,8 +153,9 @@ async def test_series_that_have_left_the_catalog_are_passed_over(executor: Execu
 
 
 @pytest.mark.parametrize("n_owners", [1, 2], ids=["at once", "by way of another"])
-async def test_what_was_learned_waits_for_series_that_are_announced_later(
-    executor: Executor, n_owners: int
+@pytest.mark.parametrize("announces", [True, False], ids=["announced", "announced before"])
+async def test_what_was_learned_waits_for_series_that_are_met_later(
+    executor: Executor, n_owners: int, announces: bool
 ) -> None:
     """As where partitions are taken over by a process that has not met their series."""
     batches = [calm(0, 300), calm(300, 5), wild(305)]
@@ -170,7 +171,7 @@ async def test_what_was_learned_waits_for_series_that_are_announced_later(
             kept[partition] = await other.stage.dump(partition)
     other.meet()
     announced, _, *rest = other.log(*batches)
-    await other.stage.handle([replace(announced, position=3), *rest])
+    await other.stage.handle([replace(announced, position=3)][: int(announces)] + rest)
 
     assert len(await one.anomalies()) > 0
     assert alike(await other.anomalies()) == alike(await one.anomalies())

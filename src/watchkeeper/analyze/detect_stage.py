@@ -104,6 +104,8 @@ class DetectStage:
         self._unsaved: list[tuple[str, Findings, int]] | None = None
         self._quantiles = quantiles
         self._absent = absent
+        self._met: Mask = np.zeros(len(catalog.kind) if absent is not None else 0, np.bool_)
+        """By slot: whether its series was looked for among the absent since they came."""
         self._now_ns = 0
         """Of the newest tick."""
 
@@ -193,6 +195,7 @@ class DetectStage:
         for one in self._detectors:
             if one.name in states:
                 one.load(slots[here], some(states, here)[one.name])
+        self._met[:] = False
         if self._absent is not None and len(states) == len(self._detectors):
             self._absent.keep(partition, identity[~here], some(states, ~here))
         if self._quantiles is not None and derived:
@@ -257,7 +260,9 @@ class DetectStage:
             self._welcome(self._absent, slot[slot >= 0])
 
     def _welcome(self, absent: Absent, slots: I32) -> None:
-        """What was waited for goes on where it was elsewhere."""
+        """What was waited for goes on where it was elsewhere. Whoever announced it may have done so
+        in records that were taken, let go of, and taken again."""
+        self._met[slots] = True
         partitions = self._catalog.partition[slots]
         for partition in np.unique(partitions).tolist():
             own = slots[partitions == partition]
@@ -267,6 +272,10 @@ class DetectStage:
 
     def _uncovered(self, batch: SampleBatch, delivery: Delivery) -> Points:
         """The rows that no checkpoint covers: all of them, but for the time after a restart."""
+        if self._absent:
+            strange = batch.slot[~self._met[batch.slot]]
+            if len(strange):
+                self._welcome(self._absent, np.unique(strange))
         if delivery.position > self._newest_checkpoint:
             return Points(batch.slot, batch.time_ns, batch.value)
         fresh = self._fresh(batch.slot, delivery)
