@@ -52,9 +52,12 @@ class Answers:
 
     frame: Frame = NOTHING
     asked: list[SampleQuery] = field(default_factory=list)
+    refusal: Exception | None = None
 
     def query(self, query: SampleQuery) -> Frame:
         self.asked.append(query)
+        if self.refusal is not None:
+            raise self.refusal
         return self.frame
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,15 @@ import pytest
 from tests.disks import FaultyFiles
 from tests.doors import Bell, House, body, house
 from watchkeeper.errors import Permanent, Retryable
-from watchkeeper.ingest.upkeep_stage import STATE_FILE, UpkeepConfig, unseal
+from watchkeeper.ingest.admit import Admission, AdmitConfig
+from watchkeeper.ingest.admit_rows import AdmitRowsConfig, RowAdmission
+from watchkeeper.ingest.enrich import Enrich
+from watchkeeper.ingest.prepare import Preparer, Request
+from watchkeeper.ingest.receivers.metrics_json import MetricsJson
+from watchkeeper.ingest.upkeep_stage import STATE_FILE, UpkeepConfig, recover_from, unseal
 from watchkeeper.lake.base import Lake
 from watchkeeper.lake.wal import WalConfig
+from watchkeeper.model.series import DEFAULT_TENANT
 
 OFTEN = UpkeepConfig(every_s=1, save_s=10, idle_s=60)
 SMALL = WalConfig(segment_bytes=4096, limit_bytes=1 << 20)
@@ -235,6 +242,36 @@ async def test_one_that_cannot_be_maintained_keeps_no_other_from_it(tmp_path: Pa
         await one.keeper(full, table).finish(one.clock.now_ns())
 
         assert table.n_asked == 1
+
+
+@pytest.mark.parametrize("saves", [False, True], ids=["nothing saved", "saved in between"])
+async def test_a_door_without_a_log_remembers_what_the_bus_has_of_it(
+    tmp_path: Path, saves: bool
+) -> None:
+    """Between processes: what was taken before a crash is neither new nor forgotten after it."""
+    bodies = [body(("up", second, 1.0)) for second in range(4)]
+    async with house(tmp_path) as one:
+        for content in bodies[:2]:
+            await one.send(content)
+        if saves:
+            await one.upkeep.finish(one.clock.now_ns())
+        for content in bodies[2:]:
+            await one.send(content)
+        fresh = Preparer(
+            {"metrics_json": MetricsJson(seed=1)},
+            one.catalog,
+            Admission(AdmitConfig(), 210),
+            RowAdmission(AdmitRowsConfig(), Enrich()),
+        )
+
+        with ThreadPoolExecutor(1) as executor:
+            position = await recover_from(one.gate, fresh, tmp_path, executor)
+
+        assert position == one.log.last
+        assert newest(fresh.dump()) == newest(one.preparer.dump())
+        for content in bodies:
+            again = Request("metrics_json", content, {}, DEFAULT_TENANT)
+            assert fresh.prepare(again, one.clock.now_ns()).accepted.repeated
 
 
 async def test_damaged_memory_is_made_up_for_by_the_log(tmp_path: Path) -> None:
