@@ -117,7 +117,7 @@ def test_every_fault_of_every_source_is_told_at_once(tmp_path: Path) -> None:
         "telemetry.level: the environment variable LEVEL is not set; set it, or write "
         "${LEVEL:-a default} (given.yaml:5)",
         "servr: unknown key; did you mean 'server'? (given.yaml:1)",
-        f"no: unknown key; known here: {', '.join(sorted([*SECTIONS, 'data_dir']))} "
+        f"no: unknown key; known here: {', '.join(sorted([*SECTIONS, 'data_dir', 'parts']))} "
         "(environment WATCHKEEPER_NO__SUCH)",
         "store.use: no plugin called 'sqlit'; known: memory, postgres, sqlite (given.yaml:3)",
         "telemetry.colour: unknown key; known here: format, level, trace_share (given.yaml:6)",
@@ -263,14 +263,14 @@ def test_every_setting_has_a_text_a_type_and_a_default() -> None:
 
     assert [key.path for key in keys if not (key.text and key.type)] == []
     assert len({(key.path, key.text) for key in keys}) == len(keys)
-    assert {key.path.partition(".")[0] for key in keys} == {"data_dir", *SECTIONS}
+    assert {key.path.partition(".")[0] for key in keys} == {"data_dir", "parts", *SECTIONS}
 
 
 def test_the_schema_has_every_setting_and_takes_text_for_units() -> None:
     said = schema()
 
     properties = said["properties"]
-    assert set(properties) == {"data_dir", *SECTIONS}
+    assert set(properties) == {"data_dir", "parts", *SECTIONS}
     assert [choice["properties"]["use"]["const"] for choice in properties["store"]["anyOf"]] == [
         "memory",
         "postgres",

@@ -64,8 +64,7 @@ def owner(one: Api, shown: Shown | None) -> Owner:
         answer = asyncio.run_coroutine_threadsafe(asking, loop).result(10)
         return httpx.Response(answer.status_code, content=answer.content, headers=answer.headers)
 
-    text = "" if shown is None else shown.text
-    config = RemoteConfig(url="http://127.0.0.1", key=Secret(text))
+    config = RemoteConfig(url="http://127.0.0.1", key=None if shown is None else Secret(shown.text))
     return Owner(config, "x-scope-orgid", httpx.MockTransport(carry))
 
 

@@ -37,7 +37,7 @@ class Owner:
         """`transport` carries the questions; a connection of httpx's own where none is given."""
         self._place = config.url
         self._tenant_header = tenant_header
-        key = config.key.reveal()
+        key = "" if config.key is None else config.key.reveal()
         self._http = httpx.Client(
             base_url=config.url,
             headers={"authorization": f"Bearer {key}"} if key else {},

@@ -21,10 +21,10 @@ class RemoteConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         ),
     ] = ""
     key: Annotated[
-        Secret,
+        Secret | None,
         Meta(
             description="A key with the scope `internal` for all tenants; needed where that "
             "process does not take this one for a program on its own machine."
         ),
-    ] = msgspec.field(default_factory=lambda: Secret(""))
+    ] = None
     timeout_s: Annotated[float, Meta(gt=0, description="How long one answer may take.")] = 60.0
