@@ -59,8 +59,8 @@ class Cluster:
         request = Request("remote_write", body(rows), remote_write.HEADERS, DEFAULT_TENANT)
         prepared = self.preparer.prepare(request, now_ns)
         assert prepared.accepted.n_accepted == len(rows)
-        records = [*self.preparer.unlogged(), prepared.batch]
-        self.preparer.logged(len(records) - 1)
+        records = [*self.preparer.unlogged(), *prepared.records]
+        self.preparer.logged(len(records) - len(prepared.records))
         deliveries = []
         for record in records:
             self.position += 1

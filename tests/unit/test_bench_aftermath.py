@@ -14,10 +14,11 @@ import pytest
 
 from bench import aftermath, bodies, durability, fleet, history
 from bench.aftermath import Found
-from bench.durability import SERIES_PER_SHARD, Aftermath, Campaign
+from bench.durability import SERIES_PER_SHARD, Aftermath, Campaign, Load, Troubled
 from bench.history import CHUNK, Past
 from bench.peers import Recipe
 from bench.readback import Different
+from bench.row_shards import ROWS_PER_BODY, LineShard
 from bench.sender import Delivered
 from tests import lakes, make
 from tests.catalogs import ToyCatalog
@@ -135,9 +136,9 @@ def after(lost: int = 0, duplicated: int = 0, **more: Any) -> Aftermath:
 
 def test_a_verdict_counts_what_was_lost_twice_and_different() -> None:
     killed = after(2, 3, anomalies={"x": 2}, states={b"s": b"2", b"t": b""}, stored_again=9)
-    delivered = [Delivered(acknowledged=10, retries=4), Delivered(acknowledged=5)]
+    load = Load([], [], [Delivered(acknowledged=10, retries=4), Delivered(acknowledged=5)])
 
-    told = durability.figures(campaign(a=3, b=4), delivered, killed, after(), Found(10, 20))
+    told = durability.figures(campaign(a=3, b=4), load, killed, after(), Found(10, 20))
 
     assert (told["kills"], told["lost"], told["duplicated"]) == (7, 12, 23)
     assert told["score_mismatches"] == 3
@@ -146,7 +147,9 @@ def test_a_verdict_counts_what_was_lost_twice_and_different() -> None:
 
 
 def test_a_clean_fight_meets_every_target_but_the_number_of_kills() -> None:
-    told = durability.figures(campaign(a=5), [Delivered(10)], after(), after(), Found(0, 0))
+    told = durability.figures(
+        campaign(a=5), Load([], [], [Delivered(10)]), after(), after(), Found(0, 0)
+    )
 
     assert told["lost"] == told["duplicated"] == told["score_mismatches"] == 0
     assert set(durability.TARGETS) <= set(told)
@@ -163,13 +166,16 @@ def test_a_clean_fight_meets_every_target_but_the_number_of_kills() -> None:
 def test_without_a_sound_peace_there_is_no_verdict(peace: Aftermath, delivered: Delivered) -> None:
     """A measure that is off by itself would excuse what the kills have done, or accuse them."""
     with pytest.raises(Different, match="even in peace"):
-        durability.figures(campaign(a=1), [delivered], after(), peace, Found(0, 0))
+        durability.figures(campaign(a=1), Load([], [], [delivered]), after(), peace, Found(0, 0))
 
 
 def test_the_notes_name_every_death_and_all_samples() -> None:
-    (note,) = durability.notes(campaign(killed=3, torn=1), [Delivered(2), Delivered(3)])
+    shards = [Troubled(number, seed=1, start_ms=1_767_607_200_000) for number in range(2)]
+    load = Load(shards, [LineShard("s", 0)], [Delivered(2), Delivered(3), Delivered(4)])
 
-    assert note.startswith(f"{5 * SERIES_PER_SHARD} samples")
+    (note,) = durability.notes(campaign(killed=3, torn=1), load)
+
+    assert note.startswith(f"{5 * SERIES_PER_SHARD} samples, {4 * ROWS_PER_BODY} lines and spans")
     assert "3 killed" in note
     assert "1 torn" in note
 

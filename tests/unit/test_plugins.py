@@ -95,7 +95,9 @@ def test_an_unknown_name_is_answered_with_those_that_there_are(kept: str) -> Non
     with pytest.raises(ConfigError) as refused:
         plugins.load("store", "keptt")
 
-    assert str(refused.value) == ("store: no plugin called 'keptt'; known: kept, memory, sqlite")
+    assert str(refused.value) == (
+        "store: no plugin called 'keptt'; known: kept, memory, postgres, sqlite"
+    )
 
 
 def test_a_package_that_is_missing_is_named_with_what_installs_it(outside: Path) -> None:
