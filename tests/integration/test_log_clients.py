@@ -38,7 +38,7 @@ def found(server: Server, **asked: str) -> list[dict[str, Any]]:
 def provider(server: Server, request: pytest.FixtureRequest) -> Iterator[LoggerProvider]:
     """An SDK that exports when it is told to."""
     exporter = OTLPLogExporter(
-        endpoint=f"http://{HOST}:{server.port}/v1/logs", compression=request.param
+        endpoint=f"http://{HOST}:{server.port}/v1/logs", compression=request.param, timeout=60
     )
     made = LoggerProvider(Resource.create(RESOURCE))
     made.add_log_record_processor(BatchLogRecordProcessor(exporter))

@@ -28,7 +28,7 @@ WHERE = {"service": "checkout", "instance": "checkout-1", "environment": "produc
 def provider(server: Server, request: pytest.FixtureRequest) -> Iterator[MeterProvider]:
     """An SDK that exports when it is told to."""
     exporter = OTLPMetricExporter(
-        endpoint=f"http://{HOST}:{server.port}/v1/metrics", compression=request.param
+        endpoint=f"http://{HOST}:{server.port}/v1/metrics", compression=request.param, timeout=60
     )
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
     made = MeterProvider(metric_readers=[reader], resource=Resource.create(RESOURCE))

@@ -26,6 +26,7 @@ def provider(server: Server) -> Iterator[MeterProvider]:
     exporter = OTLPMetricExporter(
         endpoint=f"http://{HOST}:{server.port}/v1/metrics",
         preferred_temporality={Counter: DELTA, Histogram: DELTA},
+        timeout=60,
     )
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
     resource = Resource.create({"service.name": "checkout"})

@@ -42,6 +42,8 @@ from tests.integration.conftest import Start, query
 from tests.servers import free_port
 
 RESOURCE = {"service.name": "checkout", "deployment.environment.name": "production"}
+PATIENCE_S = 60
+"""A server that compiles its kernels for the first time takes a while to answer the first body."""
 TRACE = "4e441824ec2b6a44ffdc9bb9a6453df3"
 SPAN = "ffdc9bb9a6453df3"
 
@@ -109,7 +111,11 @@ def check_payment(found: Mapping[str, dict[str, Any]]) -> None:
 def test_spans_of_the_real_sdk_over_http_are_read_back(
     server: Server, compression: Compression
 ) -> None:
-    exporter = OverHttp(endpoint=f"http://{HOST}:{server.port}/v1/traces", compression=compression)
+    exporter = OverHttp(
+        endpoint=f"http://{HOST}:{server.port}/v1/traces",
+        compression=compression,
+        timeout=PATIENCE_S,
+    )
 
     with tracer(exporter) as given:
         found = spans_of(server, payment(given))
@@ -130,7 +136,10 @@ def test_spans_of_the_real_sdk_over_grpc_are_read_back(
 ) -> None:
     server = start()
     exporter = OverGrpc(
-        endpoint=f"http://{HOST}:{grpc_port}", insecure=True, compression=compression
+        endpoint=f"http://{HOST}:{grpc_port}",
+        insecure=True,
+        compression=compression,
+        timeout=PATIENCE_S,
     )
 
     with tracer(exporter) as given:
@@ -142,7 +151,9 @@ def test_spans_of_the_real_sdk_over_grpc_are_read_back(
 
 def test_metrics_of_the_real_sdk_over_grpc_are_read_back(grpc_port: int, start: Start) -> None:
     server = start()
-    exporter = OTLPMetricExporter(endpoint=f"http://{HOST}:{grpc_port}", insecure=True)
+    exporter = OTLPMetricExporter(
+        endpoint=f"http://{HOST}:{grpc_port}", insecure=True, timeout=PATIENCE_S
+    )
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
     provider = MeterProvider(metric_readers=[reader], resource=Resource.create(RESOURCE))
 
@@ -155,7 +166,9 @@ def test_metrics_of_the_real_sdk_over_grpc_are_read_back(grpc_port: int, start: 
 
 def test_lines_of_the_real_sdk_over_grpc_are_read_back(grpc_port: int, start: Start) -> None:
     server = start()
-    exporter = OTLPLogExporter(endpoint=f"http://{HOST}:{grpc_port}", insecure=True)
+    exporter = OTLPLogExporter(
+        endpoint=f"http://{HOST}:{grpc_port}", insecure=True, timeout=PATIENCE_S
+    )
     provider = LoggerProvider(resource=Resource.create(RESOURCE))
     provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
 
@@ -169,7 +182,10 @@ def test_lines_of_the_real_sdk_over_grpc_are_read_back(grpc_port: int, start: St
 def test_a_tenant_named_in_metadata_keeps_its_spans_apart(grpc_port: int, start: Start) -> None:
     server = start()
     exporter = OverGrpc(
-        endpoint=f"http://{HOST}:{grpc_port}", insecure=True, headers=(("x-scope-orgid", "other"),)
+        endpoint=f"http://{HOST}:{grpc_port}",
+        insecure=True,
+        headers=(("x-scope-orgid", "other"),),
+        timeout=PATIENCE_S,
     )
 
     with tracer(exporter) as given:
