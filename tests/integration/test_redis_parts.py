@@ -91,18 +91,3 @@ def test_without_the_process_that_keeps_telemetry_nothing_is_answered_and_nothin
         assert misplaced.status_code == 404
         assert "this one is detect" in misplaced.json()["detail"]
         assert values(door) == [1.0]
-
-
-@pytest.mark.parametrize("parts", [THREE, SIX], ids=["three", "six"])
-def test_parts_that_are_killed_under_load_lose_nothing_and_find_what_one_process_finds(
-    shared: Mapping[str, Any], tmp_path: Path, parts: Any
-) -> None:
-    figures, _ = processes.rehearse(tmp_path, parts, shared, n_kills=len(parts), seed=3)
-
-    assert {name: figures[name] for name in ("lost", "duplicated", "anomaly_mismatches")} == {
-        "lost": 0,
-        "duplicated": 0,
-        "anomaly_mismatches": 0,
-    }
-    assert figures["anomalies_compared"] > 0
-    assert figures["bodies_sent_again"] > 0
