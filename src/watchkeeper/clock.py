@@ -39,6 +39,11 @@ class FakeClock:
     def now_ns(self) -> int:
         return self._now_ns
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody sleeps by it."""
+        return bool(self._sleepers)
+
     async def sleep(self, seconds: float) -> None:
         due_ns = self._now_ns + round(seconds * NS_PER_S)
         if due_ns <= self._now_ns:

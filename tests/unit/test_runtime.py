@@ -122,11 +122,11 @@ async def running(loop: Loop | Relay) -> AsyncIterator[asyncio.Task[None]]:
 async def until(
     is_so: Callable[[], bool], clock: FakeClock | None = None, step_s: float = 0.05
 ) -> None:
-    """Wait for it; if a clock is given, time passes meanwhile."""
+    """Wait for it; if a clock is given, time passes while somebody waits for that."""
     async with asyncio.timeout(SETTLED_S):
         while not is_so():
             await asyncio.sleep(0)
-            if clock is not None:
+            if clock is not None and clock.is_awaited:
                 clock.advance(step_s)
 
 
