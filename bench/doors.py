@@ -131,7 +131,11 @@ def throughput(server: Server, path: str, made: Sequence[bytes], noun: str) -> f
 
 
 def fill(plan: Plan, server: Server) -> None:
-    """As many lines as are to be searched, spread over an hour, some at a time."""
+    """The series that will be written, known as they are at work; and as many lines as are to be
+    searched, spread over an hour, some at a time."""
+    known = itertools.islice(_metric_bodies(plan, 1_200_000), 2 * SERIES // ROWS_PER_BODY)
+    to_samples = server.door(bodies.REMOTE_WRITE_PATH, bodies.REMOTE_WRITE_HEADERS)
+    client.post_all(to_samples, [list(known)])
     maker, door = rows.Lines(plan.seed + 1), server.door(rows.LOGS_PATH, rows.HEADERS)
     n = plan.n_lines // ROWS_PER_BODY
     step_ns = HOUR_NS // (n * ROWS_PER_BODY)
@@ -177,7 +181,7 @@ def make_lanes(plan: Plan, server: Server) -> tuple[Lane, Lane, Lane]:
         Lane(server.door(rows.TRACES_PATH, rows.HEADERS), made, every_s[1], traces),
         Lane(
             server.door(bodies.REMOTE_WRITE_PATH, bodies.REMOTE_WRITE_HEADERS),
-            list(itertools.islice(_metric_bodies(plan), counts[2])),
+            list(itertools.islice(_metric_bodies(plan, 600_000), counts[2])),
             every_s[2],
         ),
     )
@@ -255,9 +259,9 @@ def check_search(server: Server) -> None:
         raise client.Refused(200, f"searching for '{RARE}' found {len(answer['items'])} lines")
 
 
-def _metric_bodies(plan: Plan) -> Iterator[bytes]:
+def _metric_bodies(plan: Plan, ago_ms: int) -> Iterator[bytes]:
     """One scrape after the other, ROWS_PER_BODY series in a body."""
-    walk = fleet.Walk(SERIES, seed=plan.seed, start_ms=int(time.time() * 1000) - 600_000)
+    walk = fleet.Walk(SERIES, seed=plan.seed, start_ms=int(time.time() * 1000) - ago_ms)
     encoder = bodies.RemoteWrite(bodies.label_runs(range(SERIES)), series_per_body=ROWS_PER_BODY)
     while True:
         yield from encoder.encode(*walk.take(1))

@@ -114,11 +114,12 @@ class Ledger:
 
 
 async def until(is_so: Any, clock: FakeClock, step_s: float = 0.2) -> None:
-    """Time passes until it is so."""
+    """Time passes, and slowly while nobody waits for it, until it is so: the disk needs longer than
+    a lease may last."""
     async with asyncio.timeout(20):
         while not is_so():
             await asyncio.sleep(0)
-            clock.advance(step_s)
+            clock.advance(step_s if clock.is_awaited else step_s / 50)
 
 
 async def live(world: MemoryWorld, n: int, script: Mapping[str, Sequence[str]], *, dies: bool,
