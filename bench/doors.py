@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bench import bodies, client, fleet, ours, peers, promql, rows
+from bench import bodies, client, fleet, ours, panel, peers, promql, rows
 from bench.client import N_CONNECTIONS, Connection, Door
 from bench.latency import percentile
 from bench.peers import Server
@@ -34,6 +34,7 @@ TARGETS: Final[dict[str, Target]] = {
     "trace_ms": ("<=", 50),
     "search_ms": ("<=", 1000),
     "promql_equal": (">=", 1.0),
+    "panel_ms": ("<=", 500),
 }
 LINES_PER_S: Final = 10_000
 SPANS_PER_S: Final = 4_000
@@ -86,6 +87,7 @@ def run(options: Options) -> Measured:
             watch = asyncio.run(play(plan, server))
             check_search(server)
         equal = promql.share_equal(folder / "promql")
+        panels = panel.waits_s(folder / "panel", plan.seed, days=3 if options.quick else panel.DAYS)
     figures = {
         "lines_per_s": lines_per_s,
         "spans_per_s": spans_per_s,
@@ -93,9 +95,12 @@ def run(options: Options) -> Measured:
         "trace_ms": 1000 * percentile(watch.trace_s, 0.95),
         "search_ms": 1000 * max(percentile(s, 0.95) for s in watch.search_s.values()),
         "promql_equal": equal,
+        "panel_ms": 1000 * max(percentile(waits, 0.95) for waits in panels.values()),
         "write_p50_ms": 1000 * percentile(watch.write_s, 0.5),
         "trace_p50_ms": 1000 * percentile(watch.trace_s, 0.5),
     }
+    for kind, seconds in panels.items():
+        figures[f"panel_{kind}_p50_ms"] = 1000 * statistics.median(seconds)
     for kind, seconds in watch.search_s.items():
         figures[f"search_{kind}_p50_ms"] = 1000 * statistics.median(seconds)
     return figures, notes(plan, watch)
