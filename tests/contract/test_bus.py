@@ -234,6 +234,29 @@ async def test_take_waits_for_what_comes(world: World) -> None:
     assert len(taking.result()) > 0
 
 
+async def test_whoever_waited_is_handed_no_record_before_an_older_one(world: World) -> None:
+    """A Redis before 7.2 answers who waits with one stream alone: the store, which passes over
+    what is older than the newest that it has, lost what lay between its records in others."""
+    bus = await world.start()
+    new = series(world)
+    await bus.publish(SAMPLES, [new])
+    position = await bus.newest(SAMPLES)
+    found: list[Delivery] = []
+
+    for start in range(0, 500, 100):
+        async with asyncio.TaskGroup() as tasks:
+            everywhere = dict.fromkeys(range(N_PARTITIONS), position)
+            taking = tasks.create_task(bus.take(SAMPLES, everywhere, wait_s=20))
+            await asyncio.sleep(0)
+            await bus.publish(SAMPLES, [make.tick(), batch(new, start), make.tick()])
+        found += taking.result()
+        position = found[-1].position
+
+    positions = [delivery.position for delivery in found]
+    assert positions == sorted(positions)
+    assert len(rows(found, world.catalog)) == 5 * len(batch(new))
+
+
 async def test_take_returns_nothing_when_nothing_comes(world: World) -> None:
     bus = await world.start()
 

@@ -107,11 +107,17 @@ class Server:
     async def read(
         self, after: Mapping[str, int], *, limit: int, block_s: float
     ) -> Sequence[Stream]:
-        """Up to `limit` entries of each stream behind a position; waits if there is none."""
+        """Up to `limit` entries of each stream behind a position; waits if there is none.
+
+        All of one moment. Whoever had to wait is handed one stream alone by servers older than 7.2,
+        with entries that are newer than those of others: so what ends a wait is read again.
+        """
         streams: Any = {name: f"{max(0, position)}-0" for name, position in after.items()}
         block_ms = max(1, round(block_s * 1000)) if block_s > 0 else None
         async with self._asking("read"):
             reply: Any = await self._client.xread(streams, count=limit, block=block_ms)
+            if block_ms and len(reply) == 1 and len(streams) > 1:
+                reply = await self._client.xread(streams, count=limit)
         found: Sequence[Stream] = reply
         return found
 
