@@ -16,6 +16,9 @@ DURATION_S ?= 600
 # One more than there are cores, since tests wait for the disk.
 WORKERS    ?= $(shell expr $$(nproc) + 1)
 
+# Where it is set, hundreds of modules are compiled anew in each of many short processes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo run test check lint types bench quality soak docs golden clean peers site
 

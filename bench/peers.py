@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import yaml
 
@@ -98,16 +98,16 @@ def prometheus(folder: Path) -> Recipe:
 
 
 def watchkeeper(
-    folder: Path, settings: Mapping[str, object] | None = None, *, name: str = "watchkeeper"
+    folder: Path, settings: Mapping[str, Any] | None = None, *, name: str = "watchkeeper"
 ) -> Recipe:
     """Ourselves, by the same command an operator uses."""
-    port = free_port()
+    port, given = free_port(), dict(settings or {})
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "watchkeeper.yaml"
     whole: dict[str, object] = {
         "data_dir": str(folder / "data"),
-        "server": {"host": client.HOST, "port": port},
-        **(settings or {}),
+        "server": {"host": client.HOST, "port": port, **given.pop("server", {})},
+        **given,
     }
     file.write_text(yaml.safe_dump(whole))
     command = [sys.executable, "-m", "watchkeeper", "run", "--config", str(file)]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from opentelemetry.sdk.resources import Resource
 
 from bench import client, peers
 from bench.peers import Server
 from tests.postgres import Cluster
-from tests.servers import redis_server
+from tests.servers import free_port, redis_server
 
 
 class Start(Protocol):
@@ -37,6 +40,36 @@ def start(tmp_path: Path) -> Iterator[Start]:
             return server.wait_ready()
 
         yield started
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A server that many tests share; each has a service of its own, by which it finds its data."""
+
+    server: Server
+    grpc_port: int
+    service: str
+
+    @property
+    def resource(self) -> Resource:
+        """As a sender by OpenTelemetry says who it is."""
+        return Resource.create(
+            {"service.name": self.service, "deployment.environment.name": "production"}
+        )
+
+
+@pytest.fixture(scope="session")
+def one_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, int]]:
+    """Everything at its default, and gRPC; the port of that."""
+    folder, grpc_port = tmp_path_factory.mktemp("shared"), free_port()
+    recipe = peers.watchkeeper(folder, {"server": {"grpc_port": grpc_port}})
+    with Server(recipe, folder, core=None) as server:
+        yield server.wait_ready(), grpc_port
+
+
+@pytest.fixture
+def shared(one_server: tuple[Server, int]) -> Shared:
+    return Shared(*one_server, f"checkout-{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture(scope="module")

@@ -13,31 +13,28 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 
 from bench.client import HOST
-from bench.peers import Server
-from tests.integration.conftest import query
+from tests.integration.conftest import Shared, query
 
-RESOURCE = {
-    "service.name": "checkout",
-    "service.instance.id": "checkout-1",
-    "deployment.environment.name": "production",
-}
-WHERE = {"service": "checkout", "instance": "checkout-1", "environment": "production"}
+INSTANCE = Resource({"service.instance.id": "checkout-1"})
+WHERE = {"instance": "checkout-1", "environment": "production"}
 
 
 @pytest.fixture(params=[Compression.NoCompression, Compression.Gzip])
-def provider(server: Server, request: pytest.FixtureRequest) -> Iterator[MeterProvider]:
+def provider(shared: Shared, request: pytest.FixtureRequest) -> Iterator[MeterProvider]:
     """An SDK that exports when it is told to."""
     exporter = OTLPMetricExporter(
-        endpoint=f"http://{HOST}:{server.port}/v1/metrics", compression=request.param, timeout=60
+        endpoint=f"http://{HOST}:{shared.server.port}/v1/metrics",
+        compression=request.param,
+        timeout=60,
     )
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
-    made = MeterProvider(metric_readers=[reader], resource=Resource.create(RESOURCE))
+    made = MeterProvider(metric_readers=[reader], resource=shared.resource.merge(INSTANCE))
     yield made
     made.shutdown()
 
 
 def test_counters_gauges_and_histograms_of_the_real_sdk_are_read_back(
-    server: Server, provider: MeterProvider
+    shared: Shared, provider: MeterProvider
 ) -> None:
     meter = provider.get_meter("shop")
     meter.create_counter("shop.orders").add(3, {"method": "card"})
@@ -51,13 +48,13 @@ def test_counters_gauges_and_histograms_of_the_real_sdk_are_read_back(
 
     assert provider.force_flush()
 
-    assert latest(server, "shop_orders_total") == {labels(method="card"): 3.0}
-    assert latest(server, "shop_carts") == {labels(): -2.0}
-    assert latest(server, "queue_depth") == {labels(): 7.5}
+    assert latest(shared, "shop_orders_total") == {labels(method="card"): 3.0}
+    assert latest(shared, "shop_carts") == {labels(): -2.0}
+    assert latest(shared, "queue_depth") == {labels(): 7.5}
     name = "http_server_duration_milliseconds"
-    assert latest(server, f"{name}_count") == {labels(route="/pay"): 3.0}
-    assert latest(server, f"{name}_sum") == {labels(route="/pay"): 555.0}
-    assert latest(server, f"{name}_bucket") == {
+    assert latest(shared, f"{name}_count") == {labels(route="/pay"): 3.0}
+    assert latest(shared, f"{name}_sum") == {labels(route="/pay"): 555.0}
+    assert latest(shared, f"{name}_bucket") == {
         labels(route="/pay", le="10"): 1.0,
         labels(route="/pay", le="100"): 2.0,
         labels(route="/pay", le="+Inf"): 3.0,
@@ -65,14 +62,14 @@ def test_counters_gauges_and_histograms_of_the_real_sdk_are_read_back(
 
 
 def test_exports_one_after_the_other_grow_one_series(
-    server: Server, provider: MeterProvider
+    shared: Shared, provider: MeterProvider
 ) -> None:
     counter = provider.get_meter("shop").create_counter("shop.orders")
     for total in (1, 2, 3):
         counter.add(1)
         assert provider.force_flush(), f"export {total} failed"
 
-    points = query(server, "shop_orders_total")[0]["points"]
+    points = query(shared.server, f'shop_orders_total{{service="{shared.service}"}}')[0]["points"]
 
     assert [value for _, value in points] == [1.0, 2.0, 3.0]
     assert [time_s for time_s, _ in points] == sorted({time_s for time_s, _ in points})
@@ -83,15 +80,17 @@ def depth(_: CallbackOptions) -> list[Observation]:
 
 
 def labels(**more: str) -> frozenset[tuple[str, str]]:
-    """Of a series of this SDK, without the metric's name."""
+    """Of a series of this SDK, without the metric's name and the service's."""
     return frozenset({**WHERE, **more}.items())
 
 
-def latest(server: Server, metric: str) -> dict[frozenset[tuple[str, str]], float]:
-    """The newest value of every series of a metric."""
+def latest(shared: Shared, metric: str) -> dict[frozenset[tuple[str, str]], float]:
+    """The newest value of every series of a metric of this test's service."""
+    series = query(shared.server, f'{metric}{{service="{shared.service}"}}')
+    hidden = ("__name__", "service")
     return {
-        frozenset((name, value) for name, value in one["labels"].items() if name != "__name__"): (
+        labels(**{name: value for name, value in one["labels"].items() if name not in hidden}): (
             one["points"][-1][1]
         )
-        for one in query(server, metric)
+        for one in series
     }
