@@ -18,7 +18,7 @@ from tests.unit.test_series_file import brief, content, left, series
 from tests.unit.test_series_history import at, opened, shown
 from watchkeeper.errors import Retryable
 from watchkeeper.lake.frames import HEAD
-from watchkeeper.lake.series_file import Entry, SeriesFile
+from watchkeeper.lake.series_file import Entry, SeriesFile, damage_of
 
 HEAD_BYTES = 16
 LENGTH_AT = 16
@@ -73,9 +73,7 @@ def test_a_file_cut_anywhere_has_the_entries_before_the_cut_and_goes_on(
 
 @given(ENTRIES, st.data())
 @settings(max_examples=60)
-def test_a_changed_byte_ends_what_is_read_in_front_of_its_entry(
-    entries: list[Entry], data: st.DataObject
-) -> None:
+def test_a_changed_byte_costs_its_entry_alone(entries: list[Entry], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         begins = [HEAD_BYTES, *write(folder, entries)]
@@ -84,8 +82,36 @@ def test_a_changed_byte_ends_what_is_read_in_front_of_its_entry(
         raw = bytearray(path.read_bytes())
         raw[begins[hit] + data.draw(st.integers(0, HEAD.size))] ^= 1 << data.draw(st.integers(0, 7))
         path.write_bytes(raw)
+        is_torn_tail = hit == len(entries) - 1
 
-        assert content(folder) == brief(entries)[:hit]
+        told = [(one.first_position, one.n_positions) for one in damage_of(path)]
+
+        assert told == ([] if is_torn_tail else [(hit, 1)])
+        assert content(folder) == brief(entries[:hit] + entries[hit + 1 :])
+
+
+@given(st.lists(ENTRIES, min_size=2, max_size=4), st.data())
+@settings(max_examples=60)
+def test_pages_of_the_last_group_that_never_came_to_the_disk_are_no_damage(
+    groups: list[list[Entry]], data: st.DataObject
+) -> None:
+    """Within one group a disk may write a later page and not an earlier one."""
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
+        file = SeriesFile(folder, UnsyncedFiles())
+        file.rewrite([])
+        path = folder / "series.log"
+        for group in groups:
+            begin = path.stat().st_size
+            file.append(group)
+        file.close()
+        raw = bytearray(path.read_bytes())
+        hole = data.draw(st.integers(begin, len(raw) - 1))
+        raw[begin : hole + 1] = bytes(hole + 1 - begin)
+        path.write_bytes(raw)
+
+        assert damage_of(path) == []
+        assert content(folder) == brief([entry for group in groups[:-1] for entry in group])
 
 
 @given(st.lists(ENTRIES, min_size=1, max_size=3))

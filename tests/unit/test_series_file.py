@@ -12,7 +12,8 @@ import pytest
 from tests import make
 from watchkeeper.errors import Permanent, Retryable
 from watchkeeper.lake.files import Buffer, Files
-from watchkeeper.lake.series_file import Entry, SeriesFile
+from watchkeeper.lake.inspection import catalog_damage
+from watchkeeper.lake.series_file import Entry, SeriesFile, damage_of
 from watchkeeper.model.signal import NewSeries
 
 
@@ -134,7 +135,7 @@ def test_whatever_was_cut_off_the_rest_is_read(tmp_path: Path, cut: int) -> None
 
 
 @pytest.mark.parametrize("offset", [17, 30, 60])
-def test_damage_ends_what_is_read(tmp_path: Path, offset: int) -> None:
+def test_a_bad_end_is_a_torn_tail(tmp_path: Path, offset: int) -> None:
     file = SeriesFile(tmp_path, Files())
     file.rewrite([series(0, 2)])
     begin = (tmp_path / "series.log").stat().st_size
@@ -146,6 +147,68 @@ def test_damage_ends_what_is_read(tmp_path: Path, offset: int) -> None:
     path.write_bytes(damaged)
 
     assert content(tmp_path) == [("came", [0, 1])]
+
+
+@pytest.fixture
+def spoilt(tmp_path: Path) -> tuple[Path, bytes]:
+    """A file whose second of three groups is damaged, and what that was before."""
+    file = SeriesFile(tmp_path, Files())
+    file.rewrite([series(0, 2)])
+    path = tmp_path / "series.log"
+    begin = path.stat().st_size
+    file.append([left(1)])
+    end = path.stat().st_size
+    file.append([series(5, 1)])
+    file.close()
+    damaged = bytearray(path.read_bytes())
+    damaged[begin + 40] ^= 0x40
+    path.write_bytes(damaged)
+    return path, bytes(damaged[begin:end])
+
+
+def test_damage_in_the_middle_forgets_nothing_behind_it(spoilt: tuple[Path, bytes]) -> None:
+    """All that came later was silently cut off, as if it had been a torn tail."""
+    path, lost = spoilt
+
+    assert content(path.parent) == [("came", [0, 1]), ("came", [5])]
+    assert [kept.read_bytes() for kept in path.parent.glob("damaged-*.bytes")] == [lost]
+
+
+def test_a_damaged_file_is_written_anew(spoilt: tuple[Path, bytes]) -> None:
+    path, _ = spoilt
+    file = SeriesFile(path.parent, Files())
+    living = list(file.read())
+    assert file.is_bloated(10**9)
+
+    file.rewrite(living)
+
+    assert not file.is_bloated(10**9)
+    file.close()
+    assert damage_of(path) == []
+    assert content(path.parent) == brief(living)
+
+
+def test_the_doctor_tells_of_damage_and_changes_nothing(spoilt: tuple[Path, bytes]) -> None:
+    path, lost = spoilt
+    before = path.read_bytes()
+
+    (found,) = catalog_damage(path.parent)
+
+    assert found.startswith(f"{path}: {len(lost)} bytes at ")
+    assert found.endswith("cannot be read; 1 records of series are lost with them")
+    assert path.read_bytes() == before
+    assert [one.name for one in path.parent.iterdir()] == ["series.log"]
+
+
+def test_the_doctor_sees_no_damage_where_there_is_no_file_and_tells_a_foreign_one(
+    tmp_path: Path,
+) -> None:
+    assert catalog_damage(tmp_path) == []
+
+    (tmp_path / "series.log").write_bytes(b"something else")
+
+    (found,) = catalog_damage(tmp_path)
+    assert f"{tmp_path / 'series.log'} is no series file" in found
 
 
 @pytest.mark.parametrize("fault", ["fails_write", "fails_sync"])

@@ -24,7 +24,7 @@ from watchkeeper.compiled import jit
 from watchkeeper.config import Config
 from watchkeeper.config.sections import Chosen
 from watchkeeper.errors import Permanent, Retryable, WatchkeeperError
-from watchkeeper.lake.inspection import Tell, lake_damage, log_damage
+from watchkeeper.lake.inspection import Tell, catalog_damage, lake_damage, log_damage
 from watchkeeper.lake.tables.inspection import table_damage
 from watchkeeper.sdk import Client, Retry
 from watchkeeper.store.installation import FILE_NAME, KEY_BYTES
@@ -142,6 +142,12 @@ def log(config: Config, tell: Tell) -> Iterator[Finding]:
     """Whether every acknowledged record of the log can be read."""
     remedy = "check the disk; restore the lost stretch from a backup if it matters"
     yield from _damage("log", log_damage(config.data_dir / "log", tell), remedy)
+
+
+def catalog(config: Config) -> Iterator[Finding]:
+    """Whether every record of series can be read."""
+    remedy = "check the disk; queries find a lost series again once it is sent again"
+    yield from _damage("catalog", catalog_damage(config.data_dir / "catalog"), remedy)
 
 
 def lake(config: Config, tell: Tell) -> Iterator[Finding]:

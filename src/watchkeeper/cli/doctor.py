@@ -69,6 +69,7 @@ def _examine(given: argparse.Namespace, steps: Steps) -> Iterator[Finding]:
     yield from checks.compiled()
     if not given.quick:
         yield from checks.log(config, lambda share: steps.to(share, "the log"))
+        yield from checks.catalog(config)
         yield from checks.lake(config, lambda share: steps.to(share, "the lake"))
         yield from checks.tables(config, lambda share: steps.to(share, "the tables"))
     yield from checks.state(config)

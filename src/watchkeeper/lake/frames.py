@@ -52,11 +52,14 @@ def frame_size(payload_bytes: int) -> int:
 
 
 def frame_group(
-    payloads: Sequence[Buffer], position: int, *, offset: int, salt: int
+    payloads: Sequence[Buffer], position: int, *, offset: int, salt: int, began: int | None = None
 ) -> list[Buffer]:
-    """The parts to write at `offset` for a group whose first record has this position."""
+    """The parts to write at `offset` for a group whose first record has this position.
+
+    `began`: where the group began, if these are not its first records.
+    """
     parts: list[Buffer] = []
-    group = offset // ALIGNMENT
+    group = (offset if began is None else began) // ALIGNMENT
     left = len(payloads)
     for payload in payloads:
         left -= 1

@@ -16,6 +16,7 @@ from watchkeeper.lake.log_segment import Damage, LogSegment, OnDamage
 from watchkeeper.lake.manifest import SEGMENTS, SegmentInfo
 from watchkeeper.lake.rollup import Rollup
 from watchkeeper.lake.segment import Segment
+from watchkeeper.lake.series_file import FILE_NAME, damage_of
 from watchkeeper.lake.sidecar import map_arrays
 
 Tell = Callable[[float], None]
@@ -61,6 +62,24 @@ def lake_damage(directory: Path, tell: Tell = lambda _share: None) -> list[str]:
             found.append(fault)
         tell((number + 1) / len(manifest.segments))
     return found
+
+
+def catalog_damage(folder: Path) -> list[str]:
+    """What of the catalog's file was synced and cannot be read any more; a torn tail is none."""
+    path = folder / FILE_NAME
+    try:
+        found = damage_of(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        return [f"{path}: cannot be read: {error.strerror}"]
+    except Permanent as error:
+        return [str(error).removeprefix("catalog: ")]
+    return [
+        f"{path}: {one.size_bytes} bytes at {one.offset} cannot be read; {one.n_positions} records "
+        "of series are lost with them"
+        for one in found
+    ]
 
 
 def _segments(folder: Path) -> list[LogSegment]:
