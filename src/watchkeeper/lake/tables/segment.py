@@ -1,12 +1,14 @@
 """A segment: rows sorted by tenant and service in Parquet, with what finds them beside it.
 
 The index holds, for each row group, the least and the most of some columns, which sources it has
-rows of, and filters that know its traces and its words. All of it is small, and mapped.
+rows of, filters that know its traces and its words, and a digest of the Parquet file. All of it is
+small, and mapped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Generic
 
@@ -21,6 +23,7 @@ from watchkeeper.lake.files import Files
 from watchkeeper.lake.sidecar import map_arrays, write_arrays
 from watchkeeper.lake.tables.base import B
 from watchkeeper.lake.tables.definition import NUMBER, Definition
+from watchkeeper.lake.tables.digest import Digest
 from watchkeeper.lake.tables.manifest import SegmentInfo
 from watchkeeper.lake.tables.rows import (
     Array,
@@ -73,6 +76,7 @@ class SegmentWriter(Generic[B]):
         self._schema = _schema(definition)
         self._sink = Sink(files, folder / info.rows_name)
         sink: Any = self._sink  # as much of a file as pyarrow asks for
+        self._metadata: list[parquet.FileMetaData] = []
         repeating: Any = [*definition.repeating, *_FACES]  # the stubs know of True and False
         self._writer: Any = parquet.ParquetWriter(
             pa.PythonFile(sink, "w"),
@@ -82,7 +86,8 @@ class SegmentWriter(Generic[B]):
             use_dictionary=repeating,
             column_encoding=dict.fromkeys((definition.time, NUMBER), "DELTA_BINARY_PACKED"),
             write_statistics=False,
-            write_page_checksum=True,
+            write_page_checksum=True,  # for other readers: ours have the digest
+            metadata_collector=self._metadata,
         )
         self._start = [0]
         self._low: dict[str, list[int]] = {name: [] for name in definition.ranged}
@@ -103,6 +108,7 @@ class SegmentWriter(Generic[B]):
             "start": np.array(self._start, np.int64),
             "present": np.stack(self._present),
             "sources": np.frombuffer(encode_sources(self._sources), np.uint8),
+            **Digest.of(self._folder / self._info.rows_name, *self._metadata).arrays(),
         }
         arrays["traces"], arrays["traces_start"] = self._traces.arrays()
         arrays["words"], arrays["words_start"] = self._words.arrays()
@@ -210,9 +216,13 @@ class Segment(Generic[B]):
         self.words: tuple[U64, I64] = index["words"], index["words_start"]
         self.sources = decode_sources(index["sources"].tobytes())
         self._path = folder / info.rows_name
+        self._digest = Digest.kept(index)
+        self._place = {name: place for place, name in enumerate(_schema(definition).names)}
         with self._translated():
             # Mapped once: it can be read on after it was removed.
             self._content = pa.memory_map(str(self._path)).read_buffer()
+            if not self._digest.has_frame(memoryview(self._content)):
+                raise self._damaged()
             self._metadata = parquet.read_metadata(pa.BufferReader(self._content))
 
     @property
@@ -242,12 +252,11 @@ class Segment(Generic[B]):
             for name in names
             for part in ([name] if widths.get(name, 1) == 1 else _halves(name, widths[name]))
         ]
+        chunks = (len(self._place) * g + self._place[name] for g in groups for name in spelled)
+        if not self._digest.has_chunks(memoryview(self._content), chunks):
+            raise self._damaged()
         with self._translated():
-            file = parquet.ParquetFile(
-                pa.BufferReader(self._content),
-                metadata=self._metadata,
-                page_checksum_verification=True,
-            )
+            file = parquet.ParquetFile(pa.BufferReader(self._content), metadata=self._metadata)
             table = file.read_row_groups(list(groups), columns=spelled, use_threads=False)
             return {
                 name: _text(table, name)
@@ -256,25 +265,19 @@ class Segment(Generic[B]):
                 for name in names
             }
 
-    def _translated(self) -> _Translated:
-        return _Translated(self._path)
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """What pyarrow says of a damaged file, in our words."""
+        try:
+            yield
+        except (OSError, pa.ArrowInvalid) as error:
+            raise self._damaged() from error
 
-
-class _Translated:
-    """What pyarrow says of a damaged file, in our words."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError | pa.ArrowInvalid):
-            raise Permanent(
-                f"lake: {self._path} is not what was written; restore it from a backup (without "
-                "it, searches of its time are refused)"
-            ) from error
+    def _damaged(self) -> Permanent:
+        return Permanent(
+            f"lake: {self._path} is not what was written; restore it from a backup (without "
+            "it, searches of its time are refused)"
+        )
 
 
 class GroupChunk:
