@@ -1,4 +1,7 @@
-"""Run a suite: a table for people, then one line of JSON; status 0 only if every target is met."""
+"""Run a suite: a table for people, then one line of JSON.
+
+Status 0 only if every target is met, and 2 if a figure is worse than the stored one.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,18 @@ import argparse
 import importlib
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from bench.report import Result, print_result
+from quality import baseline
 from quality.suite import Options, Unmeasurable
 
 SUITES: Final = {
     "nulls": "false alarms on series without anomalies, at 1, 15 and 60 s steps (needs no data)",
+    "nab": "alarms within windows, by the rules of NAB",
+    "kpi": "false alarms, recall and F1 on labelled series of operations",
+    "wsd": "the same on series of web services",
+    "loghub": "log lines grouped by the statement that printed them",
 }
 
 
@@ -26,22 +34,39 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("suite", choices=SUITES, metavar="suite")
     parser.add_argument("--data", type=Path, help="the folder of the labelled series")
-    parser.add_argument("--quick", action="store_true", help="one draw each: does it run at all?")
+    parser.add_argument("--quick", action="store_true", help="little of it: does it run at all?")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--store", action="store_true", help="make these figures the baseline")
     asked = parser.parse_args(arguments)
-    result = measure(asked.suite, Options(data=asked.data, quick=asked.quick, seed=asked.seed))
-    print_result(result)
+    options = Options(data=asked.data, quick=asked.quick, seed=asked.seed)
+    result = measure(asked.suite, options)
+    lost = [] if asked.store else baseline.losses(asked.suite, result.figures)
+    print_result(Result(result.suite, result.figures, result.targets, [*result.notes, *lost]))
+    if asked.store and result.figures:
+        baseline.store(asked.suite, result.figures, kept(asked.suite))
+    if lost:
+        return 2
     return 0 if result.met else 1
 
 
 def measure(name: str, options: Options) -> Result:
     """Run a suite; where it cannot be measured there are no figures, so nothing is met."""
-    module = importlib.import_module(f"quality.{name}")  # alone: its tools may be heavy
+    module = _module(name)
     try:
         figures, notes = module.run(options)
     except Unmeasurable as fault:
         figures, notes = {}, [f"not measured: {fault}"]
     return Result(name, figures, module.TARGETS, notes)
+
+
+def kept(name: str) -> tuple[str, ...]:
+    """The figures of a suite that its baseline remembers."""
+    names: tuple[str, ...] = _module(name).KEPT
+    return names
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"quality.{name}")  # alone: its tools may be heavy
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""What a suite is: a module with TARGETS and `run(options) -> Measured`."""
+"""What a suite is: a module with TARGETS, KEPT and `run(options) -> Measured`.
+
+KEPT are the figures that its baseline remembers.
+"""
 
 from __future__ import annotations
 

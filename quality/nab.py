@@ -1,0 +1,102 @@
+"""NAB: alarms within windows, early ones first, on one dial for a whole corpus of files.
+
+The dial is the detector's own budget of episodes per week, the same for every file. `split_half`
+is the standard score with the dial set on one half of the files and scored on the other, so that
+no file has a say in its own score: the mean over four ways to halve each folder, both ways round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from bench.report import print_table, progress
+from quality import nab_score
+from quality.data import WindowedSeries, folder_for, windowed_series
+from quality.nab_score import PROFILES, Board, Field
+from quality.suite import Measured, Options
+from quality.tiers import T1, Swept, sweep, told_by
+from watchkeeper.analyze.detectors.base import OPENED
+from watchkeeper.model.series import I64
+
+TARGETS: Final = {"standard": (">=", 72.0), "split_half": (">=", 68.0)}
+KEPT: Final = ("standard", "low_fp", "low_fn", "split_half")
+
+ENTRY: Final = "fk"
+"""The detector whose scores are those of the suite; the others stand beside it."""
+DETECTORS: Final = (T1, "fk")
+BUDGETS: Final = tuple(float(x) for x in np.geomspace(0.01, 1_000.0, 31))
+"""Settings of the dial: episodes per series and week by a detector's own reckoning."""
+HALVINGS: Final = 4
+
+
+def run(options: Options) -> Measured:
+    """Every detector on every file, at every setting of its dial."""
+    corpus = windowed_series(folder_for("nab", options.data))
+    progress(f"nab: {len(corpus)} files, {sum(map(len, corpus))} points")
+    fields = [nab_score.field(len(one), one.windows) for one in corpus]
+    budgets = BUDGETS[::6] if options.quick else BUDGETS
+    halves = list(halvings([one.name for one in corpus], options.seed))
+    figures: dict[str, float] = {}
+    rows = []
+    for name in DETECTORS:
+        alarms = [[alarms_of(name, one, budget) for budget in budgets] for one in corpus]
+        scores, at = scored(fields, alarms, halves)
+        rows.append((name, *(f"{x:.2f}" for x in scores.values()), f"{budgets[at]:.3g}"))
+        figures |= {f"{name}_{figure}": value for figure, value in scores.items()}
+        if name == ENTRY:
+            figures = scores | figures
+    print_table(("detector", *PROFILES, "split_half", "standard at a budget of"), rows)
+    figures["points"] = float(sum(map(len, corpus)))
+    return figures, [f"the suite's own figures are those of {ENTRY}"]
+
+
+def alarms_of(name: str, series: WindowedSeries, budget: float) -> I64:
+    """Rows at which a detector that may raise so much a week opened an episode."""
+    settings = {"budget_per_week": budget}
+    swept = _swept(series, settings if name == T1 else {})
+    told = told_by(name, swept, **settings)
+    return told.row[told.change == OPENED]
+
+
+def scored(
+    fields: Sequence[Field],
+    alarms: Sequence[Sequence[I64]],
+    halves: Sequence[tuple[list[int], list[int]]],
+) -> tuple[dict[str, float], int]:
+    """By figure; and the setting that is best by the standard profile."""
+    boards = {
+        profile: nab_score.board_of_alarms(fields, alarms, weights)
+        for profile, weights in PROFILES.items()
+    }
+    found = {profile: board.score(board.best()) for profile, board in boards.items()}
+    found["split_half"] = split_half(boards["standard"], halves)
+    return found, boards["standard"].best()
+
+
+def split_half(board: Board, halves: Sequence[tuple[list[int], list[int]]]) -> float:
+    """The mean score on one half with the dial as is best for the other."""
+    told = [
+        board.score(board.best(one), other) for one, other in halves if board.n_windows[other].any()
+    ]
+    return float(np.mean(told)) if told else float("nan")
+
+
+def halvings(names: Sequence[str], seed: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Which files to choose by, and which to score: each folder's files are dealt to both."""
+    folders = [name.rpartition("/")[0] for name in names]
+    rng = np.random.default_rng(seed)
+    for turn in range(HALVINGS):
+        halves: tuple[list[int], list[int]] = ([], [])
+        for folder in sorted(set(folders)):
+            files = [i for i, own in enumerate(folders) if own == folder]
+            for k, i in enumerate(rng.permutation(files).tolist()):
+                halves[(k + turn) % 2].append(i)
+        yield halves
+        yield halves[::-1]
+
+
+def _swept(series: WindowedSeries, settings: dict[str, float]) -> Swept:
+    return sweep(series.time_ns, series.value, **settings)
