@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from watchkeeper.bus.base import SAMPLES, Delivery
-from watchkeeper.ingest.store_stage import Progress
+from watchkeeper.bus.progress import Progress
 from watchkeeper.model.change import Change
 from watchkeeper.store.base import Store
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from watchkeeper.bus.base import SAMPLES, Delivery
+from watchkeeper.bus.progress import Progress
 from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.model.signal import NewSeries, SampleBatch
 
@@ -26,30 +26,6 @@ class Keeper(Protocol[T_contra]):
     def append(self, batch: T_contra, position: int, /) -> None: ...
 
     def stored(self) -> int: ...
-
-
-class Progress:
-    """How far a stage has come, for those who wait for it."""
-
-    def __init__(self, position: int) -> None:
-        self.position = position
-        """Up to here all is done."""
-        self._moved = asyncio.Event()
-
-    def reach(self, position: int) -> None:
-        self.position = position
-        self._moved.set()
-
-    async def caught_up(self, position: int, timeout_s: float = 5.0) -> None:
-        """Wait until all is done up to `position`; at most `timeout_s`, then read what there is: a
-        reader is better served with all but the last second than with nothing."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while self.position < position:
-                    self._moved.clear()
-                    await self._moved.wait()
-        except TimeoutError:
-            return
 
 
 class StoreStage(Generic[T]):
