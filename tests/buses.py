@@ -14,7 +14,7 @@ from tests.catalogs import ToyCatalog
 from tests.disks import UnsyncedFiles
 from watchkeeper import plugins
 from watchkeeper.bus.base import Bus, Delivery
-from watchkeeper.bus.ports import Ports
+from watchkeeper.bus.ports import Ports, SeriesCatalog
 from watchkeeper.clock import FakeClock
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.wal import WalConfig, WriteAheadLog
@@ -84,7 +84,7 @@ class RedisWorld:
         await self.stop()
         return await self.another(self.catalog, **settings)
 
-    async def another(self, catalog: ToyCatalog, **settings: Any) -> Bus:
+    async def another(self, catalog: SeriesCatalog, **settings: Any) -> Bus:
         """One more process on the same server."""
         ports = Ports(
             clock=FakeClock(),

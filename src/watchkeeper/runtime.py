@@ -129,6 +129,7 @@ class Loop:
     ) -> None:
         self.dead: deque[Dead] = deque(maxlen=config.dead_limit)
         """Records put aside, newest last."""
+        self._now_ns = 0
         self._stage = stage
         self._stateful = cast(StatefulStage, stage) if after is None else None
         self._bus = bus
@@ -156,6 +157,11 @@ class Loop:
     def lag(self, newest: int) -> int:
         """Records up to `newest` that are to be done; none where others own them all."""
         return max(0, newest - self.position) if self._done else 0
+
+    @property
+    def now_ns(self) -> int | None:
+        """Of the last tick that is done: the time of the log. None where others own all of it."""
+        return self._now_ns if self._done else None
 
     @property
     def failing(self) -> str | None:
@@ -239,6 +245,7 @@ class Loop:
         for delivery in deliveries:
             newest[delivery.partition] = max(newest.get(delivery.partition, 0), delivery.position)
             if isinstance(tick := delivery.record, Tick):
+                self._now_ns = tick.now_ns
                 _LAG_S.set((self._clock.now_ns() - tick.now_ns) / NS_PER_S, self._stage.name)
         mixed = newest.pop(MIXED, 0)
         if not newest and mixed >= max(self._done.values(), default=0):

@@ -19,6 +19,8 @@ from watchkeeper.bus.base import ANOMALIES, SAMPLES, Bus, Checkpoint
 from watchkeeper.bus.redis import RedisBus
 from watchkeeper.bus.redis_scripts import PUBLISH_SAMPLES
 from watchkeeper.errors import ConfigError, Retryable
+from watchkeeper.ingest.enrich import Enrich
+from watchkeeper.lake.series import Catalog, CatalogConfig
 from watchkeeper.model.event import Event
 from watchkeeper.model.series import N_PARTITIONS
 from watchkeeper.model.signal import NewSeries, SampleBatch
@@ -207,6 +209,25 @@ async def test_a_group_whose_answer_was_lost_is_kept_once(world: RedisWorld, cli
     assert (first[0], again[0]) == (b"ok", b"done")
     assert first[1] == again[1]
     assert len(rows(await take_all(bus, SAMPLES), world.catalog)) == 12
+
+
+async def test_series_stay_in_memory_for_as_long_as_any_door_takes_something_of_them(
+    world: RedisWorld,
+) -> None:
+    """By the time of the log, whatever the clock of the process says."""
+    bus = await world.start()
+    new, silent = some_series(world.catalog), world.catalog.register(make.labels("silent"))
+    catalog = Catalog(bytes(16), CatalogConfig(max_series=100, max_donors=0), Enrich())
+    other = await world.another(catalog)
+    await bus.publish(SAMPLES, [new, silent, batch(new), batch(silent)])
+    position = (await take_all(other, SAMPLES))[-1].position
+    await bus.publish(SAMPLES, [make.tick(3000.0), batch(new, 100)])
+    await take_all(other, SAMPLES, dict.fromkeys(FROM_THE_START, position))
+
+    catalog.recycle(make.tick(4000.0).now_ns, 3600.0)
+
+    assert (catalog.lookup(new.identity) >= 0).all()
+    assert catalog.lookup(silent.identity).tolist() == [-1]
 
 
 async def test_what_is_read_at_once_is_bounded_and_stays_in_order(world: RedisWorld) -> None:

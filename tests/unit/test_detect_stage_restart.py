@@ -44,9 +44,13 @@ class Known:
         self.partition: U8 = self.toy.partition
         self.identity: U64 = self.toy.identity
         self.high_slot = 1024
+        self.lent: dict[int, int] = {}
 
     def lookup(self, identity: U64) -> I32:
         return self.toy.lookup(identity)
+
+    def lenders(self, slots: I32) -> I32:
+        return np.array([self.lent.get(slot, -1) for slot in slots.tolist()], np.int32)
 
     def series(self, slot: int) -> Series:
         identity = SeriesId(self.identity[slot].tobytes())
@@ -176,6 +180,49 @@ async def test_what_was_learned_waits_for_series_that_are_met_later(
     assert len(await one.anomalies()) > 0
     assert alike(await other.anomalies()) == alike(await one.anomalies())
     assert await other.state() == await one.state()
+
+
+async def test_a_series_that_another_door_announces_again_goes_on(executor: Executor) -> None:
+    """Its levels were forgotten, as a newcomer has none."""
+    batches = [calm(0, 300), calm(300, 5), wild(305)]
+    one, other = (Process(executor, absent=Absent()) for _ in range(2))
+    for process in (one, other):
+        process.meet()
+        await process.stage.handle(process.log(*batches)[:2])
+    again = other.catalog.toy.adopt(other.new)
+
+    await other.stage.handle([Delivery(MIXED, 3, again)])
+    for process in (one, other):
+        await process.stage.handle(process.log(*batches)[2:])
+
+    assert again.donor.tolist() == again.slot.tolist()
+    assert len(await one.anomalies()) > 0
+    assert await other.state() == await one.state()
+
+
+@pytest.mark.parametrize("announces", [True, False], ids=["announced", "announced before"])
+async def test_a_series_that_another_stage_met_first_begins_with_its_lender(
+    executor: Executor, announces: bool
+) -> None:
+    one, other = (Process(executor, absent=Absent()) for _ in range(2))
+    for process in (one, other):
+        process.meet()
+        await process.stage.handle(process.log(calm(0, 300)))
+    lender = one.new.slot[:1]
+    lent = make.new_series(0, make.labels("m", service="x", pod="new"))
+    for process in (one, other):
+        lent = replace(process.catalog.toy.adopt(lent), donor=lender)
+    slot = lent.slot
+    other.catalog.lent = {int(slot[0]): int(lender[0])}
+    sample = SampleBatch(DEFAULT_TENANT, slot, calm(301, 1).time_ns[:1], np.array([10.0]))
+
+    await one.stage.handle([Delivery(MIXED, 9, lent), Delivery(MIXED, 9, sample)])
+    told = [Delivery(MIXED, 9, replace(lent, donor=slot))][: int(announces)]
+    await other.stage.handle([*told, Delivery(MIXED, 9, sample)])
+
+    for mine, theirs in zip(other.detectors, one.detectors, strict=True):
+        assert dumped(mine, slot) == dumped(theirs, slot)
+        assert any(b.strip(b"\0") for b in dumped(theirs, slot).values())
 
 
 async def test_what_was_learned_of_series_that_stay_away_goes_after_an_hour(

@@ -632,20 +632,37 @@ def test_another_processs_series_get_slots_of_this_one() -> None:
     send(ours, make.labels("up"), pods(2)[1])
     first = registered(send(theirs, *pods(2)))
 
-    adopted = ours.adopt(first)
-    later = ours.adopt(registered(send(theirs, *pods(4))))
+    adopted = ours.adopt(first, START_NS)
+    later = ours.adopt(registered(send(theirs, *pods(4))), START_NS)
 
     assert adopted.slot.tolist() == [2, 1]
     assert adopted.donor.tolist() == [1, 1], "one starts from its role's oldest, one goes on"
     assert later.donor.tolist() == [1, 1]
+    assert ours.lenders(adopted.slot).tolist() == [1, -1], "one was here before"
     assert ours.series(2) == theirs.series(0)
-    assert ours.adopt(first).slot.tolist() == [2, 1]
+    assert ours.adopt(first, START_NS).slot.tolist() == [2, 1]
+
+
+def test_another_processs_series_leave_when_nothing_more_comes_of_them() -> None:
+    ours = catalog()
+    adopted = ours.adopt(registered(send(catalog(), *pods(3))), START_NS + HOUR_S * NS_PER_S)
+    one = adopted.identity[1:2]
+
+    met = ours.meet(one, START_NS + 2 * HOUR_S * NS_PER_S)
+    ours.meet(one, START_NS)
+    too_early = ours.recycle(START_NS + round(1.9 * HOUR_S * NS_PER_S), HOUR_S)
+    left = ours.recycle(START_NS + round(2.5 * HOUR_S * NS_PER_S), HOUR_S)
+
+    assert met.tolist() == [1]
+    assert too_early.tolist() == []
+    assert sorted(left.tolist()) == [0, 2]
+    assert ours.meet(adopted.identity, START_NS).tolist() == [-1, 1, -1]
 
 
 def test_what_cannot_be_adopted_has_no_slot() -> None:
     ours = catalog(max_series=1, max_donors=0)
 
-    adopted = ours.adopt(registered(send(catalog(), *pods(2))))
+    adopted = ours.adopt(registered(send(catalog(), *pods(2))), START_NS)
 
     assert adopted.slot.tolist() == [0, -1]
 
@@ -656,7 +673,7 @@ def test_slots_are_described_for_another_process() -> None:
     send(theirs, *pods(1), tenant=OTHER)
 
     for record in theirs.describe(np.array([0, 2, 3], np.int32)):
-        ours.adopt(record)
+        ours.adopt(record, START_NS)
 
     assert [ours.series(slot) for slot in range(3)] == [theirs.series(slot) for slot in (0, 2, 3)]
 

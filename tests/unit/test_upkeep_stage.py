@@ -20,7 +20,14 @@ from watchkeeper.ingest.admit_rows import AdmitRowsConfig, RowAdmission
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.prepare import Preparer, Request
 from watchkeeper.ingest.receivers.metrics_json import MetricsJson
-from watchkeeper.ingest.upkeep_stage import STATE_FILE, UpkeepConfig, recover_from, unseal
+from watchkeeper.ingest.upkeep_stage import (
+    STATE_FILE,
+    Surroundings,
+    Upkeep,
+    UpkeepConfig,
+    recover_from,
+    unseal,
+)
 from watchkeeper.lake.base import Lake
 from watchkeeper.lake.wal import WalConfig
 from watchkeeper.model.series import DEFAULT_TENANT
@@ -369,3 +376,31 @@ async def test_a_series_that_was_silent_leaves_only_when_the_log_has_let_go_of_i
 
         assert while_logged == 2
         assert one.catalog.n_active == 1  # of the silent role, one stays as a donor
+
+
+async def test_a_process_without_a_door_lets_go_once_it_has_stored_and_released_what_came(
+    tmp_path: Path,
+) -> None:
+    slow = Slow(position=0)
+    with ThreadPoolExecutor(1) as keeping:
+        async with house(tmp_path) as one:
+            for pod in ("a", "b"):
+                await one.send(body(("up", 0, 1.0), pod=pod))
+            around = Surroundings(
+                keeping,
+                one.clock,
+                tmp_path,
+                (),
+                reached=lambda: one.log.last,
+                let_go=lambda idle_s: one.catalog.recycle(one.clock.now_ns(), idle_s),
+            )
+            upkeep = Upkeep(OFTEN, around, ingest=None, preparer=None, kept=(slow,), bus=one.gate)
+            one.tasks.append(asyncio.create_task(upkeep.run()))
+
+            await pass_time(one, 90)
+            while_needed = one.catalog.n_active
+            slow.position = one.log.last
+            await pass_time(one, 15)
+
+            assert while_needed == 2
+            assert one.catalog.n_active == 0  # one is a donor now, which is not counted

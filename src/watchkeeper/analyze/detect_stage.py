@@ -71,6 +71,8 @@ class KnownSeries(Protocol):
 
     def lookup(self, identity: U64) -> I32: ...
 
+    def lenders(self, slots: I32) -> I32: ...
+
 
 class DetectStage:
     """Judges samples in the order of the log, and saves what changed."""
@@ -104,8 +106,11 @@ class DetectStage:
         self._unsaved: list[tuple[str, Findings, int]] | None = None
         self._quantiles = quantiles
         self._absent = absent
-        self._met: Mask = np.zeros(len(catalog.kind) if absent is not None else 0, np.bool_)
+        n_shared = len(catalog.kind) if absent is not None else 0
+        self._met: Mask = np.zeros(n_shared, np.bool_)
         """By slot: whether its series was looked for among the absent since they came."""
+        self._begun = np.zeros(n_shared, np.uint64)
+        """By slot: which series detectors judge there, the low half of its identity."""
         self._now_ns = 0
         """Of the newest tick."""
 
@@ -176,6 +181,7 @@ class DetectStage:
             self._quantiles.forget(slots)
         if self._absent is not None:
             self._absent.forget(partition)
+            self._begun[slots] = 0
 
     def _load(self, partition: int, state: bytes) -> None:
         self._forget(partition)
@@ -198,6 +204,7 @@ class DetectStage:
         self._met[:] = False
         if self._absent is not None and len(states) == len(self._detectors):
             self._absent.keep(partition, identity[~here], some(states, ~here))
+            self._begun[slots[here]] = identity[here, 0]
         if self._quantiles is not None and derived:
             self._quantiles.load(slots, derived)
 
@@ -254,10 +261,28 @@ class DetectStage:
         if delivery.position <= self._newest_checkpoint:
             fresh = self._covered[new.partition] < delivery.position
             slot, donor = slot[fresh], donor[fresh]
+        if self._absent is not None:
+            slot, donor = self._strangers(slot, donor)
         for detector in self._detectors:
             detector.admit(slot, donor)
         if self._absent:
-            self._welcome(self._absent, slot[slot >= 0])
+            self._welcome(self._absent, slot)
+
+    def _strangers(self, slot: I32, donor: I32) -> tuple[I32, I32]:
+        """Those that are to begin. What is judged already goes on, whichever door announces it
+        again; who is known because another stage of this process met it first begins as there."""
+        identity = self._catalog.identity[slot, 0]
+        fresh = (slot >= 0) & (self._begun[slot] != identity)
+        slot, donor = slot[fresh], donor[fresh]
+        self._begun[slot] = identity[fresh]
+        return slot, np.where(donor == slot, self._catalog.lenders(slot), donor)
+
+    def _begin(self, slots: I32) -> None:
+        """Series that only another stage of this process was told of."""
+        slots, donors = self._strangers(slots, slots)
+        for detector in self._detectors:
+            detector.admit(slots, donors)
+        self._met[slots] = False
 
     def _welcome(self, absent: Absent, slots: I32) -> None:
         """What was waited for goes on where it was elsewhere. Whoever announced it may have done so
@@ -272,6 +297,10 @@ class DetectStage:
 
     def _uncovered(self, batch: SampleBatch, delivery: Delivery) -> Points:
         """The rows that no checkpoint covers: all of them, but for the time after a restart."""
+        if self._absent is not None:
+            strange = batch.slot[self._begun[batch.slot] != self._catalog.identity[batch.slot, 0]]
+            if len(strange):
+                self._begin(np.unique(strange))
         if self._absent:
             strange = batch.slot[~self._met[batch.slot]]
             if len(strange):

@@ -56,7 +56,11 @@ class SeriesCatalog(Protocol):
         """Where all that speaks of this service meets."""
         ...
 
-    def adopt(self, new: NewSeries) -> NewSeries:
+    def meet(self, identity: U64, now_ns: int) -> I32:
+        """`lookup` of series of which something came: they count as seen."""
+        ...
+
+    def adopt(self, new: NewSeries, now_ns: int) -> NewSeries:
         """Register series that another process saw first; the same with slots of this process."""
         ...
 

@@ -63,7 +63,7 @@ class RedisBus:
         self._catalog = ports.catalog
         self._installation = ports.installation
         self._writer = Writer(ports.catalog)
-        self._reader = Reader(ports.catalog, self._name)
+        self._reader = Reader(ports.catalog, self._name, ports.clock.now_ns())
         # Encoding and decoding are work: one thread, so that catalog and groups see one at a time.
         self._worker = ThreadPoolExecutor(1, "bus-redis")
         self._publishing = asyncio.Lock()

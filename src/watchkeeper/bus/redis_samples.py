@@ -169,15 +169,19 @@ class Unread:
 class Reader:
     """Makes messages local, and the catalog acquainted with series that it has not seen."""
 
-    def __init__(self, catalog: SeriesCatalog, producer: str) -> None:
+    def __init__(self, catalog: SeriesCatalog, producer: str, now_ns: int) -> None:
         self._catalog = catalog
         self._producer = producer
         """Under which this process publishes."""
+        self._now_ns = now_ns
+        """When what comes counts as seen: of the newest tick, or of the start."""
 
     def read(self, entries: Sequence[Entry]) -> tuple[Unread, list[Delivery]]:
         """What must be fetched, or where that is nothing, what is to be delivered."""
         unread = Unread()
         records = [read(entry.payload) for entry in entries]
+        ticks = (record.now_ns for record in records if isinstance(record, Tick))
+        self._now_ns = max(self._now_ns, *ticks, 0)
         slots = self._looked_up(records)
         announced: set[bytes] = set()
         for entry, record in zip(entries, records, strict=True):
@@ -208,7 +212,7 @@ class Reader:
         ]
         if not identities:
             return iter(())
-        slots = self._catalog.lookup(np.concatenate(identities))
+        slots = self._catalog.meet(np.concatenate(identities), self._now_ns)
         ends = np.cumsum([len(one) for one in identities])
         return iter(np.split(slots, ends[:-1]))
 
@@ -222,7 +226,7 @@ class Reader:
         if isinstance(record, NewSeries):
             # Ours has our slots and donors already. Another one's may be known here, or not.
             is_ours = entry.producer == self._producer
-            yield record if is_ours else self._catalog.adopt(record)
+            yield record if is_ours else self._catalog.adopt(record, self._now_ns)
         elif isinstance(record, PortableSamples | PortableDetails):
             if (slots < 0).any():
                 yield from self._adopt(record, fetched)
@@ -237,7 +241,7 @@ class Reader:
         strange = self._catalog.lookup(samples.identity) < 0
         names = sorted(_names(samples.identity[strange]) & fetched.keys())
         for new in join([fetched[name] for name in names]):
-            yield self._catalog.adopt(new)
+            yield self._catalog.adopt(new, self._now_ns)
 
 
 def _names(identity: U64) -> set[bytes]:

@@ -61,6 +61,8 @@ class Surroundings:
     """Makes the catalog durable; needed where no log of this process would restore its slots."""
     reached: Callable[[], int | None] = lambda: None
     """Up to where everybody in this process is done; None where nobody has anything to do."""
+    let_go: Callable[[float], None] | None = None
+    """Lets series leave memory that were idle for so many seconds; needed where no door does."""
 
 
 class Kept(Protocol):
@@ -130,6 +132,7 @@ class Upkeep:
         ingest, preparer = self._ingest, self._preparer
         if ingest is None or preparer is None:
             await self._release()
+            await self._let_go(now_ns)
             return
         dumped: list[bytes] = []
 
@@ -141,6 +144,15 @@ class Upkeep:
         position = await ingest.between_groups(between_groups)
         self._marks.append((now_ns, position))
         await self._keep(position, dumped[0])
+
+    async def _let_go(self, now_ns: int) -> None:
+        """What the door does where there is one."""
+        around, reached = self._around, self._around.reached()
+        if around.let_go is None or reached is None:
+            return
+        self._marks.append((now_ns, reached))
+        if self._idle_long_enough(now_ns):
+            await self._on_thread(partial(around.let_go, self._config.idle_s))
 
     def _idle_long_enough(self, now_ns: int) -> bool:
         """Whether the log has been released beyond all that was accepted before the idle time.

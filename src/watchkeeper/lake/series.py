@@ -4,8 +4,8 @@ A key that a receiver made of label bytes finds its slot with one probe. A key t
 its labels' canonical form, once; mostly the series is known by then, under other bytes. The rest is
 registered: in arrays, in bulk, and in a record that is logged before the first sample.
 
-`resolve`, `replay`, `adopt` and `recycle` belong to one thread; everything else may be called by
-any. See `series_index.py` for what the lock protects.
+`resolve`, `replay` and `recycle` belong to one thread; everything else may be called by any. See
+`series_index.py` for what the lock protects.
 """
 
 from __future__ import annotations
@@ -159,14 +159,29 @@ class Catalog:
             if self._registrar.replay(new):
                 self._sweep()
 
-    def adopt(self, new: NewSeries) -> NewSeries:
+    def adopt(self, new: NewSeries, now_ns: int) -> NewSeries:
         """Another process's record, in slots of this one: rows stay, `slot` and `donor` are ours.
 
         A series that is known here keeps its slot and is its own donor. One for which there is no
         room has slot -1.
         """
         with self._changing:
-            return self._registrar.adopt(new)
+            return self._registrar.adopt(new, now_ns)
+
+    def lenders(self, slots: I32) -> I32:
+        """Who lent to each of these when it was adopted; -1 for nobody, and where another has taken
+        the lender's place since."""
+        lender: I32 = self._registrar.donor[slots]
+        return np.where(self.role[lender] == self.role[slots], lender, -1).astype(np.int32)
+
+    def meet(self, identity: U64, now_ns: int) -> I32:
+        """The slots of series of which another process accepted something, -1 where one is not in
+        memory. They count as seen, and none of them can leave in between."""
+        with self._changing:
+            slots = self.lookup(identity)
+            here = slots[slots >= 0]
+            self.last_seen_ns[here] = np.maximum(self.last_seen_ns[here], now_ns)
+        return slots
 
     def recycle(self, now_ns: int, idle_s: float) -> I32:
         """Let series leave that were not seen for `idle_s`; their slots, which are free now.

@@ -34,6 +34,8 @@ class Registrar:
         self.keeper: Keeper | None = None
         self.opened_ns = 0
         """When series whose last sample is not known count as seen."""
+        self.donor = np.full(config.n_slots, -1, np.int32)
+        """By slot: who lent to a series when it was adopted."""
         self.n_donors = 0
         self.resting = np.empty(0, np.int32)
         """Slots that became free last; nobody gets them before `wake`."""
@@ -91,7 +93,7 @@ class Registrar:
             self._register.make_room(CHUNK)
             with self._index.lock:
                 self._index.occupy(new.identity[rows[part]], slots[rows[part]])
-            self._enter_known(scope, new, rows[part], slots)
+            self._enter_known(scope, new, rows[part], slots, self.opened_ns)
         if (slots < 0).any():
             raise Permanent(
                 "catalog: the log holds more label names and values than there is room for; set "
@@ -100,7 +102,7 @@ class Registrar:
         self._register.can_lend(slots[rows])
         return len(left)
 
-    def adopt(self, new: NewSeries) -> NewSeries:
+    def adopt(self, new: NewSeries, now_ns: int) -> NewSeries:
         """Another process's record, with slots and donors of this one."""
         scope = self._register.tenants.scope(new.tenant)
         self.collect_free()
@@ -117,7 +119,9 @@ class Registrar:
                 )  # fmt: skip
             donors[part] = slots[part]
             rows = part.start + np.flatnonzero(is_new)
-            donors[rows] = self._enter_known(scope, new, rows, slots)
+            donors[rows] = self._enter_known(scope, new, rows, slots, now_ns)
+            placed = rows[slots[rows] >= 0]
+            self.donor[slots[placed]] = donors[placed]
         self._register.can_lend(slots[slots >= 0])
         return replace(new, slot=slots, donor=donors)
 
@@ -152,10 +156,12 @@ class Registrar:
         facts = Facts(found.role[rows], found.kind[rows], partition, entity, now_ns)
         return self._enter(Claimed(scope, found.labels, slots, found.verdict), rows, facts)
 
-    def _enter_known(self, scope: Scope, new: NewSeries, rows: I64, slots: I32) -> I32:
+    def _enter_known(
+        self, scope: Scope, new: NewSeries, rows: I64, slots: I32, seen_ns: int
+    ) -> I32:
         """Enter claimed rows of a record; their donors."""
         entity = self._register.entities.adopt(new.entities)[new.entity[rows]]
-        facts = Facts(new.role[rows], new.kind[rows], new.partition[rows], entity, self.opened_ns)
+        facts = Facts(new.role[rows], new.kind[rows], new.partition[rows], entity, seen_ns)
         verdict: U8 = np.zeros(len(new), np.uint8)
         return self._enter(Claimed(scope, plain(new.labels), slots, verdict), rows, facts)
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from watchkeeper.analyze.derivation import Derivation
@@ -144,6 +145,7 @@ def upkeep_of(
         GROUPS,
         persist=None if ground.log is not None else ground.catalog.persist,
         reached=lambda: min((loop.position for loop in loops.values()), default=None),
+        let_go=partial(_let_go, ground, loops),
     )
     return Upkeep(
         ground.config.upkeep,
@@ -153,3 +155,10 @@ def upkeep_of(
         kept=kept,
         bus=bus,
     )
+
+
+def _let_go(ground: Ground, loops: Mapping[str, Loop], idle_s: float) -> None:
+    """By the time of the log, as far as everybody here has come; a door may be ahead of time."""
+    times = (loop.now_ns for loop in loops.values())
+    now_ns = min((one for one in times if one is not None), default=0)
+    ground.catalog.recycle(min(now_ns, ground.clock.now_ns()), idle_s)
