@@ -110,7 +110,7 @@ def lines(text: list[str], seed: int) -> LogBatch:
     st.lists(
         st.sampled_from(["a b", "a-b", "order 4711", "Order", "_", "4711 timeout"]), max_size=1
     ),
-    st.sampled_from(["", "rder", "a-", "ß", "zzz"]),
+    st.sampled_from(["", "rder", "a-", "ß", "zzz", "o", "4711 a", "r a b", "order order", "\x00"]),
     st.integers(1, 9),
 )
 def test_text_finds_what_a_scan_finds(

@@ -82,6 +82,12 @@ def test_filters_are_asked_for_the_words_of_phrases_too() -> None:
     assert words == [b"a", b"b", b"c", b"d"]
 
 
+def test_filters_are_asked_for_the_words_that_stand_whole_within_a_part() -> None:
+    words = known_words(TextQuery(parts=(b"ent Was  refused-by ba", b"part", b" whole ")))
+
+    assert words == [b"was", b"refused", b"by", b"whole"]
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [

@@ -29,7 +29,7 @@ async def search(
         str, Query(description='Words that must all occur, and "phrases" as they are.')
     ] = "",
     contains: Annotated[
-        str, Query(description="A part that must occur as it is; slower than words.")
+        str, Query(description="A part that must occur as it is, wherever words begin and end.")
     ] = "",
     query: Annotated[str | None, Query(description='A selector: {service="shop"}')] = None,
     level: Annotated[str | None, Query(description="At least so grave: warn, error ...")] = None,

@@ -25,7 +25,7 @@ class TextQuery:
     phrases: tuple[bytes, ...] = ()
     """As they are, beginning and ending where words do."""
     parts: tuple[bytes, ...] = ()
-    """As they are, anywhere. No index helps to find these."""
+    """As they are, anywhere."""
 
     def __bool__(self) -> bool:
         return bool(self.words or self.phrases or self.parts)

@@ -14,7 +14,7 @@ import numpy as np
 
 from watchkeeper.errors import BadInput
 from watchkeeper.lake.tables import words_kernel as kernel
-from watchkeeper.lake.tables.base import B, Found, RowQuery
+from watchkeeper.lake.tables.base import B, Found, RowQuery, TextQuery
 from watchkeeper.lake.tables.definition import NUMBER, Definition
 from watchkeeper.lake.tables.rows import (
     Chunk,
@@ -104,10 +104,15 @@ def _may_hold(segment: Segment[B], query: RowQuery, mask: Mask) -> Mask:
             may &= (segment.low[name] <= most) & (segment.high[name] >= least)
     if query.traces:
         may &= may_know(*segment.traces, trace_hashes(query.traces)) > 0
-    words = known_words(query.text)
-    if words and segment.definition.text is not None:
-        may &= may_know(*segment.words, word_hashes(words)) == len(words)
+    if query.text and segment.definition.text is not None:
+        may &= _may_say(segment, query.text)
     return may
+
+
+def _may_say(segment: Segment[B], text: TextQuery) -> Mask:
+    words = known_words(text)
+    may: Mask = may_know(*segment.words, word_hashes(words)) == len(words)
+    return may & segment.parts.may_have((*text.phrases, *text.parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,29 +183,46 @@ class Search(Generic[B]):
             )
 
     def _fitting(self, chunk: Chunk, chosen: Wanted) -> I64:
-        """The rows of a chunk that fit and may be among the newest: cheap conditions first."""
+        """The rows of a chunk that fit and may be among the newest: telling conditions first."""
         query = self._query
-        rows = np.arange(chunk.n_rows)
         soon = [self._definition.time, "origin", *query.between]
+        rows = np.arange(chunk.n_rows)
         if query.traces:
             rows = rows[_of_traces(chunk.column(self._definition.trace), query.traces)]
             soon = self._columns()  # hardly any row that is left will be left out
+        # Mostly no row has the text; but where there is a floor, hardly any is new enough.
+        has_floor = self._floor_ns > _EARLIEST
+        if not has_floor:
+            rows = self._saying(chunk, rows)
         if len(rows):
             chunk.load(soon)
             rows = rows[chosen.mask[chunk.column("origin")[rows]]]
-        if len(rows):
-            rows = self._in_time(chunk, rows)
-        for name, (least, most) in query.between.items():
+        for condition in (self._in_time, self._between, self._equal):
             if len(rows):
-                values = chunk.column(name)[rows]
-                rows = rows[(values >= least) & (values <= most)]
-        for name, whole in query.equal.items():
+                rows = condition(chunk, rows)
+        if has_floor:
+            rows = self._saying(chunk, rows)
+        return keep_asked(chunk, rows, chosen.asked) if len(rows) else rows
+
+    def _between(self, chunk: Chunk, rows: I64) -> I64:
+        for name, (least, most) in self._query.between.items():
+            values = chunk.column(name)[rows]
+            rows = rows[(values >= least) & (values <= most)]
+        return rows
+
+    def _equal(self, chunk: Chunk, rows: I64) -> I64:
+        for name, whole in self._query.equal.items():
             if len(rows):
                 rows = _equal(chunk.text(name), rows, whole)
-        if len(rows) and query.text and self._definition.text is not None:
-            text = chunk.text(self._definition.text)
-            rows = keep_fitting(text.data, text.offset, rows, query.text)
-        return keep_asked(chunk, rows, chosen.asked) if len(rows) else rows
+        return rows
+
+    def _saying(self, chunk: Chunk, rows: I64) -> I64:
+        """Those whose searched text fits."""
+        asked, name = self._query.text, self._definition.text
+        if not asked or name is None or not len(rows):
+            return rows
+        text = chunk.text(name)
+        return keep_fitting(text.data, text.offset, rows, asked)
 
     def _in_time(self, chunk: Chunk, rows: I64) -> I64:
         query = self._query

@@ -1,8 +1,8 @@
 """A segment: rows sorted by tenant and service in Parquet, with what finds them beside it.
 
 The index holds, for each row group, the least and the most of some columns, which sources it has
-rows of, filters that know its traces and its words, and a digest of the Parquet file. All of it is
-small, and mapped.
+rows of, filters that know its traces, its words and parts of them, and a digest of the Parquet
+file. All of it is small, and mapped.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from watchkeeper.lake.tables.base import B
 from watchkeeper.lake.tables.definition import NUMBER, Definition
 from watchkeeper.lake.tables.digest import Digest
 from watchkeeper.lake.tables.manifest import SegmentInfo
+from watchkeeper.lake.tables.parts import PartsReader, PartsWriter
 from watchkeeper.lake.tables.rows import (
     Array,
     Rows,
@@ -95,6 +96,7 @@ class SegmentWriter(Generic[B]):
         self._present: list[U8] = []
         self._traces = FilterWriter()
         self._words = FilterWriter()
+        self._parts = PartsWriter()
 
     def add(self, block: Rows) -> None:
         for begin, end in self._groups(block):
@@ -112,6 +114,7 @@ class SegmentWriter(Generic[B]):
         }
         arrays["traces"], arrays["traces_start"] = self._traces.arrays()
         arrays["words"], arrays["words_start"] = self._words.arrays()
+        arrays |= self._parts.arrays()
         for name in self._definition.ranged:
             kind = self._definition.kind.COLUMNS[name].kind
             arrays[f"low {name}"] = np.array(self._low[name], kind)
@@ -159,6 +162,7 @@ class SegmentWriter(Generic[B]):
         if self._definition.text is not None:
             searched = rows.texts[self._definition.text]
             self._words.add_words(searched.data, searched.offset)
+            self._parts.add(searched.data, searched.offset)
         table = pa.Table.from_arrays(list(self._arrays(rows)), schema=self._schema)
         self._writer.write_table(table, row_group_size=rows.n_rows)
 
@@ -214,6 +218,7 @@ class Segment(Generic[B]):
         self.high = {name: index[f"high {name}"] for name in definition.ranged}
         self.traces: tuple[U64, I64] = index["traces"], index["traces_start"]
         self.words: tuple[U64, I64] = index["words"], index["words_start"]
+        self.parts = PartsReader(index)
         self.sources = decode_sources(index["sources"].tobytes())
         self._path = folder / info.rows_name
         self._digest = Digest.kept(index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from watchkeeper.errors import BadInput
 from watchkeeper.lake.tables import words_kernel as kernel
 from watchkeeper.lake.tables.base import TextQuery
+from watchkeeper.lake.tables.parts_kernel import keep_with_part
 from watchkeeper.model.row import texts
 from watchkeeper.model.series import I64, U8, U64
 
@@ -19,6 +21,8 @@ _LARGEST: Final = 1 << 16
 """Words of 64 bits: room for some 400,000 words of text in one row group."""
 _SMALLEST: Final = 4
 _FULL: Final = 0.5
+_USELESS: Final = 0.875
+_EVERYTHING: Final = np.full(1, 2**64 - 1, np.uint64)
 _PIECES: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|([^"\s]+)')
 
 
@@ -35,22 +39,28 @@ def parse_text(text: str, contains: str = "") -> TextQuery:
         words |= dict.fromkeys(words_of(plain.encode()))
     if text and not words and not phrases:
         raise BadInput(f"text: '{text}' holds no word; look for signs with contains")
-    query = TextQuery(tuple(words), tuple(phrases), (contains.encode(),) if contains else ())
+    query = TextQuery(tuple(words), tuple(phrases))
     if len(known_words(query)) > MAX_WORDS:
         raise BadInput(f"text: more than {MAX_WORDS} words; leave out the common ones")
-    return query
+    return replace(query, parts=(contains.encode(),)) if contains else query
 
 
 def words_of(text: bytes) -> list[bytes]:
     """The words of a text, in small letters."""
-    folded = kernel.FOLD[np.frombuffer(text, np.uint8)].tobytes()
-    return [word for word in folded.split(b"\0") if word]
+    return [word for word in _folded_words(text) if word]
+
+
+def _folded_words(text: bytes) -> list[bytes]:
+    """What stands between signs that are in no word; nothing between two that follow another."""
+    return kernel.FOLD[np.frombuffer(text, np.uint8)].tobytes().split(b"\0")
 
 
 def known_words(query: TextQuery) -> list[bytes]:
     """The words that a row must have to fit, as far as a filter can know them."""
     of_phrases = [word for phrase in query.phrases for word in words_of(phrase)]
-    return list(dict.fromkeys([*query.words, *of_phrases]))
+    # A part may begin and end within words; those between stand in it whole.
+    of_parts = [word for part in query.parts for word in _folded_words(part)[1:-1] if word]
+    return list(dict.fromkeys([*query.words, *of_phrases, *of_parts]))
 
 
 def keep_fitting(data: U8, offset: Any, rows: I64, query: TextQuery) -> I64:
@@ -61,7 +71,7 @@ def keep_fitting(data: U8, offset: Any, rows: I64, query: TextQuery) -> I64:
         kept = kept[: kernel.keep_with_words(data, offset, kept, wanted.data, wanted.offset)]
     for part, whole in [(p, True) for p in query.phrases] + [(p, False) for p in query.parts]:
         needle = np.frombuffer(bytearray(part), np.uint8)
-        kept = kept[: kernel.keep_with_part(data, offset, kept, needle, whole)]
+        kept = kept[: keep_with_part(data, offset, kept, needle, whole)]
     return kept
 
 
@@ -89,13 +99,17 @@ class FilterWriter:
     def add_words(self, data: U8, offset: Any) -> None:
         self._scratch[:] = 0
         kernel.mark_words(data, offset, self._scratch)
-        self._filters.append(_folded(self._scratch))
+        self.add(self._scratch)
 
     def add_ids(self, ids: U64) -> None:
         size = max(_SMALLEST, 1 << (2 * len(ids) // 8).bit_length())
         bits = np.zeros(min(size, _LARGEST), np.uint64)
         kernel.mark_ids(ids[:, 0], ids[:, 1], bits)
-        self._filters.append(_folded(bits))
+        self.add(bits)
+
+    def add(self, bits: U64, *, full: float = _FULL) -> None:
+        """A filter of which at most that share of bits is set, if it can be folded to have any."""
+        self._filters.append(_folded(bits, full))
 
     def arrays(self) -> tuple[U64, I64]:
         """All bits, and where those of each group begin."""
@@ -104,19 +118,21 @@ class FilterWriter:
         return np.concatenate(self._filters or [np.empty(0, np.uint64)]), start
 
 
-def _folded(bits: U64) -> U64:
-    """In half, as long as it does not become too full."""
+def _folded(bits: U64, full: float) -> U64:
+    """In half, as long as it does not become too full. What denies hardly anything is not kept."""
+    if np.bitwise_count(bits).sum(dtype=np.int64) > _USELESS * 64 * len(bits):
+        return _EVERYTHING.copy()
     while len(bits) > _SMALLEST:
         half = len(bits) // 2
         folded = bits[:half] | bits[half:]
-        if np.bitwise_count(folded).sum(dtype=np.int64) > _FULL * 64 * half:
+        if np.bitwise_count(folded).sum(dtype=np.int64) > full * 64 * half:
             return bits.copy()
         bits = folded
     return bits.copy()
 
 
-def may_know(bits: U64, start: I64, hashes: U64) -> I64:
+def may_know(bits: U64, start: I64, hashes: U64, *, n_probes: int = kernel.N_PROBES) -> I64:
     """For each filter, how many of the hashes it may know."""
     out = np.empty(len(start) - 1, np.int64)
-    kernel.knows(bits, start, hashes, out)
+    kernel.knows(bits, start, hashes, n_probes, out)
     return out

@@ -32,11 +32,11 @@ _MIX = np.uint64(0x8EBC6AF09C88C6E3)
 
 
 @kernel
-def _mark(bits, h):
+def mark(bits, h, n_probes):
     """Set a hash's bits."""
     mask = np.uint64(len(bits) * 64 - 1)
     step = (h >> np.uint64(32)) | np.uint64(1)
-    for _ in range(N_PROBES):
+    for _ in range(n_probes):
         at = h & mask
         bits[at >> np.uint64(6)] |= np.uint64(1) << (at & np.uint64(63))
         h += step
@@ -59,7 +59,7 @@ def mark_words(data, offset, bits):
                 place = h & np.uint64(_SEEN - 1)
                 if seen[place] != h:
                     seen[place] = h
-                    _mark(bits, h)
+                    mark(bits, h, N_PROBES)
                 h = _SEED
                 n = 0
 
@@ -92,11 +92,11 @@ def mark_ids(high, low, bits):
         before_high = high[row]
         before_low = low[row]
         if before_high or before_low:
-            _mark(bits, fold_multiply(high[row] ^ _SEED, low[row] ^ _STEP) ^ low[row])
+            mark(bits, fold_multiply(high[row] ^ _SEED, low[row] ^ _STEP) ^ low[row], N_PROBES)
 
 
 @kernel
-def knows(bits, start, hashes, out):
+def knows(bits, start, hashes, n_probes, out):
     """For each filter, bits[start[f]:start[f + 1]], how many of the hashes it may know."""
     for f in range(len(start) - 1):
         own = bits[start[f] : start[f + 1]]
@@ -106,7 +106,7 @@ def knows(bits, start, hashes, out):
             h = hashes[j]
             step = (h >> np.uint64(32)) | np.uint64(1)
             found = True
-            for _ in range(N_PROBES):
+            for _ in range(n_probes):
                 at = h & mask
                 if not (own[at >> np.uint64(6)] >> (at & np.uint64(63))) & np.uint64(1):
                     found = False
@@ -156,36 +156,6 @@ def keep_with_words(data, offset, rows, word, word_offset):
         if found == everything:
             rows[kept] = row
             kept += 1
-    return kept
-
-
-@kernel
-def keep_with_part(data, offset, rows, part, whole):
-    """Keep of `rows`, in place, those that have `part` as it is; how many. If `whole`, where it
-    does not go on as a word on either side."""
-    size = len(part)
-    opens = whole and FOLD[part[0]] > 0
-    closes = whole and FOLD[part[size - 1]] > 0
-    kept = 0
-    for k in range(len(rows)):
-        row = rows[k]
-        begin = offset[row]
-        end = offset[row + 1]
-        for i in range(begin, end - size + 1):
-            if data[i] != part[0]:
-                continue
-            j = 1
-            while j < size and data[i + j] == part[j]:
-                j += 1
-            if j < size:
-                continue
-            if opens and i > begin and FOLD[data[i - 1]]:
-                continue
-            if closes and i + size < end and FOLD[data[i + size]]:
-                continue
-            rows[kept] = row
-            kept += 1
-            break
     return kept
 
 
