@@ -73,6 +73,7 @@ site: $(READY)
 
 $(READY): pyproject.toml
 	@.ci/python $(VENV) "$(PYTHON)"
+	@$(BIN)/watchkeeper compile
 	@touch $@
 
 # Servers that tests and benches talk to. A test whose server is missing says so and is skipped.

@@ -18,7 +18,7 @@ from tests.fronts import Api
 from tests.scenario.shop import BEGIN_S, Shop, shop
 from watchkeeper.api.app import create_app
 from watchkeeper.api.doors import DOORS
-from watchkeeper.api.examples import BODIES, PARAMETERS, Body
+from watchkeeper.api.examples import BODIES, Body, asked
 from watchkeeper.bus.base import ANOMALIES
 from watchkeeper.model.principal import Role
 from watchkeeper.model.series import TenantId
@@ -50,15 +50,18 @@ async def test_every_example_is_taken_whole_and_every_question_is_answered(tmp_p
     gets = [path for path in described if "get" in described[path] and "stream" not in path]
     async with shop(tmp_path / "data", minute=AT_10) as one:
         posted = {path: await post(one, path, body) for path, body in BODIES.items()}
-        asked = {path: await one.http.get(_filled(path), params=_rest(path)) for path in gets}
+        answers = {}
+        for path in gets:
+            place, parameters = asked(path)
+            answers[path] = await one.http.get(place, params=parameters)
 
     told = {path: answer.text for path, answer in posted.items() if not answer.is_success}
     partial = {path for path, answer in posted.items() if b"ejected" in answer.content[:2000]}
     assert told == {}
     assert {path for path in partial if '"rejected": []' not in posted[path].text} == set()
     ids = {path for path in gets if "{" in path}
-    assert {path for path in gets if asked[path].status_code != 200} <= ids
-    assert {asked[path].status_code for path in ids} <= {200, 404}
+    assert {path for path in gets if answers[path].status_code != 200} <= ids
+    assert {answers[path].status_code for path in ids} <= {200, 404}
 
 
 async def test_the_example_of_a_key_makes_one(tmp_path: Path) -> None:
@@ -107,18 +110,6 @@ async def _fill(one: Shop, tenant: str, show: dict[str, str]) -> None:
     )
     await services.store.save([anomaly])
     await services.bus.publish(ANOMALIES, await services.store.events(before, 10))
-
-
-def _filled(path: str) -> str:
-    for name, value in PARAMETERS.get(path, {}).items():
-        path = path.replace(f"{{{name}}}", str(value))
-    return path
-
-
-def _rest(path: str) -> dict[str, Any]:
-    return {
-        name: value for name, value in PARAMETERS.get(path, {}).items() if f"{{{name}}}" not in path
-    }
 
 
 QUERIES = ["up", '{service="shop"}', '{only=~".+"}', '{__name__=~".+"}', "sum by (only) (up)"]

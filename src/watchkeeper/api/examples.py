@@ -113,3 +113,12 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "/prometheus/api/v1/label/{name}/values": {"name": "service"},
 }  # fmt: skip
 """By path, parameters with a value that makes sense."""
+
+
+def asked(path: str) -> tuple[str, Mapping[str, Any]]:
+    """The example of a question: its path with the names filled in, and its other parameters."""
+    parameters = PARAMETERS.get(path, {})
+    filled = path
+    for name, value in parameters.items():
+        filled = filled.replace(f"{{{name}}}", str(value))
+    return filled, {name: v for name, v in parameters.items() if f"{{{name}}}" not in path}

@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "keys": _Entry("Make, list and revoke the keys of programs.", "keys", has_verbs=True),
     "users": _Entry("Let people in, list them, disable them.", "users", has_verbs=True),
     "audit": _Entry("Who changed what, and is the trail whole.", "audit", has_verbs=True),
+    "compile": _Entry("Compile what serves, so that no first request waits for it.", "compile"),
     "completions": _Entry("Print the completion script of a shell.", "completions"),
     "version": _Entry("Say which version this is.", "version"),
 }

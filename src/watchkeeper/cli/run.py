@@ -29,6 +29,9 @@ def run(given: argparse.Namespace) -> int:
         parts=None if given.only is None else f"[{given.only}]",
     )
     # The server's imports take a second, which --help and completions need not spend.
-    from watchkeeper import app
+    from watchkeeper import app, telemetry
+    from watchkeeper.cli.rehearsal import compile_ahead
 
+    telemetry.set_up_log(found.config.telemetry)
+    compile_ahead()
     return app.serve(found.config)

@@ -1,0 +1,99 @@
+"""A server that nobody reaches does everything once, in a folder that is thrown away.
+
+What serves is compiled then, and nobody's first request waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import numpy as np
+
+from watchkeeper import app, telemetry
+from watchkeeper.api.app import Front, create_app
+from watchkeeper.api.examples import BODIES, JSON, Body, asked
+from watchkeeper.clock import NS_PER_S, FakeClock
+from watchkeeper.compiled.hashing import fast_hash128
+from watchkeeper.config import load
+
+_log: Final = telemetry.Log(__name__)
+_EXAMPLES_S: Final = 1_767_607_200
+"""What the examples tell is of that time."""
+_MINUTES: Final = 5
+_STEP_S: Final = 15
+
+
+def rehearse() -> None:
+    """Everything that may have to be compiled, once."""
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_rehearse(Path(folder)))
+
+
+def compile_ahead() -> None:
+    """For a server that is about to start: in a process of its own, where it was never done."""
+    if not is_cold():
+        return
+    _log.info("compiling, once after an installation; takes a minute or two")
+    command = [sys.executable, "-m", "watchkeeper", "compile", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    if done.returncode:
+        _log.warning("not compiled ahead; the first requests wait", why=done.stderr[-500:])
+
+
+def is_cold() -> bool:
+    """Whether compiled code can be kept, and none of it is there."""
+    fast_hash128(np.zeros(8, np.uint8), 0, 0, np.uint64(1))
+    stats = fast_hash128.stats
+    return stats.cache_path is not None and bool(stats.cache_misses)
+
+
+async def _rehearse(folder: Path) -> None:
+    """A server that is written to and stopped, and started again to be asked: what it knows is on
+    disk then, as most of it is at work."""
+    clock = FakeClock(_EXAMPLES_S * NS_PER_S)
+    file = folder / "watchkeeper.yaml"
+    file.write_text(json.dumps({"data_dir": str(folder / "data")}))
+    async with _served(file, clock) as http:
+        for path, body in BODIES.items():
+            await _post(http, path, body)
+        for at_s in range(0, 60 * _MINUTES, _STEP_S):
+            await _post(http, "/api/v1/metrics/write", _samples(_EXAMPLES_S + at_s))
+            clock.advance(_STEP_S)
+    async with _served(file, clock) as http:
+        for path in _questions():
+            place, parameters = asked(path)
+            await http.get(place, params=parameters)
+
+
+@asynccontextmanager
+async def _served(file: Path, clock: FakeClock) -> AsyncIterator[httpx.AsyncClient]:
+    async with app.running(load(file, environment={}).config, clock) as running:
+        way = httpx.ASGITransport(Front(running.services))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=way, base_url="http://localhost") as http:
+            yield http
+
+
+async def _post(http: httpx.AsyncClient, path: str, body: Body) -> None:
+    content = base64.b64decode(body.value) if body.is_binary else json.dumps(body.value).encode()
+    await http.post(path, content=content, headers={"content-type": body.media, **body.headers})
+
+
+def _samples(at_s: int) -> Body:
+    sample = {"name": "queue_length", "timestamp": at_s, "labels": {"service": "shop"}}
+    return Body({"metrics": [{**sample, "value": at_s % 60}]}, JSON)
+
+
+def _questions() -> list[str]:
+    none: Any = None
+    described = create_app(none).openapi()["paths"]
+    return [path for path in described if "get" in described[path] and "stream" not in path]
