@@ -23,11 +23,11 @@ from bench.aftermath import Found
 from bench.client import Refused
 from bench.durability import SERIES_PER_SHARD, STEPS_PER_S, Load
 from bench.peers import Recipe, Server, Unmeasurable
+from bench.postgres import Cluster
 from bench.report import Target, progress
 from bench.sender import Delivered, Shard
+from bench.servers import redis_server
 from bench.suite import Measured, Options, scratch
-from tests.postgres import Cluster
-from tests.servers import redis_server
 
 TARGETS: Final[dict[str, Target]] = {
     "kills": (">=", 50),
@@ -157,9 +157,9 @@ def rehearse(
     with Crew.of(folder, parts, shared) as crew:
         names = [name for _ in range(n_kills) for name in parts][:n_kills]
         chance.shuffle(names)
-        asyncio.run(_fight(crew, load, names, chance))
+        asyncio.run(fight(crew, load, names, chance))
         (reader, *_) = crew.being("api")
-        found = compare(reader, load)
+        found = read_back(reader, load)
         told = _settled(reader)
         slowest_s = max(crew.recovery_s)
     peace = _in_peace(folder, load)
@@ -175,7 +175,8 @@ def rehearse(
     }, [f"killed: {', '.join(f'{names.count(name)} {name}' for name in parts)}."]
 
 
-async def _fight(crew: Crew, load: Load, names: Sequence[str], chance: random.Random) -> None:
+async def fight(crew: Crew, load: Load, names: Sequence[str], chance: random.Random) -> None:
+    """Send while these are killed, one after the other; then see every body through."""
     over = asyncio.Event()
 
     async def kill() -> None:
@@ -192,6 +193,18 @@ async def _fight(crew: Crew, load: Load, names: Sequence[str], chance: random.Ra
         await kill()
     if any(one.dropped for one in load.delivered):
         raise Unmeasurable(f"refused for good: {load.refusals}")
+
+
+def read_back(server: Server, load: Load) -> Found:
+    """As a client does that was told to come again: until the keeper has all, it answers 503."""
+    end = time.perf_counter() + LIMIT_S
+    while True:
+        try:
+            return compare(server, load)
+        except Refused as refused:
+            if refused.status != 503 or time.perf_counter() > end:
+                raise
+            time.sleep(1)
 
 
 def compare(server: Server, load: Load) -> Found:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.postgres import Cluster
+from bench.postgres import Cluster, NotInstalled
 from watchkeeper import plugins
 from watchkeeper.store.base import Store
 
@@ -34,6 +34,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("soak" if config.getoption("--soak-s") else "test")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, Any, Any]:
+    with _skipped_where_a_server_is_missing():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    with _skipped_where_a_server_is_missing():
+        return (yield)
+
+
+@contextmanager
+def _skipped_where_a_server_is_missing() -> Iterator[None]:
+    try:
+        yield
+    except NotInstalled as missing:
+        pytest.skip(str(missing))
 
 
 class Golden:

@@ -143,15 +143,18 @@ async def api(
     store: str = "memory",
     auth: AuthConfig | None = None,
     peer: str = "127.0.0.1",
+    stored_to: int = 1 << 62,
     **server: Any,
 ) -> AsyncIterator[Api]:
-    """The API, asked from `peer`; `server` are settings of its section."""
+    """The API, asked from `peer`; `server` are settings of its section. Nobody waits for long for
+    what is not stored."""
     config, clock, door, lake = ServerConfig(**server), FakeClock(), Door(), Answers()
     checks: list[Check] = []
     waited_for: list[int] = []
 
-    async def caught_up(position: int) -> None:
+    async def caught_up(position: int) -> bool:
         waited_for.append(position)
+        return position <= stored_to
 
     async def told() -> list[Check]:
         return checks

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import redis_server
+from bench.servers import redis_server
 
 
 @pytest.fixture(scope="session")

@@ -14,9 +14,9 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 
 from bench import client, peers
-from bench.peers import Server
-from tests.postgres import Cluster
-from tests.servers import free_port, redis_server
+from bench.peers import Server, free_port
+from bench.postgres import Cluster
+from bench.servers import redis_server
 
 
 class Start(Protocol):

@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bench.postgres import WITH_PASSWORD, Cluster, schema_of
 from tests import make
-from tests.postgres import WITH_PASSWORD, Cluster, schema_of
 from watchkeeper.app import running
 from watchkeeper.cli import checks
 from watchkeeper.cli.findings import Finding, State

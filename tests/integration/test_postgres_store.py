@@ -16,8 +16,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from bench.postgres import Cluster, schema_of
 from tests import make
-from tests.postgres import Cluster, schema_of
 from watchkeeper.errors import Retryable
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
 from watchkeeper.model.series import DEFAULT_TENANT

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
+from bench.peers import free_port
+from bench.servers import redis_server
 from tests import make
 from tests.buses import FROM_THE_START, RedisWorld, batch, by_series, rows, rows_of, take_all
 from tests.catalogs import ToyCatalog
-from tests.servers import free_port, redis_server
 from watchkeeper.bus.base import ANOMALIES, SAMPLES, Bus, Checkpoint
 from watchkeeper.bus.redis import RedisBus
 from watchkeeper.bus.redis_scripts import PUBLISH_SAMPLES

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.servers import redis_server
 from tests.integration.judging import catalog, judge, send
-from tests.servers import redis_server
 from watchkeeper import plugins
 from watchkeeper.bus.ports import Ports
 from watchkeeper.clock import SystemClock

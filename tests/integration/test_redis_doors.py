@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from bench.servers import redis_server
 from tests.buses import take_all
 from tests.integration.doorkeeping import N_BODIES, SERVICES
 from tests.integration.judging import catalog, redis_bus
-from tests.servers import redis_server
 from watchkeeper.bus.base import SAMPLES
 from watchkeeper.model.signal import LogBatch, SampleBatch
 

@@ -12,9 +12,9 @@ import pytest
 from redis import Redis
 
 from bench.peers import Server
+from bench.postgres import Cluster
+from bench.servers import redis_server
 from tests.integration.conftest import Start
-from tests.postgres import Cluster
-from tests.servers import redis_server
 from watchkeeper.act.shared_form import iso
 from watchkeeper.clock import NS_PER_S
 

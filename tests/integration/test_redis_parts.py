@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,10 +13,12 @@ import httpx
 import pytest
 
 from bench import processes
+from bench.aftermath import Found
+from bench.durability import Load
 from bench.peers import Server
+from bench.postgres import Cluster
 from bench.processes import SIX, THREE, Crew
-from tests.postgres import Cluster
-from tests.servers import redis_server
+from bench.servers import redis_server
 from watchkeeper.clock import NS_PER_S
 
 LIMIT_S = 60
@@ -91,3 +95,18 @@ def test_without_the_process_that_keeps_telemetry_nothing_is_answered_and_nothin
         assert misplaced.status_code == 404
         assert "this one is detect" in misplaced.json()["detail"]
         assert values(door) == [1.0]
+
+
+def test_doors_and_storage_that_are_killed_under_load_lose_nothing_and_double_nothing(
+    shared: Mapping[str, Any], tmp_path: Path
+) -> None:
+    """All parts in turns, and their anomalies, are in the soak."""
+    load = Load.of(3, (int(time.time()) - 8 * 86_400) * 1000, n_shards=2)
+    with Crew.of(tmp_path, {"door": ("ingest", "api"), "store": ("store",)}, shared) as crew:
+        asyncio.run(processes.fight(crew, load, ["store", "door"], random.Random(3)))
+
+        found = processes.read_back(crew.being("api")[0], load)
+
+    assert found == Found(0, 0)
+    assert sum(one.retries for one in load.delivered) > 0
+    assert min(one.acknowledged for one in load.delivered) > 0

@@ -17,10 +17,10 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from bench.peers import Server
+from bench.peers import Server, free_port
+from bench.servers import redis_server
 from tests import make
 from tests.integration.conftest import Start
-from tests.servers import free_port, redis_server
 from watchkeeper.act.shared_form import deployment, iso, recent_anomaly
 from watchkeeper.bus.redis_share import RedisShare
 from watchkeeper.bus.share import Recent, ShareConfig, Told

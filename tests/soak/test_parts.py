@@ -1,8 +1,4 @@
-"""The parts of one installation, killed under load: `make bench SUITE=processes` in small.
-
-Here and not among the integration tests: a run of six processes once did not read back 4,000
-samples, and it is not yet known whether they were lost or came too late to be read.
-"""
+"""The parts of one installation, killed under load: `make bench SUITE=processes` in small."""
 
 from __future__ import annotations
 
@@ -13,9 +9,9 @@ from typing import Any
 import pytest
 
 from bench import processes
+from bench.postgres import Cluster
 from bench.processes import SIX, THREE
-from tests.postgres import Cluster
-from tests.servers import redis_server
+from bench.servers import redis_server
 
 
 @pytest.fixture

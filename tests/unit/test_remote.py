@@ -113,6 +113,17 @@ async def test_a_reader_waits_for_its_own_writes_in_the_other_process(one: Api) 
     assert one.waited_for == [7, 7, 7, 7]
 
 
+@pytest.mark.parametrize("what", ["samples", "logs"])
+async def test_who_asks_for_more_than_is_stored_is_told_to_wait(tmp_path: Path, what: str) -> None:
+    """Not with a part of it: as after a start, when the other process has much to catch up on."""
+    async with api(tmp_path, stored_to=6) as one:
+        asking = owner(one, await scoped(one, Scope.INTERNAL, tenants=("*",)))
+
+        await asked(asking.ask, f"caught-up/{what}", 6)
+        with pytest.raises(Retryable, match=rf"{what}: not stored up to position 7 yet"):
+            await asked(asking.ask, f"caught-up/{what}", 7)
+
+
 async def test_a_key_of_one_tenant_asks_for_no_other(one: Api) -> None:
     """Whatever the question says, the gateway decides."""
     lake = RemoteLake(owner(one, await scoped(one, Scope.INTERNAL, tenants=("bank",))))

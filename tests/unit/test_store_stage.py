@@ -87,13 +87,13 @@ async def test_a_reader_waits_for_its_own_writes() -> None:
 
     await stage.handle(deliveries(make.samples((0, 1, 1.0))))
 
-    await waiting
+    assert await waiting
 
 
 async def test_a_reader_is_not_kept_for_ever() -> None:
     stage = StoreStage(Notes(), NO_SAMPLES)
 
-    await stage.caught_up(1, timeout_s=0.01)
+    assert not await stage.caught_up(1, timeout_s=0.01)
 
 
 async def test_a_stage_keeps_records_of_its_own_kind_alone() -> None:

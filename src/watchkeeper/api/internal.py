@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from watchkeeper.api.problems import problem
 from watchkeeper.api.services import Readable, Services
 from watchkeeper.api.tenants import tenant_of
-from watchkeeper.errors import BadInput
+from watchkeeper.errors import BadInput, Retryable
 from watchkeeper.lake.base import SampleQuery, SeriesQuery, TooManyRows
 from watchkeeper.lake.remote_form import MANY_ROWS, REFUSAL, write_found, write_frame
 from watchkeeper.lake.tables.base import RowQuery
@@ -59,18 +59,22 @@ async def rows(request: Request, table: str) -> Response:
 
 @router.post("/caught-up/{table}")
 async def caught_up(request: Request, table: str) -> Response:
-    """Answers when a table, or `samples`, or `changes`, can be read up to a position."""
+    """Answers when a table, or `samples`, or `changes`, can be read up to a position. What another
+    process would read of telemetry is all of it up to there, or nothing."""
     services: Services = request.app.state.services
     try:
         position = msgspec.msgpack.decode(await request.body(), type=int)
     except msgspec.DecodeError as error:
         raise BadInput(f"internal: no position: {error}") from error
-    if table == "samples":
-        await services.caught_up(position)
-    elif table == "changes":
+    if table == "changes":  # which are read elsewhere
         await services.changes_caught_up(position)
-    else:
-        await _readable(services, table).caught_up(position)
+        return Response(b"", media_type=_PACKED)
+    kept = services if table == "samples" else _readable(services, table)
+    if not await kept.caught_up(position):
+        raise Retryable(
+            f"{table}: not stored up to position {position} yet; this process is behind, as after "
+            "a start, and its /health says how far"
+        )
     return Response(b"", media_type=_PACKED)
 
 

@@ -88,7 +88,7 @@ class Readable(Generic[B]):
     """A table, and the word that it can be read up to a position of the log."""
 
     table: Searchable[B]
-    caught_up: Callable[[int], Awaitable[None]]
+    caught_up: Callable[[int], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +104,12 @@ class Services:
     clock: Clock
     queries: Executor
     """Where queries run, so that they never block the loop; bounded."""
-    caught_up: Callable[[int], Awaitable[None]]
-    """Waits until the lake can be read up to a position: one reads one's own writes."""
+    caught_up: Callable[[int], Awaitable[bool]]
+    """Waits until the lake can be read up to a position, so that one reads one's own writes, but
+    not for ever; whether it can be."""
     logs: Readable[LogBatch]
     spans: Readable[SpanBatch]
-    changes_caught_up: Callable[[int], Awaitable[None]]
+    changes_caught_up: Callable[[int], Awaitable[bool]]
     checks: Callable[[], Awaitable[list[Check]]]
     newest: Callable[[], Awaitable[int]]
     """Position up to which all that anybody was told is durable; who waits for it reads their own

@@ -17,13 +17,14 @@ class Progress:
         self.position = position
         self._moved.set()
 
-    async def caught_up(self, position: int, timeout_s: float = 5.0) -> None:
-        """Wait until all is done up to `position`; at most `timeout_s`, then read what there is: a
-        reader is better served with all but the last second than with nothing."""
+    async def caught_up(self, position: int, timeout_s: float = 5.0) -> bool:
+        """Wait until all is done up to `position`, at most `timeout_s`; whether it is. A reader in
+        the same process is better served with all but the last second than with nothing."""
         try:
             async with asyncio.timeout(timeout_s):
                 while self.position < position:
                     self._moved.clear()
                     await self._moved.wait()
         except TimeoutError:
-            return
+            return False
+        return True

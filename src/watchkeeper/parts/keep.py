@@ -66,11 +66,11 @@ class Reading:
     """What is read, and the words that it can be read up to a position."""
 
     lake: Readings
-    caught_up: Callable[[int], Awaitable[None]]
+    caught_up: Callable[[int], Awaitable[bool]]
     logs: Readable[LogBatch]
     spans: Readable[SpanBatch]
     exemplars: Readable[ExemplarRows]
-    changes_caught_up: Callable[[int], Awaitable[None]]
+    changes_caught_up: Callable[[int], Awaitable[bool]]
     loops: Mapping[str, Loop] = field(default_factory=dict)
     """Those that keep it up to date, where that is done here."""
 
@@ -107,11 +107,12 @@ def asking(ground: Ground) -> Reading:
     owner = Owner(ground.config.remote, ground.config.server.tenant_header)
     ground.stack.callback(owner.close)
 
-    def caught_up(what: str) -> Callable[[int], Awaitable[None]]:
-        async def wait(position: int) -> None:
+    def caught_up(what: str) -> Callable[[int], Awaitable[bool]]:
+        async def wait(position: int) -> bool:
             await asyncio.get_running_loop().run_in_executor(
                 ground.queries, owner.ask, f"caught-up/{what}", position
             )
+            return True
 
         return wait
 

@@ -1,18 +1,13 @@
-"""Real servers for tests: on 127.0.0.1, on a free port, in a folder of their own."""
+"""A Redis of one's own: on 127.0.0.1, on a free port, in a folder of its own."""
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from bench.peers import free_port
 
 
 @contextmanager

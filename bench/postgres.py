@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: on 127.0.0.1, on a free port, in a folder that goes with it."""
+"""A PostgreSQL of one's own: on 127.0.0.1, on a free port, in a folder that goes with it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import psycopg
-import pytest
 
-from tests.servers import free_port
+from bench.peers import Unmeasurable, free_port
 from watchkeeper.store.postgres.server import PostgresConfig, Server
 from watchkeeper.store.postgres.store import PostgresStore
 from watchkeeper.telemetry import Secret
@@ -36,12 +35,16 @@ host all all 127.0.0.1/32 trust
 """
 
 
+class NotInstalled(Unmeasurable):
+    """A server is not on this machine; the message says how it comes there."""
+
+
 def installed(name: str) -> Path:
-    """A program of the server, which Debian keeps off the path; where it is not, a skip."""
+    """A program of the server, which Debian keeps off the path. Raises NotInstalled."""
     beside = sorted(_DEBIAN.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
     found = shutil.which(name) or (beside[-1] if beside else None)
     if found is None:
-        pytest.skip(
+        raise NotInstalled(
             f"{name} is not installed; `make test` as root installs it where apt is, "
             "or install it yourself (Debian: apt-get install postgresql)"
         )
