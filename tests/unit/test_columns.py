@@ -12,17 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
+from xxhash import xxh3_64_intdigest
 
 from tests import disks, lakes
 from watchkeeper.errors import Permanent
-from watchkeeper.lake.columns import Column, ColumnReader, ColumnWriter, Groups, Layout
+from watchkeeper.lake.columns import ColumnReader, ColumnWriter, Groups, Layout
 from watchkeeper.lake.files import Files
+from watchkeeper.lake.footer import Column, Kind
 
 GROUP = 100
 COLUMNS = [
-    Column("number", pa.int64(), packed=False),
-    Column("small", pa.int32(), packed=True),
-    Column("step", pa.int64(), packed=True),
+    Column("number", Kind.INT64, packed=False),
+    Column("small", Kind.INT32, packed=True),
+    Column("step", Kind.INT64, packed=True),
 ]
 
 
@@ -98,7 +100,7 @@ def test_portions_make_no_difference(tmp_path: Path, portion: int) -> None:
 
 def test_more_rows_than_the_buffers_hold_end_no_group_early(tmp_path: Path) -> None:
     writer = create(tmp_path / "f")
-    n = len(writer.buffers[0]) + GROUP + 1
+    n = writer.room + GROUP + 1
 
     layout = filled(writer, content(n)).finish()
 
@@ -152,6 +154,60 @@ def test_a_changed_byte_spoils_its_group_alone(tmp_path: Path) -> None:
             reader.read(groups(*chosen), GROUP, (0,))
     with pytest.raises(Permanent):
         reader.check()
+
+
+def test_any_changed_byte_of_a_group_is_noticed(tmp_path: Path) -> None:
+    """Headers of pages are no exception."""
+    path = tmp_path / "f"
+    _, layout = written(path, GROUP)
+    sound = path.read_bytes()
+
+    noticed = []
+    for at in range(int(layout.chunk[0, 0]), int(layout.chunk[0, -1])):
+        raw = bytearray(sound)
+        raw[at] ^= 1 << at % 8
+        path.write_bytes(raw)
+        with pytest.raises(Permanent):
+            ColumnReader(path, COLUMNS, layout, GROUP).check()
+        noticed.append(at)
+
+    assert noticed == list(range(4, int(layout.chunk[0, -1])))
+
+
+def test_a_file_that_pyarrow_wrote_is_read_as_before(tmp_path: Path) -> None:
+    """Every file of an earlier release is one."""
+    n = 3 * GROUP + 5
+    schema = pa.schema(
+        [
+            pa.field("number", pa.int64(), nullable=False),
+            pa.field("small", pa.int32(), nullable=False),
+            pa.field("step", pa.int64(), nullable=False),
+        ]
+    )
+    parquet.write_table(
+        pa.table(content(n), schema=schema),
+        tmp_path / "f",
+        row_group_size=GROUP,
+        compression={c.name: "lz4" if c.packed else "none" for c in COLUMNS},
+        use_dictionary=False,
+        column_encoding={c.name: "DELTA_BINARY_PACKED" for c in COLUMNS},
+        write_statistics=False,
+        store_schema=False,
+    )
+    raw = (tmp_path / "f").read_bytes()
+    metadata = parquet.read_metadata(tmp_path / "f")
+    groups_found = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
+    first = [[g.column(c).data_page_offset for c in range(3)] for g in groups_found]
+    last = [g.column(2).data_page_offset + g.column(2).total_compressed_size for g in groups_found]
+    check = [xxh3_64_intdigest(raw[a[0] : b]) for a, b in zip(first, last, strict=True)]
+    layout = Layout(np.column_stack([first, last]), np.array(check, np.uint64))
+
+    found = ColumnReader(tmp_path / "f", COLUMNS, layout, n).read(
+        groups(*range(4)), GROUP, (0, 1, 2)
+    )
+
+    for got, want in zip(found, content(n), strict=True):
+        assert got.tolist() == want.tolist()
 
 
 def test_a_column_that_was_not_asked_for_is_checked_with_its_group(tmp_path: Path) -> None:

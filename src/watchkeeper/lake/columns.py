@@ -1,13 +1,13 @@
 """Files of whole-number columns: plain Parquet for everyone, and a quick way back in for us.
 
 Every column is required, of 32- or 64-bit whole numbers, delta-encoded, one page per row group, so
-that any Parquet reader reads it. Where each chunk begins is handed to the writer's caller, who
-keeps it in a sidecar; with that, a few row groups of thousands are read without the footer.
+that any Parquet reader reads it: `pack_kernel` writes the pages, `footer` the rest. Where each
+chunk begins is handed to the writer's caller, who keeps it in a sidecar; with that, a few row
+groups of thousands are read without the footer.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import weakref
 from collections.abc import Sequence
@@ -16,26 +16,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-from pyarrow import parquet
 from xxhash import xxh3_64_intdigest
 
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import Permanent
-from watchkeeper.lake import page_kernel
+from watchkeeper.lake import pack_kernel, page_kernel
 from watchkeeper.lake.files import Files
+from watchkeeper.lake.footer import MAGIC, Column, Extent, footer
+from watchkeeper.lake.sink import Sink
 from watchkeeper.model.series import I64, U64
 
-_BUFFERED_ROWS: Final = 1 << 17
-_WRITE_BYTES: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    name: str
-    type: pa.DataType
-    packed: bool
-    """Compressed with LZ4 after delta encoding; worth it where values repeat a pattern."""
+_BUFFERED_ROWS: Final = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +60,27 @@ class ColumnWriter:
         self._path = path
         self._columns = tuple(columns)
         self._group_rows = group_rows
-        self._metadata: list[parquet.FileMetaData] = []
-        schema = pa.schema([pa.field(c.name, c.type, nullable=False) for c in columns])
-        self._sink = Sink(files, path)
-        sink: Any = self._sink  # as much of a file as pyarrow asks for
-        self._writer: Any = parquet.ParquetWriter(
-            pa.PythonFile(sink, "w"),
-            schema,
-            compression={c.name: "lz4" if c.packed else "none" for c in columns},
-            use_dictionary=False,
-            column_encoding={c.name: "DELTA_BINARY_PACKED" for c in columns},
-            write_statistics=False,
-            store_schema=False,
-            metadata_collector=self._metadata,
-        )
-        self._schema = schema
-        self.n_rows = 0
+        self._is_narrow = np.array([c.kind.is_narrow for c in columns])
+        self._is_packed = np.array([c.packed for c in columns])
+        n_groups = max(1, _BUFFERED_ROWS // group_rows)
+        self.buffers: I64 = np.empty((len(columns), n_groups * group_rows), np.int64)
+        """A row for each column."""
         self.n = 0
         """Rows in the buffers."""
-        size = max(1, _BUFFERED_ROWS // group_rows) * group_rows
-        self.buffers = [np.empty(size, f"i{c.type.bit_width // 8}") for c in columns]
+        self.n_rows = 0
+        page_bytes = pack_kernel.ROW_BYTES * group_rows + pack_kernel.PAGE_BYTES
+        self._work = (
+            np.empty(pack_kernel.BLOCK_ROWS, np.int64),
+            np.empty(page_bytes, np.uint8),
+            np.empty(page_bytes, np.uint8),
+            np.empty(pack_kernel.TABLE_ROWS, np.int32),
+        )
+        self._out = np.empty(n_groups * len(columns) * page_bytes, np.uint8)
+        self._chunk: list[I64] = [np.empty((0, len(columns) + 1), np.int64)]
+        self._raw: list[I64] = [np.empty((0, len(columns)), np.int64)]
+        self._check: list[int] = []
+        self._sink = Sink(files, path)
+        self._sink.write(MAGIC)
 
     @property
     def room(self) -> int:
@@ -104,28 +96,11 @@ class ColumnWriter:
     def finish(self) -> Layout:
         """Sync the file."""
         self._write()
-        self._writer.close()
+        chunk, raw = np.concatenate(self._chunk), np.concatenate(self._raw)
+        extent = Extent(chunk, raw, self.n_rows, self._group_rows)
+        self._sink.write(footer(self._columns, extent))
         self._sink.finish()
-        (metadata,) = self._metadata
-        chunk = np.empty((metadata.num_row_groups, len(self._columns) + 1), np.int64)
-        for g in range(len(chunk)):
-            group = metadata.row_group(g)
-            for c in range(len(self._columns)):
-                of_column = group.column(c)
-                chunk[g, c] = of_column.data_page_offset
-            chunk[g, -1] = of_column.data_page_offset + of_column.total_compressed_size
-        return Layout(chunk, self._checks(chunk))
-
-    def _checks(self, chunk: I64) -> U64:
-        """Read back: the file is in the page cache still."""
-        spans = zip(chunk[:, 0].tolist(), chunk[:, -1].tolist(), strict=True)
-        with (
-            self._path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-            memoryview(mapped) as content,
-        ):
-            checks = [xxh3_64_intdigest(content[a:b]) for a, b in spans]
-        return np.array(checks, np.uint64)
+        return Layout(chunk, np.array(self._check, np.uint64))
 
     def abort(self) -> None:
         """Leave nothing behind. Safe at any time."""
@@ -133,15 +108,19 @@ class ColumnWriter:
         self._files.remove(self._path)
 
     def _write(self) -> None:
-        if not self.n:
-            return
-        arrays = [
-            pa.Array.from_buffers(c.type, self.n, [None, pa.py_buffer(buffer.data)])
-            for c, buffer in zip(self._columns, self.buffers, strict=True)
-        ]
-        self._writer.write_table(
-            pa.Table.from_arrays(arrays, schema=self._schema), row_group_size=self._group_rows
-        )
+        n_groups, n_columns = -(-self.n // self._group_rows), len(self._columns)
+        chunk = np.empty((n_groups, n_columns + 1), np.int64)
+        raw = np.empty((n_groups, n_columns), np.int64)
+        size = pack_kernel.pack_groups(
+            self.buffers, self.n, self._group_rows, self._is_narrow, self._is_packed,
+            self._work, self._out, chunk, raw,
+        )  # fmt: skip
+        content = self._out[:size].data
+        spans = zip(chunk[:, 0].tolist(), chunk[:, -1].tolist(), strict=True)
+        self._check += [xxh3_64_intdigest(content[a:b]) for a, b in spans]
+        self._chunk.append(chunk + self._sink.tell())
+        self._raw.append(raw)
+        self._sink.write(content)
         self.n = 0
 
 
@@ -165,7 +144,7 @@ class ColumnReader:
         rows = np.minimum(self._n_rows - group * group_rows, group_rows)
         enough = np.minimum(groups.enough, rows)
         buffer, moved = self._load(group)
-        scratch = np.empty(16 * group_rows + 1024 + READ_SLACK, np.uint8)
+        scratch = np.empty(16 * group_rows + 2048 + READ_SLACK, np.uint8)
         out = []
         for c in columns:
             column = np.empty(rows.sum(), np.int64)
@@ -209,48 +188,3 @@ class ColumnReader:
             f"lake: {self._path} is not what was written; restore it from a backup (without it, "
             "queries of its time are refused)"
         )
-
-
-class Sink:
-    """What pyarrow writes into: gathers its many small writes, and reports faults as ours."""
-
-    def __init__(self, files: Files, path: Path) -> None:
-        self._files = files
-        self._fd: int | None = files.create(path, _WRITE_BYTES)
-        self._path = path
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
-        self._written = 0
-        self.closed = False
-
-    def write(self, content: bytes) -> int:
-        self._waiting.append(bytes(content))
-        self._waiting_bytes += len(content)
-        if self._waiting_bytes >= _WRITE_BYTES:
-            self.flush()
-        return len(content)
-
-    def tell(self) -> int:
-        return self._written + self._waiting_bytes
-
-    def flush(self) -> None:
-        if self._waiting and self._fd is not None:
-            self._files.write(self._fd, self._waiting, self._written)
-            self._written += self._waiting_bytes
-            self._waiting, self._waiting_bytes = [], 0
-
-    def close(self) -> None:
-        """pyarrow's word that it is done; the file stays open until it is synced."""
-
-    def finish(self) -> None:
-        self.flush()
-        if self._fd is not None:
-            self._files.truncate(self._fd, self._written)
-            self._files.sync(self._fd)
-        self.abandon()
-
-    def abandon(self) -> None:
-        if self._fd is not None:
-            self._files.close(self._fd)
-            self._fd = None
-        self._waiting = []

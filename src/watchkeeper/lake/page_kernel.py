@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from watchkeeper.compiled.jit import kernel
-from watchkeeper.compiled.memory import load_u64
+from watchkeeper.compiled.memory import load_u64, store_u64
 
 BROKEN = -1
 """The page is not what we write: damaged, or written by something else."""
@@ -83,7 +83,10 @@ def page_header(buffer, at, end):
 
 @kernel
 def unpack_lz4(source, at, end, target, room):
-    """One LZ4 block into `target`; the bytes written, or BROKEN."""
+    """One LZ4 block into `target`; the bytes written, or BROKEN.
+
+    READ_SLACK bytes must follow `end`. Beyond `room` nothing is written.
+    """
     out = 0
     while at < end:
         token = np.int64(source[at])
@@ -97,8 +100,12 @@ def unpack_lz4(source, at, end, target, room):
                 size += more
         if at + size > end or out + size > room:
             return BROKEN
-        for i in range(size):
-            target[out + i] = source[at + i]
+        if out + size + 8 <= room:
+            for i in range(0, size, 8):
+                store_u64(target, out + i, load_u64(source, at + i))
+        else:
+            for i in range(size):
+                target[out + i] = source[at + i]
         at += size
         out += size
         if at == end:
@@ -116,8 +123,17 @@ def unpack_lz4(source, at, end, target, room):
                 size += more
         if back == 0 or back > out or out + size > room:
             return BROKEN
-        for i in range(size):
+        # What repeats after few bytes repeats after a multiple of them, too: then words do.
+        far = back
+        while far < 8:
+            far += back
+        first = min(size, far - back)
+        if out + size + 8 > room:
+            first = size
+        for i in range(first):
             target[out + i] = target[out - back + i]
+        for i in range(first, size, 8):
+            store_u64(target, out + i, load_u64(target, out - far + i))
         out += size
     return BROKEN
 

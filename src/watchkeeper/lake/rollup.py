@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.lake import fold_kernel, segment_kernel
 from watchkeeper.lake.base import Fold
-from watchkeeper.lake.columns import Column, ColumnReader, ColumnWriter, Layout
+from watchkeeper.lake.columns import ColumnReader, ColumnWriter, Layout
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.fold import Cells, cells_of
+from watchkeeper.lake.footer import Column, Kind
 from watchkeeper.lake.manifest import SegmentInfo
 from watchkeeper.lake.runs import Runs, offsets
 from watchkeeper.lake.segment import Block, group_bounds, groups_of, rows_of
@@ -43,9 +43,9 @@ where a counter only grows, little where a gauge stays where it is."""
 _TOTAL, _LEAST, _MOST, _FIRST, _LAST, _LOST = range(6)
 _OFTEN_NOTHING: Final = ("first_up", "lost")
 _COLUMNS: Final = [
-    Column("series", pa.int32(), packed=True),
-    *(Column(name, pa.int64(), packed=True) for name in _NUMBERS),
-    *(Column(name, pa.int64(), packed=name in _OFTEN_NOTHING) for name in _VALUES),
+    Column("series", Kind.INT32, packed=True),
+    *(Column(name, Kind.INT64, packed=True) for name in _NUMBERS),
+    *(Column(name, Kind.INT64, packed=name in _OFTEN_NOTHING) for name in _VALUES),
 ]
 _FIRST_VALUE: Final = 1 + len(_NUMBERS)
 _NEEDS: Final[dict[Fold, tuple[int, ...]]] = {

@@ -13,12 +13,12 @@ from typing import Final
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
 from watchkeeper.lake import segment_kernel
 from watchkeeper.lake.base import Sieve
-from watchkeeper.lake.columns import Column, ColumnReader, ColumnWriter, Groups, Layout
+from watchkeeper.lake.columns import ColumnReader, ColumnWriter, Groups, Layout
 from watchkeeper.lake.files import Files
+from watchkeeper.lake.footer import Column, Kind
 from watchkeeper.lake.manifest import SegmentInfo
 from watchkeeper.lake.runs import Runs, offsets
 from watchkeeper.lake.sidecar import map_arrays, write_arrays
@@ -27,20 +27,15 @@ from watchkeeper.model.series import I64, U8, U64
 GROUP_ROWS: Final = 8192
 """Of a row group: what is decoded to read one sample. Smaller ones cost more bytes than they save
 time (measured: 4,096 costs 2 % more bytes and is no faster)."""
-_TYPE: Final[dict[int, pa.DataType]] = {
-    1_000_000: pa.timestamp("ms", "UTC"),
-    1_000: pa.timestamp("us", "UTC"),
-    1: pa.timestamp("ns", "UTC"),
-}
 _TIME: Final = 1
 _VALUE: Final = 2
 
 
 def _columns(unit_ns: int) -> list[Column]:
     return [
-        Column("series", pa.int32(), packed=True),
-        Column("time", _TYPE[unit_ns], packed=True),
-        Column("value", pa.int64(), packed=False),
+        Column("series", Kind.INT32, packed=True),
+        Column("time", Kind(unit_ns), packed=True),
+        Column("value", Kind.INT64, packed=False),
     ]
 
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from watchkeeper.errors import Permanent
-from watchkeeper.lake.columns import Sink
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.sidecar import map_arrays, write_arrays
+from watchkeeper.lake.sink import Sink
 from watchkeeper.lake.tables.base import B
 from watchkeeper.lake.tables.definition import NUMBER, Definition
 from watchkeeper.lake.tables.digest import Digest
