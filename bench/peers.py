@@ -19,7 +19,7 @@ import yaml
 
 from bench import client
 
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 120.0
 QUIET_FRACTION = 0.03
 """A server that uses less than this of a core is at rest."""

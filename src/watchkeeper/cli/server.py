@@ -15,8 +15,8 @@ from watchkeeper.errors import Permanent, Retryable
 from watchkeeper.sdk import Client
 
 _HOST: Final = "127.0.0.1"
-_START_S: Final = 180.0
-"""The first start of all compiles the kernels."""
+_START_S: Final = 600.0
+"""The first start of all compiles what serves, which takes minutes on a busy machine."""
 _STOP_S: Final = 20.0
 _LOOK_S: Final = 0.1
 _LOG_LINES: Final = 8
