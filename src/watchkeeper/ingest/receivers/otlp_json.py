@@ -13,18 +13,19 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import schema
 from watchkeeper.ingest.receivers.otlp_json_values import (
-    BAD,
     Double,
     Integer,
     KeyValue,
     Resource,
     attributes_of,
     double,
+    fill_resource,
     integer,
     only,
+    reading,
+    rejected,
     sound,
 )
 from watchkeeper.model.signal import Reject
@@ -115,20 +116,14 @@ def to_protobuf(body: bytes) -> tuple[bytes, tuple[Reject, ...]]:
     """The same request in protobuf, and what had to be left out."""
     out = schema.otlp()["ExportMetricsServiceRequest"]()
     faults: list[str] = []
-    try:
+    with reading("ExportMetricsServiceRequest"):
         for given in _decode_request(body).resource_metrics or ():
             to = out.resource_metrics.add()
-            if given.resource:
-                to.resource.attributes.extend(attributes_of(given.resource.attributes))
+            fill_resource(to.resource, given.resource)
             for scope in given.scope_metrics or ():
                 metrics = to.scope_metrics.add().metrics
                 metrics.extend(sound(_metric, scope.metrics, faults))
-    except BAD as error:
-        raise BadInput(
-            f"the body is not an ExportMetricsServiceRequest in JSON: {error}"
-        ) from error
-    rejects = (Reject("bad_item", len(faults), faults[0]),) if faults else ()
-    return out.SerializeToString(), rejects
+    return out.SerializeToString(), rejected(faults)
 
 
 def _metric(item: Raw, faults: list[str]) -> Any:

@@ -11,18 +11,19 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import ids, schema
 from watchkeeper.ingest.receivers.otlp_json_values import (
-    BAD,
     AnyValue,
     Integer,
     KeyValue,
     Resource,
     Scope,
-    attributes_of,
+    encoded,
+    fill_resource,
     fill_scope,
     integer,
+    reading,
+    rejected,
     sound,
     value_of,
 )
@@ -63,19 +64,15 @@ def to_request(body: bytes) -> tuple[Any, tuple[Reject, ...]]:
     """The same request as a message, and what had to be left out."""
     out = schema.otlp()["ExportLogsServiceRequest"]()
     faults: list[str] = []
-    try:
+    with reading("ExportLogsServiceRequest"):
         for given in _decode_request(body).resource_logs or ():
             to = out.resource_logs.add()
-            if given.resource:
-                to.resource.attributes.extend(attributes_of(given.resource.attributes))
+            fill_resource(to.resource, given.resource)
             for scope_logs in given.scope_logs or ():
                 to_scope = to.scope_logs.add()
                 fill_scope(to_scope.scope, scope_logs.scope)
                 to_scope.log_records.extend(sound(_record, scope_logs.log_records, faults))
-    except BAD as error:
-        raise BadInput(f"the body is not an ExportLogsServiceRequest in JSON: {error}") from error
-    rejects = (Reject("bad_item", len(faults), faults[0]),) if faults else ()
-    return out, rejects
+    return out, rejected(faults)
 
 
 def _record(item: Raw, _: list[str]) -> Any:
@@ -86,7 +83,7 @@ def _record(item: Raw, _: list[str]) -> Any:
         severity_number=given.severity_number,
         severity_text=(given.severity_text or "").encode(),
         body=value_of(given.body, 0) if given.body is not None else None,
-        attributes=[one.SerializeToString() for one in attributes_of(given.attributes)],
+        attributes=encoded(given.attributes),
         trace_id=ids.trace_id(given.trace_id or ""),
         span_id=ids.span_id(given.span_id or ""),
         event_name=(given.event_name or "").encode(),

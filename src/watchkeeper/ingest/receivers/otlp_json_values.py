@@ -1,4 +1,5 @@
-"""What OTLP's signals share in JSON: attributes, scopes and numbers, brought into protobuf.
+"""What OTLP's signals share in JSON: resources, scopes, attributes and numbers, brought into
+protobuf, and what becomes of a bad body or item.
 
 Keys are lowerCamelCase and nothing else, 64-bit integers are strings or numbers.
 """
@@ -6,13 +7,16 @@ Keys are lowerCamelCase and nothing else, 64-bit integers are strings or numbers
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, Struct
 
+from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import schema
+from watchkeeper.model.signal import Reject
 
 Integer = int | str
 Double = float | str
@@ -57,6 +61,15 @@ BAD: Final = (msgspec.DecodeError, ValueError, TypeError, RecursionError)
 """What a bad item raises, from here or from protobuf's own checks of ranges."""
 
 
+@contextmanager
+def reading(request: str) -> Iterator[None]:
+    """Refuses a body that is no such request."""
+    try:
+        yield
+    except BAD as error:
+        raise BadInput(f"the body is not an {request} in JSON: {error}") from error
+
+
 def sound(
     convert: Callable[[Raw, list[str]], Any], items: list[Raw] | None, faults: list[str]
 ) -> Iterator[Any]:
@@ -68,6 +81,17 @@ def sound(
             faults.append(str(error))
         else:
             yield converted
+
+
+def rejected(faults: Sequence[str]) -> tuple[Reject, ...]:
+    """What is said of items that were left out."""
+    return (Reject("bad_item", len(faults), faults[0]),) if faults else ()
+
+
+def fill_resource(to: Any, given: Resource | None) -> None:
+    """Write a Resource, where one is given."""
+    if given is not None:
+        to.attributes.extend(attributes_of(given.attributes))
 
 
 def fill_scope(to: Any, given: Scope | None) -> None:
@@ -88,6 +112,11 @@ def attributes_of(given: list[KeyValue] | None, depth: int = 0) -> list[Any]:
         )
         for one in given or ()
     ]
+
+
+def encoded(given: list[KeyValue] | None) -> list[bytes]:
+    """Attributes as they are kept until they become text."""
+    return [one.SerializeToString() for one in attributes_of(given)]
 
 
 def value_of(given: AnyValue, depth: int) -> Any:

@@ -11,18 +11,18 @@ from typing import Any, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import schema
 from watchkeeper.ingest.receivers.ids import span_id, trace_id
 from watchkeeper.ingest.receivers.otlp_json_values import (
-    BAD,
     Integer,
     KeyValue,
     Resource,
     Scope,
-    attributes_of,
+    encoded,
+    fill_resource,
     fill_scope,
     integer,
+    reading,
 )
 from watchkeeper.ingest.receivers.spans import check_parts
 
@@ -88,17 +88,14 @@ _decode_span = msgspec.json.Decoder(_Span).decode
 
 def scopes_of(body: bytes) -> Iterator[tuple[Any, Any, list[Raw]]]:
     """Resource and scope, each a message, and the scope's spans, for `to_span`."""
-    try:
+    with reading("ExportTraceServiceRequest"):
         for given in _decode_request(body).resource_spans or ():
             resource = schema.otlp()["Resource"]()
-            if given.resource:
-                resource.attributes.extend(attributes_of(given.resource.attributes))
+            fill_resource(resource, given.resource)
             for one in given.scope_spans or ():
                 scope = schema.otlp()["InstrumentationScope"]()
                 fill_scope(scope, one.scope)
                 yield resource, scope, one.spans or []
-    except BAD as error:
-        raise BadInput(f"the body is not an ExportTraceServiceRequest in JSON: {error}") from error
 
 
 def to_span(item: Raw) -> Any:
@@ -113,7 +110,7 @@ def to_span(item: Raw) -> Any:
         name=(given.name or "").encode(),
         start_time_unix_nano=integer(given.start_time_unix_nano),
         end_time_unix_nano=integer(given.end_time_unix_nano),
-        attributes=_attributes(given.attributes),
+        attributes=encoded(given.attributes),
         events=[_event(one) for one in given.events or ()],
         links=[_link(one) for one in given.links or ()],
         **{name: getattr(given, name) for name in _SAME},
@@ -129,7 +126,7 @@ def _event(given: _Event) -> bytes:
     event = schema.otlp()["SpanEvent"](
         time_unix_nano=integer(given.time_unix_nano),
         name=(given.name or "").encode(),
-        attributes=_attributes(given.attributes),
+        attributes=encoded(given.attributes),
     )
     raw: bytes = event.SerializeToString()
     return raw
@@ -140,11 +137,7 @@ def _link(given: _Link) -> bytes:
     link = schema.otlp()["SpanLink"](
         trace_id=trace_id(given.trace_id or ""),
         span_id=span_id(given.span_id or ""),
-        attributes=_attributes(given.attributes),
+        attributes=encoded(given.attributes),
     )
     raw: bytes = link.SerializeToString()
     return raw
-
-
-def _attributes(given: list[KeyValue] | None) -> list[bytes]:
-    return [one.SerializeToString() for one in attributes_of(given)]
