@@ -17,12 +17,13 @@ from tests import disks, lakes, make
 from tests.lakes import DAY, HOUR, NOON, S
 from tests.unit.test_segment import block, identities, info
 from watchkeeper.errors import Permanent
-from watchkeeper.lake import manifest as manifests
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.flush import write_segments
 from watchkeeper.lake.head import Head, SortedRows
+from watchkeeper.lake.keeping import manifest as manifests
+from watchkeeper.lake.keeping.manifest import FILE_NAME, SEGMENTS
 from watchkeeper.lake.library import Library
-from watchkeeper.lake.manifest import FILE_NAME, SEGMENTS, Manifest, SegmentInfo
+from watchkeeper.lake.manifest import Manifest, SegmentInfo, load
 from watchkeeper.lake.segment import Segment, SegmentWriter
 from watchkeeper.lake.sidecar import map_arrays, write_arrays
 
@@ -40,18 +41,16 @@ def shaped(number: int, **fields: Any) -> SegmentInfo:
 
 
 def test_a_manifest_comes_back_as_it_was_saved(folder: Path) -> None:
-    saved = Manifest(window_ns=DAY).changed(
-        added=(shaped(3, window=-1, has_raw=False, has_cells=True), shaped(1, n_rows=7)),
-        stored=2**62,
-    )
+    added = (shaped(3, window=-1, has_raw=False, has_cells=True), shaped(1, n_rows=7))
+    saved = Manifest(window_ns=DAY).changed(added=added).up_to(2**62, 5)
 
     manifests.save(lakes.Unsynced(), folder, saved)
 
-    assert manifests.load(folder, 5) == saved, "windows are those it was made with"
+    assert load(folder, 5) == saved, "windows are those it was made with"
 
 
 def test_a_folder_without_a_manifest_is_an_empty_lake(folder: Path) -> None:
-    assert manifests.load(folder, DAY) == Manifest(window_ns=DAY)
+    assert load(folder, DAY) == Manifest(window_ns=DAY)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"version": "\xff"}', b'{"stored": -1.5}', b"[]"])
@@ -59,7 +58,7 @@ def test_a_damaged_manifest_is_told_with_the_remedy(folder: Path, content: bytes
     (folder / FILE_NAME).write_bytes(content)
 
     with pytest.raises(Permanent, match=f"{FILE_NAME} is damaged .*; restore it from a backup"):
-        manifests.load(folder, DAY)
+        load(folder, DAY)
 
 
 def test_segments_stand_by_window_and_then_by_arrival() -> None:
@@ -71,7 +70,7 @@ def test_segments_stand_by_window_and_then_by_arrival() -> None:
 
 
 def test_what_is_merged_takes_the_place_of_its_parts() -> None:
-    before = Manifest().changed(added=tuple(shaped(n) for n in (1, 2, 3)), stored=9)
+    before = Manifest(stored=9).changed(added=tuple(shaped(n) for n in (1, 2, 3)))
 
     after = before.changed(added=(shaped(4, order=1),), removed=frozenset({1, 2}))
 
@@ -123,7 +122,7 @@ def test_a_manifest_that_cannot_be_saved_leaves_the_former(folder: Path, call: s
     with pytest.raises(OSError, match="No space"):
         manifests.save(files, folder, Manifest(stored=2))
 
-    assert manifests.load(folder, 0) == former
+    assert load(folder, 0) == former
 
 
 def test_a_manifest_of_another_release_names_the_remedy(folder: Path) -> None:
@@ -131,7 +130,7 @@ def test_a_manifest_of_another_release_names_the_remedy(folder: Path) -> None:
     (folder / FILE_NAME).write_text(text)
 
     with pytest.raises(Permanent, match="of version 99, this program reads 1; run the version"):
-        manifests.load(folder, 0)
+        load(folder, 0)
 
 
 def test_a_manifest_with_fields_of_a_later_release_of_its_version_is_read(folder: Path) -> None:
@@ -139,7 +138,7 @@ def test_a_manifest_with_fields_of_a_later_release_of_its_version_is_read(folder
     content = json.loads((folder / FILE_NAME).read_bytes())
     (folder / FILE_NAME).write_text(json.dumps({**content, "later": [1, 2]}))
 
-    assert manifests.load(folder, 0).stored == 4
+    assert load(folder, 0).stored == 4
 
 
 # Sidecars

@@ -42,6 +42,7 @@ class Head:
     def __init__(self, number: int, *, rows: int, slots: int, memory: I64 | None = None) -> None:
         """`memory` is a former head's, whose pages need not be taken from the system again."""
         self.number = number
+        """Of its first row."""
         self.covered = 0
         """The log position up to which everything is in this head or in an earlier one."""
         self.seen_ns: int | None = None

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from watchkeeper.errors import Permanent
-from watchkeeper.lake import manifest as manifests
+from watchkeeper.lake.keeping.manifest import SEGMENTS
 from watchkeeper.lake.log_segment import Damage, LogSegment, OnDamage
-from watchkeeper.lake.manifest import SEGMENTS, SegmentInfo
+from watchkeeper.lake.manifest import SegmentInfo, load
 from watchkeeper.lake.rollup import Rollup
 from watchkeeper.lake.segment import Segment
 from watchkeeper.lake.series_file import FILE_NAME, damage_of
@@ -51,14 +51,14 @@ def log_damage(folder: Path, tell: Tell = lambda _share: None) -> list[str]:
 def lake_damage(directory: Path, tell: Tell = lambda _share: None) -> list[str]:
     """What of a lake's files is missing or cannot be read."""
     try:
-        manifest = manifests.load(directory, 0)
+        manifest = load(directory, 0)
     except Permanent as error:
         return [str(error)]
     found: list[str] = []
     for number, info in enumerate(manifest.segments):
         fault = _segment_fault(directory / SEGMENTS, info)
         # Where a server runs, what is gone may have been compacted since the manifest was read.
-        if fault and info in manifests.load(directory, 0).segments:
+        if fault and info in load(directory, 0).segments:
             found.append(fault)
         tell((number + 1) / len(manifest.segments))
     return found

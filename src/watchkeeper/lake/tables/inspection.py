@@ -9,10 +9,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from watchkeeper.errors import Permanent
+from watchkeeper.lake.keeping.manifest import SEGMENTS
 from watchkeeper.lake.sidecar import map_arrays
-from watchkeeper.lake.tables import manifest as manifests
 from watchkeeper.lake.tables.digest import Digest
-from watchkeeper.lake.tables.manifest import SEGMENTS, SegmentInfo
+from watchkeeper.lake.tables.manifest import SegmentInfo, load
 
 Tell = Callable[[float], None]
 """Takes the share that is done, from 0 to 1."""
@@ -21,14 +21,14 @@ Tell = Callable[[float], None]
 def table_damage(directory: Path, tell: Tell = lambda _share: None) -> list[str]:
     """What of a table's files is missing or cannot be read."""
     try:
-        manifest = manifests.load(directory, 0)
+        manifest = load(directory, 0)
     except Permanent as error:
         return [str(error)]
     found = []
     for number, info in enumerate(manifest.segments):
         fault = _fault(directory / SEGMENTS, info)
         # Where a server runs, what is gone may have been merged since the manifest was read.
-        if fault and info in manifests.load(directory, 0).segments:
+        if fault and info in load(directory, 0).segments:
             found.append(fault)
         tell((number + 1) / len(manifest.segments))
     return found
