@@ -455,6 +455,17 @@ def test_retention_drops_samples_and_keeps_their_cells(build: Build) -> None:
     assert len(both.lake.query(whole).row) == 0
 
 
+def test_samples_that_come_when_their_time_is_over_leave_their_cells(build: Build) -> None:
+    """As an import brings them: they were dropped before a merge had made cells of them."""
+    both = pair(build, lakes.fleet(4), head_rows=1600, raw_retention_s=3 * 86400)
+    both.append(lakes.scrapes(4, 400))
+
+    settle(both.lake, NOON + 30 * DAY)
+
+    assert len(both.lake.query(EVERYTHING).row) == 0
+    both.check(ask(NOON, NOON + 2 * HOUR, step_ns=CELL))
+
+
 def test_what_is_younger_than_retention_stays(build: Build) -> None:
     both = pair(build, lakes.fleet(4), raw_retention_s=3600.0)
     both.append(lakes.scrapes(4, 30), maintain_every=10)

@@ -242,7 +242,8 @@ def test_history_that_comes_late_is_kept_by_its_own_time(build: Build, days: int
     lake = build(lakes.fleet(1), raw_retention_s=10 * 86400.0)
     lake.append(make.samples((0, NOON - days * DAY, 1.0), (0, NOON, 2.0)), 1)
 
-    lake.maintain(NOON, everything=True)
+    for hours in range(4):
+        lake.maintain(NOON + hours * HOUR, everything=True)
 
     kept = [1.0, 2.0] if days < 10 else [2.0]
     assert lake.query(EVERYTHING).value.tolist() == kept

@@ -236,7 +236,28 @@ def test_a_damaged_segment_is_left_unmerged_and_upkeep_goes_on(tmp_path: Path) -
         path.name for path in (tmp_path / "segments").glob("*.parquet")
     }
     lake.maintain(NOON + 100 * DAY)
-    assert list((tmp_path / "segments").iterdir()) == []
+    assert not path.exists(), "no cells will come of it"
+    lake.close()
+
+
+def test_a_segment_whose_index_is_damaged_does_not_stop_upkeep(tmp_path: Path) -> None:
+    """Opening it for a merge failed, and nothing was merged or removed any more."""
+    lake = lakes.build("disk", tmp_path, lakes.fleet(2), compact_fan_in=2)
+    lake.append(make.samples((0, NOON, 1.0)), 1)
+    lake.maintain(NOON, everything=True)
+    (index,) = (tmp_path / "segments").glob("*.index")
+    index.write_bytes(b"nothing of what was there")
+
+    for position in range(2, 6):
+        lake.append(make.samples((1, NOON + position * S, 1.0)), position)
+        lake.maintain(NOON, everything=True)
+
+    assert index.exists()
+    rows = [
+        one["n_rows"] for one in json.loads((tmp_path / "manifest.json").read_bytes())["segments"]
+    ]
+    assert rows == [1, 1, 2, 1], "others are merged"
+    assert len(lake.query(ask(NOON + S, NOON + HOUR)).row) == 4
     lake.close()
 
 
@@ -362,7 +383,7 @@ def test_merging_is_spread_over_calls_and_survives_what_comes_between(tmp_path: 
 def test_retention_takes_a_segment_out_of_a_merge_under_way(tmp_path: Path) -> None:
     lake = lakes.build(
         "disk", tmp_path, lakes.fleet(4), head_rows=16, compact_fan_in=2, compact_rows=1,
-        raw_retention_s=3600.0,
+        raw_retention_s=3600.0, rollup_retention_s=3600.0,
     )  # fmt: skip
     for position, batch in enumerate(lakes.scrapes(4, 8), 1):
         lake.append(batch, position)
@@ -400,7 +421,7 @@ def test_what_is_dropped_and_written_is_counted(tmp_path: Path) -> None:
         value: float = metric.value(*labels)  # type: ignore[attr-defined]
         return value
 
-    lake = lakes.build("disk", tmp_path, lakes.fleet(1), compact_fan_in=2)
+    lake = lakes.build("disk", tmp_path, lakes.fleet(1), rollup_retention_s=86400.0)
     before = {
         name: counted(name) for name in ("duplicate_samples_total", "expired_samples_total")
     } | {"head": counted("written_samples_total", "head")}

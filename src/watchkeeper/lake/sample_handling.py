@@ -91,7 +91,7 @@ class SampleHandling:
     def expired(
         self, now_ns: int, aside: frozenset[int]
     ) -> tuple[tuple[SegmentInfo, ...], tuple[SegmentInfo, ...]]:
-        """Samples go when their time is over, cells later."""
+        """Samples go when their time is over, and not before their cells were made; cells later."""
         raw_before = now_ns - round(self._config.raw_retention_s * NS_PER_S)
         cells_before = now_ns - round(self._config.rollup_retention_s * NS_PER_S)
         gone, kept = [], []
@@ -99,7 +99,8 @@ class SampleHandling:
             if info.end_ns >= raw_before:
                 continue
             if info.end_ns >= cells_before:
-                if not info.has_raw:
+                are_cells_to_come = not info.considered and info.id not in aside
+                if are_cells_to_come or not info.has_raw:
                     continue
                 if info.has_cells:
                     kept.append(self._without_raw(info))
