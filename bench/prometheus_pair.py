@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from bench import client, peers
+from bench import client, native_histograms, peers
+from bench.native_histograms import EVERY_MS, HistogramSeries
 from bench.peers import Recipe, Server
 from watchkeeper.sdk import TimeSeries, remote_write
 
@@ -37,6 +38,7 @@ def prometheus(folder: Path) -> Recipe:
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={client.HOST}:{port}",
         "--web.enable-remote-write-receiver",
+        "--enable-feature=native-histograms",
         "--storage.tsdb.retention.time=10y",
         "--query.max-concurrency=2",
         "--log.level=warn",
@@ -133,6 +135,9 @@ def _oddities(chance: np.random.Generator, start_ms: int) -> Iterator[TimeSeries
     yield _series("coming_and_going", {"who": "first"}, times[:half], ended)
     yield _series("coming_and_going", {"who": "second"}, times[half:], np.arange(half) * 2.0)
     yield _series("moment_seconds", {}, times, times / 1000.0)
+    # Before these its samples were native histograms.
+    second_half = times[times > start_ms + LENGTH_MS // 2 + EVERY_MS]
+    yield _series("changing", {"job": "odd"}, second_half, np.arange(len(second_half)) * 1.0)
     levels = chance.integers(0, 4, len(times)) * 1.0
     yield _series("level", {"of": "a"}, times, levels)
     yield _series("level", {"of": "b"}, times, levels[::-1].copy())
@@ -143,18 +148,30 @@ def _series(name: str, labels: Labels, time_ms: Any, value: Any) -> TimeSeries:
     return TimeSeries(whole, np.asarray(time_ms, np.int64), np.asarray(value, np.float64))
 
 
-def write(port: int, path: str, series: Sequence[TimeSeries]) -> None:
+def write(
+    port: int,
+    path: str,
+    series: Sequence[TimeSeries],
+    histograms: Sequence[HistogramSeries] = (),
+) -> None:
     """In slices of time, as no receiver takes what is much older than what it has."""
     start = min(int(one.time_ms[0]) for one in series)
     end = max(int(one.time_ms[-1]) for one in series)
     for begin in range(start, end + 1, SLICE_MS):
-        body = remote_write.encode([_between(one, begin, begin + SLICE_MS) for one in series])
-        request = urllib.request.Request(
-            f"http://{client.HOST}:{port}{path}", body, dict(remote_write.HEADERS)
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            if answer.status not in (200, 204):
-                raise client.Refused(answer.status, "samples for PromQL")
+        bodies = [remote_write.encode([_between(one, begin, begin + SLICE_MS) for one in series])]
+        if histograms:
+            bodies.append(native_histograms.encode(histograms, begin, begin + SLICE_MS))
+        for body in bodies:
+            _post(port, path, body)
+
+
+def _post(port: int, path: str, body: bytes) -> None:
+    request = urllib.request.Request(
+        f"http://{client.HOST}:{port}{path}", body, dict(remote_write.HEADERS)
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        if answer.status not in (200, 204):
+            raise client.Refused(answer.status, "samples for PromQL")
 
 
 def _between(one: TimeSeries, begin: int, end: int) -> TimeSeries:
@@ -235,8 +252,9 @@ def _key(series: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _points(series: Any) -> list[Any]:
-    points: list[Any] = series["values"] if "values" in series else [series["value"]]
-    return points
+    """Of both kinds."""
+    one = [series[name] for name in ("value", "histogram") if name in series]
+    return [*one, *series.get("values", ()), *series.get("histograms", ())]
 
 
 def _are_same(left: Sequence[Any], right: Sequence[Any]) -> bool:
@@ -246,8 +264,27 @@ def _are_same(left: Sequence[Any], right: Sequence[Any]) -> bool:
 def _is_same_point(left: Any, right: Any) -> bool:
     if abs(left[0] - right[0]) > 1e-6:
         return False
+    if isinstance(left[1], dict) and isinstance(right[1], dict):
+        return _is_same_histogram(left[1], right[1])
+    return _is_same_number(left[1], right[1])
+
+
+def _is_same_histogram(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    """Counts, sums, and buckets: which bounds belong to them, both bounds, count."""
+    if set(left) != set(right):
+        return False
+    theirs, ours = left.get("buckets", ()), right.get("buckets", ())
+    return (
+        _is_same_number(left["count"], right["count"])
+        and _is_same_number(left["sum"], right["sum"])
+        and len(theirs) == len(ours)
+        and all(all(map(_is_same_number, *pair)) for pair in zip(theirs, ours, strict=True))
+    )
+
+
+def _is_same_number(left: Any, right: Any) -> bool:
     try:
-        a, b = float(left[1]), float(right[1])
-    except ValueError:
-        return bool(left[1] == right[1])
+        a, b = float(left), float(right)
+    except (TypeError, ValueError):
+        return bool(left == right)
     return (a != a and b != b) or math.isclose(a, b, rel_tol=1e-9, abs_tol=0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bench import peers, prometheus_pair
+from bench import native_histograms, peers, prometheus_pair
 from bench.peers import Server
 from bench.prometheus_pair import LENGTH_MS, Pair
 from bench.report import progress
@@ -71,8 +71,9 @@ def pair(folder: Path) -> Iterator[Pair]:
         ]
         theirs, ours = (server.wait_ready() for server in servers)
         series = prometheus_pair.fleet(START_MS)
+        histograms = native_histograms.fleet(START_MS, LENGTH_MS)
         for server in (theirs, ours):
-            prometheus_pair.write(server.port, "/api/v1/write", series)
+            prometheus_pair.write(server.port, "/api/v1/write", series, histograms)
         yield Pair(theirs, ours, START_MS)
 
 

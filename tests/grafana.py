@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 import numpy as np
 
-from tests import fronts, lakes
+from tests import fronts, lakes, natives
+from tests.natives import Shape
+from watchkeeper.api.services import Readable
 from watchkeeper.model.series import DEFAULT_TENANT, TenantId
 from watchkeeper.model.signal import SampleBatch
 
@@ -26,6 +28,7 @@ SERIES = (
     {"__name__": "http_requests_total", "job": "api", "instance": "10.0.0.1:80", "code": "500"},
     {"__name__": "http_requests_total", "job": "api", "instance": "10.0.0.2:80", "code": "200"},
     {"__name__": "load", "job": "node", "room": 'größer "A"\\\n'},
+    {"__name__": "latency_seconds", "job": "native"},
 )
 OTHER = TenantId("other")
 
@@ -64,11 +67,36 @@ async def grafana(folder: Path, **server: Any) -> AsyncIterator[Grafana]:
     catalog.add({"__name__": "secret", "job": "theirs"}, tenant=OTHER)
     lake = lakes.build("disk", folder / "lake", catalog, head_rows=4096, raw_retention_s=1e9)
     _fill(lake)
+    histograms = _histograms(folder / "histograms")
     async with fronts.api(folder / "api", **server) as one:
         state = one.front.described.state
-        state.services = replace(state.services, lake=lake)
+        state.services = replace(
+            state.services, lake=lake, histograms=Readable(histograms, _at_once)
+        )
         yield Grafana(one.http, one)
+    histograms.close()
     lake.close()
+
+
+async def _at_once(_position: int) -> bool:
+    """Nobody writes, so there is nothing to wait for."""
+    return True
+
+
+def _histograms(folder: Path) -> Any:
+    """A counter that grows by three a step, one of them below 0; its last sample is a number."""
+    labels = {"__name__": "latency_seconds", "job": "native"}
+    return natives.table(
+        folder,
+        [
+            (
+                labels,
+                (END_S - 60 + STEP_S * at) * lakes.S,
+                Shape({-4: at, 3: at}, {1: at}, zero=1, total=4.5 * at, scale=1),
+            )
+            for at in range(4)
+        ],
+    )
 
 
 def _fill(lake: Any) -> None:
@@ -80,6 +108,8 @@ def _fill(lake: Any) -> None:
         if labels["__name__"] == "http_requests_total":
             value = np.arange(n) * (150.0 if labels["code"] == "200" else 15.0)
         slots = np.full(n, slot, np.int32)
+        if labels["__name__"] == "latency_seconds":  # its other samples are histograms
+            slots, times, value = slots[-1:], times[-1:], value[-1:]
         lake.append(SampleBatch(DEFAULT_TENANT, slots, times.astype(np.int64), value), slot + 1)
     theirs = np.array([len(SERIES)], np.int32)
     newest = np.array([END_S * lakes.S])

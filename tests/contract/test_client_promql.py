@@ -62,6 +62,20 @@ async def test_a_range_is_asked_for_with_its_step(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "one"),
+    [
+        ("vector", {"metric": {}, "histogram": [1, {"count": "0", "sum": "0"}]}),
+        ("matrix", {"metric": {}, "histograms": [[1, {"count": "0", "sum": "0"}]]}),
+    ],
+)
+async def test_a_native_histogram_is_no_number(talk: Talk, kind: str, one: Any) -> None:
+    talk.open(answer(kind, [one]))
+
+    with pytest.raises(BadInput, match=r"ask for histogram_quantile"):
+        await talk.call("promql", "request_seconds")
+
+
+@pytest.mark.parametrize(
     ("kind", "result", "wanted"),
     [
         ("scalar", [1, "2.5"], QueriedSeries({}, ((1.0, 2.5),))),

@@ -27,7 +27,7 @@ def pair(
 
 
 def test_there_are_enough_questions() -> None:
-    assert len(QUESTIONS) == len(set(QUESTIONS)) >= 300
+    assert len(QUESTIONS) == len(set(QUESTIONS)) >= 450
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.text)

@@ -217,7 +217,7 @@ async def test_an_answer_waits_for_what_was_written_before(source: Grafana) -> N
 @pytest.mark.parametrize(
     ("path", "mine"),
     [
-        ("/api/v1/label/job/values", ["api", "node"]),
+        ("/api/v1/label/job/values", ["api", "native", "node"]),
         ("/api/v1/labels", ["__name__", "code", "instance", "job", "room"]),
     ],
 )
@@ -240,7 +240,7 @@ async def test_an_expression_reads_the_tenants_samples_alone(source: Grafana) ->
 @pytest.mark.parametrize(
     ("params", "n"),
     [
-        ({"start": END_S - 60}, 6),
+        ({"start": END_S - 60}, 7),
         ({"end": END_S - 3 * 86_400}, 0),
         ({"start": END_S + 3 * 86_400}, 0),
         ({"match[]": ["up", "load", "up"]}, 3),

@@ -83,6 +83,7 @@ def _readable(services: Services, table: str) -> Readable[Any]:
         "logs": services.logs,
         "spans": services.spans,
         "exemplars": services.exemplars,
+        "histograms": services.histograms,
     }
     found = named.get(table)
     if found is None:

@@ -191,7 +191,13 @@ async def ready() -> Response:
 
 def _source(request: Request) -> LakeSource:
     services: Services = request.app.state.services
-    return LakeSource(services.lake, tenant_of(request), services.config.query_samples)
+    kept = services.histograms
+    return LakeSource(
+        services.lake,
+        tenant_of(request),
+        services.config.query_samples,
+        None if kept is None else kept.table,
+    )
 
 
 async def _of_series(
@@ -252,7 +258,10 @@ async def _in_time(services: Services, given: Asked, work: Callable[[Callable[[]
         if loop.time() > deadline:
             raise late
 
-    await services.caught_up(await services.newest())
+    newest = await services.newest()
+    await services.caught_up(newest)
+    if services.histograms is not None:
+        await services.histograms.caught_up(newest)
     try:
         async with asyncio.timeout_at(deadline):
             return await loop.run_in_executor(services.queries, work, go_on)

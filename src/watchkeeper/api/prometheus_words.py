@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -17,6 +17,8 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from watchkeeper.api.problems import status_of
+from watchkeeper.api.prometheus_histograms import told_histograms, told_rows
+from watchkeeper.api.prometheus_numbers import number, numbers
 from watchkeeper.api.times import parse_time
 from watchkeeper.errors import BadInput, Permanent, WatchkeeperError
 from watchkeeper.lake.details import Exemplar
@@ -163,12 +165,7 @@ def instant(value: Value, time_ms: int, limit: int | None) -> Response:
         case String():
             return success({"resultType": "string", "result": [time_s, value.text]})
         case Vector():
-            texts = numbers(value.value[:, 0])
-            found: Sequence[Any] = [
-                {"metric": labels, "value": (time_s, text)}
-                for labels, text in zip(value.labels, texts, strict=True)
-            ]
-            return _result("vector", found, limit)
+            return _result("vector", [*_moment(value, time_s)], limit)
         case Points():
             return _result("matrix", _samples(value), limit)
 
@@ -179,11 +176,33 @@ def ranged(value: Value, steps: Steps, limit: int | None) -> Response:
     if isinstance(value, Scalar):
         value = Vector(({},), value.value[None, :], np.ones((1, steps.n), np.bool_))
     assert isinstance(value, Vector)  # noqa: S101 - others are refused before they are computed
+    told = None if value.native is None else told_histograms(value.native)
     found = [
-        {"metric": labels, "values": _held(times, value, row)}
+        _with_both(labels, _held(times, value, row), _shapes(times, told, row))
         for row, labels in enumerate(value.labels)
     ]
     return _result("matrix", found, limit)
+
+
+def _moment(value: Vector, time_s: float) -> Iterator[dict[str, Any]]:
+    """Series with the number or the histogram that each has."""
+    told = None if value.native is None else told_histograms(value.native)
+    texts = numbers(value.value[:, 0])
+    for row, labels in enumerate(value.labels):
+        if told is not None and (row, 0) in told:
+            yield {"metric": labels, "histogram": (time_s, told[row, 0])}
+        else:
+            yield {"metric": labels, "value": (time_s, texts[row])}
+
+
+def _with_both(labels: Mapping[str, str], values: Any, shapes: Any) -> dict[str, Any]:
+    """A series of a range: of what it has none, it has no list."""
+    told: dict[str, Any] = {"metric": labels}
+    if values or not shapes:
+        told["values"] = values
+    if shapes:
+        told["histograms"] = shapes
+    return told
 
 
 def _held(times: Sequence[float], value: Vector, row: int) -> list[tuple[float, str]]:
@@ -192,16 +211,36 @@ def _held(times: Sequence[float], value: Vector, row: int) -> list[tuple[float, 
     return [(times[at], text) for at, text in zip(held.tolist(), texts, strict=True)]
 
 
+def _shapes(
+    times: Sequence[float], told: Mapping[tuple[int, int], Any] | None, row: int
+) -> list[tuple[float, Any]]:
+    if told is None:
+        return []
+    return [(time_s, told[row, at]) for at, time_s in enumerate(times) if (row, at) in told]
+
+
 def _samples(points: Points) -> list[dict[str, Any]]:
     """Series of a range vector, those with samples."""
     times = [seconds(at) for at in (points.time_ns // NS_PER_MS).tolist()]
     texts = numbers(points.value)
     edges = points.offset.tolist()
+    shapes = _shapes_of(points)
     return [
-        {"metric": labels, "values": list(zip(times[a:b], texts[a:b], strict=True))}
-        for labels, a, b in zip(points.labels, edges, edges[1:], strict=False)
-        if b > a
+        _with_both(labels, list(zip(times[a:b], texts[a:b], strict=True)), shapes[at])
+        for at, (labels, a, b) in enumerate(zip(points.labels, edges, edges[1:], strict=False))
+        if b > a or shapes[at]
     ]
+
+
+def _shapes_of(points: Points) -> list[list[tuple[float, Any]]]:
+    """The histograms of each series."""
+    native = points.native
+    if native is None:
+        return [[]] * len(points)
+    times = [seconds(at) for at in (native.time_ns // NS_PER_MS).tolist()]
+    told = list(zip(times, told_rows(native.pool, native.row), strict=True))
+    edges = native.offset.tolist()
+    return [told[a:b] for a, b in pairwise(edges)]
 
 
 def _result(kind: str, found: Sequence[Any], limit: int | None) -> Response:
@@ -212,15 +251,3 @@ def _result(kind: str, found: Sequence[Any], limit: int | None) -> Response:
 def seconds(time_ms: int) -> float:
     """A whole number where it is one, as Prometheus writes it."""
     return time_ms // 1000 if time_ms % 1000 == 0 else time_ms / 1000
-
-
-def numbers(values: np.ndarray[Any, np.dtype[np.float64]]) -> list[str]:
-    return [number(value) for value in values.tolist()]
-
-
-def number(value: float) -> str:
-    """The fewest digits that say it exactly."""
-    if math.isfinite(value):
-        text = repr(float(value))
-        return text.removesuffix(".0")
-    return "NaN" if value != value else ("+Inf" if value > 0 else "-Inf")

@@ -18,7 +18,7 @@ from watchkeeper.ingest.stage import Ingest
 from watchkeeper.lake.base import Readings
 from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.tables.base import B, Searchable
-from watchkeeper.model.detail import ExemplarRows
+from watchkeeper.model.detail import ExemplarRows, HistogramRows
 from watchkeeper.model.part import EVERY, Part
 from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.model.signal import LogBatch, SpanBatch
@@ -62,8 +62,9 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         int,
         Meta(
             ge=1,
-            description="Samples that one selector of PromQL may read, and values that a vector "
-            "may have over all steps; each takes some 20 bytes for a moment.",
+            description="Samples that one selector of PromQL may read, values that a vector may "
+            "have over all steps, and buckets of its native histograms; each takes some 20 bytes "
+            "for a moment.",
         ),
     ] = 50_000_000
     query_timeout_s: Annotated[
@@ -115,6 +116,7 @@ class Services:
     """Position up to which all that anybody was told is durable; who waits for it reads their own
     writes."""
     exemplars: Readable[ExemplarRows] | None = None
+    histograms: Readable[HistogramRows] | None = None
     families: FamilyTable = field(default_factory=FamilyTable)
     auth: AuthConfig = field(default_factory=AuthConfig)
     parts: Sequence[Part] = EVERY

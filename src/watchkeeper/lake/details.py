@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -159,19 +159,3 @@ def exemplars_of(
         for number, some in by_origin.items()
     ]
     return sorted(answer, key=lambda one: sorted(one[0].items()))
-
-
-def histograms_of(
-    table: Searchable[HistogramRows],
-    tenant: TenantId,
-    matchers: Sequence[Matcher],
-    span_ns: tuple[int, int],
-    *,
-    limit: int,
-) -> Iterator[tuple[Mapping[str, str], int, bytes]]:
-    """(labels, time, payload) of the newest native histograms of series that fit, newest first."""
-    start_ns, end_ns = span_ns
-    found = table.search(RowQuery(tenant, start_ns, end_ns, tuple(matchers), limit=limit)).batch
-    for row in range(len(found)):
-        labels = dict(found.origins[int(found.origin[row])].labels)
-        yield labels, int(found.time_ns[row]), found.payload[row]

@@ -20,6 +20,7 @@ from watchkeeper.ingest.upkeep_stage import Kept, Surroundings, Upkeep
 from watchkeeper.lake.base import Lake, Readings
 from watchkeeper.lake.details import (
     EXEMPLARS,
+    HISTOGRAMS,
     NO_EXEMPLARS,
     NO_HISTOGRAMS,
     Details,
@@ -30,7 +31,7 @@ from watchkeeper.lake.remote import Owner, RemoteLake, RemoteTable
 from watchkeeper.lake.tables.definition import LOGS, SPANS
 from watchkeeper.lake.tables.rows import nothing
 from watchkeeper.lake.tables.tables import Tables, open_tables
-from watchkeeper.model.detail import ExemplarRows
+from watchkeeper.model.detail import ExemplarRows, HistogramRows
 from watchkeeper.model.signal import LogBatch, SpanBatch
 from watchkeeper.parts.door import Door
 from watchkeeper.parts.ground import Ground
@@ -70,6 +71,7 @@ class Reading:
     logs: Readable[LogBatch]
     spans: Readable[SpanBatch]
     exemplars: Readable[ExemplarRows]
+    histograms: Readable[HistogramRows]
     changes_caught_up: Callable[[int], Awaitable[bool]]
     loops: Mapping[str, Loop] = field(default_factory=dict)
     """Those that keep it up to date, where that is done here."""
@@ -97,6 +99,7 @@ def keeping(ground: Ground, keep: Keep, bus: Bus) -> Reading:
         Readable(tables.logs, logging.caught_up),
         Readable(tables.spans, tracing.caught_up),
         Readable(details.exemplars, sampling.caught_up),
+        Readable(details.histograms, shaping.caught_up),
         noting.caught_up,
         loops,
     )
@@ -122,6 +125,7 @@ def asking(ground: Ground) -> Reading:
         Readable(RemoteTable(owner, LOGS), caught_up(LOGS.name)),
         Readable(RemoteTable(owner, SPANS), caught_up(SPANS.name)),
         Readable(RemoteTable(owner, EXEMPLARS), caught_up(EXEMPLARS.name)),
+        Readable(RemoteTable(owner, HISTOGRAMS), caught_up(HISTOGRAMS.name)),
         caught_up("changes"),
     )
 

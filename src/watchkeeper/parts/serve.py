@@ -43,6 +43,7 @@ def services_of(
         logs=reading.logs,
         spans=reading.spans,
         exemplars=reading.exemplars,
+        histograms=reading.histograms,
         families=FamilyTable() if door is None else door.families,
         changes_caught_up=reading.changes_caught_up,
         auth=ground.config.auth,

@@ -223,6 +223,11 @@ def _series_of(data: _Values) -> tuple[QueriedSeries, ...]:
         raise BadInput("promql: a text has no values; ask for a number or for series")
     if data.resultType == "scalar":
         return (QueriedSeries({}, (_point(data.result),)),)
+    if any("histogram" in one or "histograms" in one for one in data.result):
+        raise BadInput(
+            "promql: the answer has native histograms, which are no numbers; ask for "
+            "histogram_quantile(0.95, ...), histogram_count(...) or another number about them"
+        )
     return tuple(
         QueriedSeries(
             one["metric"],

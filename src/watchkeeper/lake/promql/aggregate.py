@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from watchkeeper.lake.promql import groups_kernel as kernel
+from watchkeeper.lake.promql.native_aggregate import NATIVE_FOLDS, with_native
 from watchkeeper.lake.promql.tree import Aggregation, refusal
 from watchkeeper.lake.promql.values import (
     Key,
@@ -34,6 +35,7 @@ _FOLDS: Final = {
     "stdvar": kernel.STDVAR,
     "stddev": kernel.STDDEV,
 }
+_OF_ANY_KIND: Final = frozenset({"count", "group"})
 _CHOICES: Final = {"topk": 1.0, "bottomk": -1.0}
 AGGREGATIONS: Final = frozenset({*_FOLDS, *_CHOICES, "quantile", "count_values"})
 LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -63,8 +65,12 @@ def aggregate(
         return Vector(labels, out, found)
     if how.op not in _FOLDS:
         raise refusal(f"aggregation {how.op} is not supported")
-    kernel.aggregate(_FOLDS[how.op], vector.value, vector.held, group, out, count, mean)
-    return Vector(labels, out, count > 0)
+    held = vector.present if how.op in _OF_ANY_KIND else vector.held
+    kernel.aggregate(_FOLDS[how.op], vector.value, held, group, out, count, mean)
+    folded = Vector(labels, out, count > 0)
+    if vector.native is not None and how.op in NATIVE_FOLDS:
+        return with_native(how.op, vector.native, group, folded, most_values)
+    return folded
 
 
 def members(group: I64, n_groups: int) -> tuple[I64, I64]:

@@ -10,10 +10,13 @@ import numpy as np
 
 from watchkeeper.errors import BadInput, Retryable
 from watchkeeper.lake.base import Readings, SampleQuery, TooManyRows
-from watchkeeper.lake.promql.evaluate import Evaluation, Stretch
+from watchkeeper.lake.promql.evaluate import Evaluation
+from watchkeeper.lake.promql.native_source import with_histograms
 from watchkeeper.lake.promql.parse import parse
 from watchkeeper.lake.promql.tree import Expression, Text, is_range, refusal
-from watchkeeper.lake.promql.values import Points, Steps, Value, Vector, sort_key
+from watchkeeper.lake.promql.values import Points, Steps, Stretch, Value, Vector, sort_key
+from watchkeeper.lake.tables.base import Searchable
+from watchkeeper.model.detail import HistogramRows
 from watchkeeper.model.series import TenantId
 
 MOST_POINTS: Final = 11_000
@@ -26,13 +29,20 @@ class TimedOut(Retryable):
 
 @dataclass(frozen=True, slots=True)
 class LakeSource:
-    """Samples of one tenant."""
+    """Samples of one tenant: values, and native histograms where a table of them is given."""
 
     lake: Readings
     tenant: TenantId
     most_samples: int
+    histograms: Searchable[HistogramRows] | None = None
 
     def read(self, stretch: Stretch) -> Points:
+        values = self._values(stretch)
+        if self.histograms is None:
+            return values
+        return with_histograms(values, self.histograms, self.tenant, stretch, self.most_samples)
+
+    def _values(self, stretch: Stretch) -> Points:
         try:
             frame = self.lake.query(
                 SampleQuery(
@@ -110,7 +120,7 @@ def answer(request: Request, source: LakeSource, go_on: Callable[[], None]) -> V
         raise refusal("the expression is nested too deeply; split it") from error
     if not isinstance(value, Vector):
         return value
-    shown = np.flatnonzero(value.held.any(axis=1))
+    shown = np.flatnonzero(value.present.any(axis=1))
     if request.is_instant:
         return value.rows(shown)
     return value.rows(sorted(shown.tolist(), key=lambda row: sort_key(value.labels[row])))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from watchkeeper.lake.promql.native_binary import below, pairwise_native, with_numbers
 from watchkeeper.lake.promql.tree import Binary, Many, Matching, refusal
 from watchkeeper.lake.promql.values import (
     Key,
@@ -44,7 +45,10 @@ OPERATORS: Final = frozenset({*_ARITHMETIC, *_COMPARISONS, "and", "or", "unless"
 _KEEP_NAMES: Final = frozenset({*_COMPARISONS, "atan2"})
 
 
-def combine(how: Binary, left: Vector | Scalar, right: Vector | Scalar) -> Vector | Scalar:
+def combine(
+    how: Binary, left: Vector | Scalar, right: Vector | Scalar, *, most_values: int
+) -> Vector | Scalar:
+    """`most_values` bounds the buckets of native histograms in the answer."""
     match left, right:
         case Scalar(), Scalar():
             return Scalar(_computed(how, left.value, right.value)[0])
@@ -55,7 +59,7 @@ def combine(how: Binary, left: Vector | Scalar, right: Vector | Scalar) -> Vecto
         case Vector(), Vector() if how.matching.many is Many.BOTH:
             return _set(how, left, right)
         case Vector(), Vector():
-            return _matched(how, left, right)
+            return _matched(how, left, right, most_values)
     raise refusal(f"{how.op} takes scalars and instant vectors")
 
 
@@ -79,10 +83,13 @@ def _with_scalar(how: Binary, vector: Vector, scalar: F64, *, is_swapped: bool) 
     held = vector.held
     if stays is not None:
         value, held = vector.value, held & stays
+    native = vector.native
+    if native is not None:
+        native = with_numbers(how.op, native, scalar, is_swapped=is_swapped)
     labels = vector.labels
     if how.is_bool or how.op not in _KEEP_NAMES:
         labels = tuple(map(nameless, labels))
-    return joined(Vector(labels, value, held))
+    return joined(Vector(labels, value, held, native))
 
 
 def _signature(how: Matching, labels: Labels) -> Key:
@@ -96,31 +103,24 @@ def _set(how: Binary, left: Vector, right: Vector) -> Vector:
     of_left, of_right = group[: len(left)], group[len(left) :]
     if how.op == "or":
         among = _any_held(left, of_left, len(first))
-        rest = Vector(right.labels, right.value, right.held & ~among[of_right])
-        return joined(
-            Vector(
-                (*left.labels, *rest.labels),
-                np.concatenate([left.value, rest.value]),
-                np.concatenate([left.held, rest.held]),
-            )
-        )
+        return joined(below(left, right.where(~among[of_right])))
     among = _any_held(right, of_right, len(first))
     stays = among[of_left] if how.op == "and" else ~among[of_left]
-    return joined(Vector(left.labels, left.value, left.held & stays))
+    return joined(left.where(stays))
 
 
 def _any_held(vector: Vector, group: I64, n_groups: int) -> Mask:
     among = np.zeros((n_groups, vector.value.shape[1]), np.bool_)
-    np.logical_or.at(among, group, vector.held)
+    np.logical_or.at(among, group, vector.present)
     return among
 
 
-def _matched(how: Binary, left: Vector, right: Vector) -> Vector:
+def _matched(how: Binary, left: Vector, right: Vector, most_values: int) -> Vector:
     """Arithmetic and comparison between series that match; at most one side has many."""
     many, one = (right, left) if how.matching.many is Many.RIGHT else (left, right)
     # Where nothing stands on one side, nothing can be ambiguous on the other.
-    both: Mask = np.asarray(many.held.any(axis=0) & one.held.any(axis=0))
-    many, one = _during(many, both), _during(one, both)
+    both: Mask = np.asarray(many.present.any(axis=0) & one.present.any(axis=0))
+    many, one = many.where(both), one.where(both)
     of_one = _by_signature(how, one)
     _check_unique(how, one, of_one)
     pairs = [
@@ -129,21 +129,26 @@ def _matched(how: Binary, left: Vector, right: Vector) -> Vector:
         for other in of_one.get(_signature(how.matching, labels), ())
     ]
     rows = np.array(pairs, np.int64).reshape(-1, 2)
-    value = many.value[rows[:, 0]], one.value[rows[:, 1]]
+    sides = many.rows(rows[:, 0]), one.rows(rows[:, 1])
     if how.matching.many is Many.RIGHT:
-        value = value[1], value[0]
-    out, stays = _computed(how, *value)
-    held = many.held[rows[:, 0]] & one.held[rows[:, 1]]
-    if stays is not None:
-        held &= stays
+        sides = sides[1], sides[0]
+    found = _pairwise(how, *sides, most_values)
     labels = tuple(_result(how, many.labels[m], one.labels[o]) for m, o in pairs)
     if how.matching.many is Many.NEITHER:
-        _check_single(how, [many.labels[m] for m, _ in pairs], held)
-    return joined(Vector(labels, out, held))
+        _check_single(how, [many.labels[m] for m, _ in pairs], found.present)
+    return joined(found.named(labels))
 
 
-def _during(vector: Vector, steps: Mask) -> Vector:
-    return Vector(vector.labels, vector.value, vector.held & steps)
+def _pairwise(how: Binary, left: Vector, right: Vector, most_values: int) -> Vector:
+    """Row by row. Where kinds do not go together there is nothing."""
+    value, stays = _computed(how, left.value, right.value)
+    held = left.held & right.held
+    if stays is not None:
+        held &= stays
+    found = Vector(left.labels, value, held)
+    if left.native is None and right.native is None:
+        return found
+    return pairwise_native(how, left, right, found, most_values)
 
 
 def _by_signature(how: Binary, vector: Vector) -> dict[Key, list[int]]:
@@ -155,7 +160,7 @@ def _by_signature(how: Binary, vector: Vector) -> dict[Key, list[int]]:
 
 def _check_unique(how: Binary, one: Vector, rows: dict[Key, list[int]]) -> None:
     for signature, same in rows.items():
-        if len(same) > 1 and (one.held[same].sum(axis=0) > 1).any():
+        if len(same) > 1 and (one.present[same].sum(axis=0) > 1).any():
             side = "left" if how.matching.many is Many.RIGHT else "right"
             raise refusal(
                 f"found duplicate series for the match group {dict(sorted(signature))} on the "

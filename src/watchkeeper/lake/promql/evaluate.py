@@ -13,6 +13,10 @@ from watchkeeper.lake.promql import windows_kernel as kernel
 from watchkeeper.lake.promql.aggregate import AGGREGATIONS, aggregate
 from watchkeeper.lake.promql.binary import combine
 from watchkeeper.lake.promql.functions import absent, call
+from watchkeeper.lake.promql.native import Native
+from watchkeeper.lake.promql.native_binary import negative
+from watchkeeper.lake.promql.native_over_time import with_native
+from watchkeeper.lake.promql.native_points import newest_of_both, points_of, unmarked
 from watchkeeper.lake.promql.over_time import KEEP_NAMES, RANGE_FUNCTIONS, Windows, over_time
 from watchkeeper.lake.promql.tree import (
     NS_PER_MS,
@@ -35,6 +39,7 @@ from watchkeeper.lake.promql.values import (
     Points,
     Scalar,
     Steps,
+    Stretch,
     String,
     Value,
     Vector,
@@ -51,16 +56,6 @@ _FURTHEST_NS: Final = 1 << 62
 """From 1970. So far a sum of two times fits into 64 bits."""
 SUBQUERY_STEP_MS: Final = 60_000
 """Of a subquery that names none. Prometheus' default."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Which samples a selector needs, start <= time < end."""
-
-    matchers: tuple[Matcher, ...]
-    start_ns: int
-    end_ns: int
-    sieve: Sieve | None
 
 
 class Source(Protocol):
@@ -121,13 +116,13 @@ class Evaluation:
                     most_values=self.most_values,
                 )
             case Binary(left=left, right=right):
-                return combine(tree, self._operand(left, steps), self._operand(right, steps))
+                sides = self._operand(left, steps), self._operand(right, steps)
+                return combine(tree, *sides, most_values=self.most_values)
             case Negative(inner=inner):
                 operand = self._operand(inner, steps)
                 if isinstance(operand, Scalar):
                     return Scalar(-operand.value)
-                labels = tuple(map(nameless, operand.labels))
-                return joined(Vector(labels, -operand.value, operand.held), is_strict=True)
+                return joined(negative(operand), is_strict=True)
         raise refusal(f"{type(tree).__name__} is not supported")
 
     def _operand(self, tree: Expression, steps: Steps) -> Vector | Scalar:
@@ -151,9 +146,9 @@ class Evaluation:
             labels = tuple(map(nameless, vector.labels))
             # Milliseconds apart from what is smaller: together they are no exact float.
             time_s = time_ns // NS_PER_MS / 1000 + time_ns % NS_PER_MS / 1e9
-            return joined(Vector(labels, time_s, vector.held))
+            return joined(Vector(labels, time_s, vector.present))
         if tree.name == "absent":
-            held = self._vector(arguments[0], steps).held
+            held = self._vector(arguments[0], steps).present
             return absent(_absent_labels(arguments[0]), held, steps)
         if any(map(is_range, arguments)):  # known to the parser, and not to us
             raise refusal(f"function {tree.name} is not supported")
@@ -163,13 +158,15 @@ class Evaluation:
         ranged = next(one for one in tree.arguments if is_range(one))
         others = [self.value(one, steps) for one in tree.arguments if one is not ranged]
         scalar = next((one for one in others if isinstance(one, Scalar)), None)
-        found = over_time(tree.name, self._windows(ranged, steps), scalar, self.go_on)
+        windows = self._windows(ranged, steps)
+        found = over_time(tree.name, windows, scalar, self.go_on)
+        if windows.points.native is not None:
+            found = with_native(tree.name, windows, found, self.most_values, self.go_on)
         if tree.name == "absent_over_time":
             return absent(_absent_labels(ranged), found.held, steps)
         if tree.name in KEEP_NAMES:
             return joined(found, is_strict=True)
-        labels = tuple(map(nameless, found.labels))
-        return joined(Vector(labels, found.value, found.held), is_strict=True)
+        return joined(found.named(tuple(map(nameless, found.labels))), is_strict=True)
 
     # Reading
 
@@ -181,6 +178,8 @@ class Evaluation:
         row, held = np.zeros(shape, np.int64), np.zeros(shape, np.bool_)
         bits = points.value.view(np.int64)
         kernel.latest(points.offset, points.time_ns, bits, ref_ns, LOOKBACK_NS, row, held)
+        if points.native is not None:
+            return newest_of_both(points, points.native, ref_ns, LOOKBACK_NS)
         if not len(points.value):
             return nothing(steps), np.empty((0, steps.n), np.int64)
         row = np.minimum(row, len(points.value) - 1)
@@ -214,9 +213,9 @@ class Evaluation:
         if not isinstance(inner, Vector):
             raise refusal("a subquery is about an instant vector")
         time_ns = np.broadcast_to(steps.time_ns, inner.held.shape)[inner.held]
-        return Points(
-            inner.labels, offsets(inner.held.sum(axis=1)), time_ns, inner.value[inner.held]
-        )
+        offset = offsets(inner.held.sum(axis=1))
+        native = None if inner.native is None else points_of(inner.native, steps.time_ns)
+        return Points(inner.labels, offset, time_ns, inner.value[inner.held], native)
 
     def _ref_ns(self, when: When, steps: Steps) -> I64:
         first_ms, last_ms = steps.start_ms, steps.start_ms + (steps.n - 1) * steps.step_ms
@@ -265,8 +264,10 @@ def _parameter(value: Value | None) -> F64 | str | None:
 
 def _repeated(value: Value, n: int) -> Value:
     match value:
-        case Vector():
-            return Vector(value.labels, np.repeat(value.value, n, 1), np.repeat(value.held, n, 1))
+        case Vector(native=native):
+            again = native and Native(np.repeat(native.place, n, 1), native.pool)
+            held = np.repeat(value.held, n, 1)
+            return Vector(value.labels, np.repeat(value.value, n, 1), held, again)
         case Scalar():
             return Scalar(np.repeat(value.value, n))
         case _:
@@ -276,10 +277,11 @@ def _repeated(value: Value, n: int) -> Value:
 def _unmarked(points: Points) -> Points:
     """Without the marks that say where a series ended."""
     kept: Mask = points.value.view(np.int64) != kernel.MARK
-    if kept.all():
+    native = None if points.native is None else unmarked(points.native)
+    if kept.all() and native is points.native:
         return points
-    before = offsets(kept.astype(np.int64))
-    return Points(points.labels, before[points.offset], points.time_ns[kept], points.value[kept])
+    offset = offsets(kept.astype(np.int64))[points.offset]
+    return Points(points.labels, offset, points.time_ns[kept], points.value[kept], native)
 
 
 def _absent_labels(tree: Expression) -> dict[str, str]:

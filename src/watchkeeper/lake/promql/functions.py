@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from watchkeeper.lake.promql.histogram import histogram_quantile
+from watchkeeper.lake.promql import histogram
 from watchkeeper.lake.promql.labels import label_join, label_replace
 from watchkeeper.lake.promql.tree import refusal
 from watchkeeper.lake.promql.values import (
@@ -94,12 +94,19 @@ def _vector(given: Sequence[Value], steps: Steps) -> Vector:
     return Vector(({},), _row(given[0])[None, :], np.ones((1, steps.n), np.bool_))
 
 
+def _timestamp(vector: Vector, steps: Steps) -> Vector:
+    """Of what is no selector: the step's own."""
+    value = np.broadcast_to(steps.time_ms / 1000, vector.held.shape)
+    return joined(Vector(tuple(map(nameless, vector.labels)), value, vector.present))
+
+
 def _sorted(given: Sequence[Value], *, sign: float) -> Vector:
     """By the value of the first step; NaN last. For people: a range's answer is sorted anew."""
     vector = given[0]
     assert isinstance(vector, Vector)  # noqa: S101 - the parser checks types
     first = vector.value[:, 0]
-    return vector.rows(np.lexsort((sign * first, np.isnan(first))))
+    values = Vector(vector.labels, vector.value, vector.held)
+    return values.rows(np.lexsort((sign * first, np.isnan(first))))
 
 
 def _map(given: Sequence[Value], computed: Callable[[Any], Any]) -> Vector:
@@ -125,9 +132,17 @@ _NAMED: Final[dict[str, Callable[[Sequence[Value], Steps], Value]]] = {
     "clamp": _clamp,
     "clamp_min": lambda given, _: _map(given, lambda x: np.maximum(x, _row(given[1]))),
     "clamp_max": lambda given, _: _map(given, lambda x: np.minimum(x, _row(given[1]))),
-    "histogram_quantile": lambda given, _: histogram_quantile(
+    "histogram_avg": lambda given, _: histogram.histogram_avg(_of_vector(given)),
+    "histogram_count": lambda given, _: histogram.histogram_count(_of_vector(given)),
+    "histogram_fraction": lambda given, _: histogram.histogram_fraction(
+        Scalar(_row(given[0])), Scalar(_row(given[1])), _of_vector(given)
+    ),
+    "histogram_quantile": lambda given, _: histogram.histogram_quantile(
         Scalar(_row(given[0])), _of_vector(given)
     ),
+    "histogram_stddev": lambda given, _: histogram.histogram_stddev(_of_vector(given)),
+    "histogram_stdvar": lambda given, _: histogram.histogram_stdvar(_of_vector(given)),
+    "histogram_sum": lambda given, _: histogram.histogram_sum(_of_vector(given)),
     "label_join": lambda given, _: label_join(_of_vector(given), _texts(given)),
     "label_replace": lambda given, _: label_replace(_of_vector(given), _texts(given)),
     "pi": lambda _, steps: Scalar(np.full(steps.n, np.pi)),
@@ -136,9 +151,7 @@ _NAMED: Final[dict[str, Callable[[Sequence[Value], Steps], Value]]] = {
     "sort": lambda given, _: _sorted(given, sign=1.0),
     "sort_desc": lambda given, _: _sorted(given, sign=-1.0),
     "time": lambda _, steps: Scalar(steps.time_ms / 1000),
-    "timestamp": lambda given, steps: _map(
-        given, lambda x: np.broadcast_to(steps.time_ms / 1000, x.shape)
-    ),
+    "timestamp": lambda given, steps: _timestamp(_of_vector(given), steps),
     "vector": _vector,
 }
 

@@ -39,7 +39,7 @@ def label_replace(vector: Vector, given: Sequence[str]) -> Vector:
         _with(of_series, target, text) if is_fit else of_series
         for of_series, is_fit, text in zip(vector.labels, fits, made, strict=True)
     )
-    return joined(Vector(labels, vector.value, vector.held))
+    return joined(vector.named(labels))
 
 
 def label_join(vector: Vector, given: Sequence[str]) -> Vector:
@@ -54,7 +54,7 @@ def label_join(vector: Vector, given: Sequence[str]) -> Vector:
         _with(one, target, separator.join(one.get(source, "") for source in sources))
         for one in vector.labels
     )
-    return joined(Vector(labels, vector.value, vector.held))
+    return joined(vector.named(labels))
 
 
 def _with(labels: Labels, name: str, value: str | None) -> Labels:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from watchkeeper.lake.base import Sieve
+from watchkeeper.lake.promql.native import Native, NativePoints
 from watchkeeper.lake.promql.tree import NS_PER_MS, refusal
-from watchkeeper.model.series import F64, I64, METRIC_NAME, Mask
+from watchkeeper.model.series import F64, I64, METRIC_NAME, Mask, Matcher
 
 Labels = Mapping[str, str]
 Key = frozenset[tuple[str, str]]
@@ -37,21 +39,43 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """An instant vector at every step. A value counts only where it is held."""
+    """An instant vector at every step. A value counts only where it is held.
+
+    Where a series has a native histogram, no value is held: who knows of values alone passes
+    histograms over.
+    """
 
     labels: tuple[Labels, ...]
     value: F64
     """(series, steps)"""
     held: Mask
+    native: Native | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def present(self) -> Mask:
+        """Where there is a value or a histogram."""
+        return self.held if self.native is None else self.held | self.native.held
+
     def rows(self, chosen: I64 | Sequence[int]) -> Vector:
         place = np.asarray(chosen, np.int64)
         return Vector(
-            tuple(self.labels[i] for i in place.tolist()), self.value[place], self.held[place]
+            tuple(self.labels[i] for i in place.tolist()),
+            self.value[place],
+            self.held[place],
+            None if self.native is None else self.native.rows(place),
         )
+
+    def named(self, labels: Sequence[Labels]) -> Vector:
+        """The same of series that are called so."""
+        return replace(self, labels=tuple(labels))
+
+    def where(self, stays: Mask) -> Vector:
+        """What there is in these cells."""
+        native = None if self.native is None else self.native.where(stays)
+        return Vector(self.labels, self.value, self.held & stays, native)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +90,16 @@ class String:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """Which samples a selector needs, start <= time < end."""
+
+    matchers: tuple[Matcher, ...]
+    start_ns: int
+    end_ns: int
+    sieve: Sieve | None
+
+
+@dataclass(frozen=True, slots=True)
 class Points:
     """Samples of some series: a range vector before it is cut into windows."""
 
@@ -73,6 +107,7 @@ class Points:
     offset: I64
     time_ns: I64
     value: F64
+    native: NativePoints | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -128,22 +163,30 @@ def joined(vector: Vector, *, is_strict: bool = False) -> Vector:
 
     Series without any value are left out.
     """
-    held = vector.held.any(axis=1)
+    held = vector.present.any(axis=1)
     if not held.all():
         vector = vector.rows(np.flatnonzero(held))
     group, first = groups([key(labels) for labels in vector.labels])
     if len(first) == len(vector):
         return vector
+    shape = (len(first), vector.value.shape[1])
+    native = vector.native and Native(np.full(shape, -1, np.int64), vector.native.pool)
     together = Vector(
         tuple(vector.labels[place] for place in first),
-        np.zeros((len(first), vector.value.shape[1])),
-        np.zeros((len(first), vector.value.shape[1]), np.bool_),
+        np.zeros(shape),
+        np.zeros(shape, np.bool_),
+        native,
     )
+    present = vector.present
+    taken = np.zeros(shape, np.bool_)
     for row, into in enumerate(group.tolist()):
-        held_row = vector.held[row]
-        is_double = is_strict or bool((together.held[into] & held_row).any())
+        is_double = is_strict or bool((taken[into] & present[row]).any())
         if is_double and row != first[into]:
             raise refusal("vector cannot contain metrics with the same labelset")
-        together.held[into] |= held_row
-        together.value[into][held_row] = vector.value[row][held_row]
+        taken[into] |= present[row]
+        together.held[into] |= vector.held[row]
+        together.value[into][vector.held[row]] = vector.value[row][vector.held[row]]
+        if native is not None and vector.native is not None:
+            at = vector.native.held[row]
+            native.place[into][at] = vector.native.place[row][at]
     return together

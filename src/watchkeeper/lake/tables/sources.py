@@ -14,7 +14,8 @@ from watchkeeper.lake.tables.rows import Chunk, TenantOrigin
 from watchkeeper.model.row import Texts
 from watchkeeper.model.series import I64, Entity, Mask, Matcher, MatchOp, TenantId
 
-_FACES = tuple(one.name for one in fields(Entity))
+FACES = tuple(one.name for one in fields(Entity))
+"""Names that are looked up in the entity before the labels."""
 _attributes = msgspec.json.Decoder(dict[str, str])
 
 
@@ -42,8 +43,8 @@ def wanted(
     for matcher in matchers:
         values = [_value(one, matcher.name) for one in sources]
         left = np.array([has_attributes and not value for value in values], np.bool_)
-        fitting = _fitting(matcher, values)
-        mask &= fitting | left
+        fits = fitting(matcher, values)
+        mask &= fits | left
         if (left & mask).any():
             asked.append((matcher, left))
     return Wanted(mask, tuple(asked))
@@ -58,13 +59,13 @@ def keep_asked(chunk: Chunk, rows: I64, asked: Sequence[tuple[Matcher, Mask]]) -
         attributes = chunk.text("attributes")
         values = _attribute(attributes, rows[open_], matcher.name)
         keep = np.ones(len(rows), np.bool_)
-        keep[open_] = _fitting(matcher, values)
+        keep[open_] = fitting(matcher, values)
         rows = rows[keep]
     return rows
 
 
 def _value(source: TenantOrigin, name: str) -> str:
-    of_entity: str = getattr(source.origin.entity, name) if name in _FACES else ""
+    of_entity: str = getattr(source.origin.entity, name) if name in FACES else ""
     return of_entity or dict(source.origin.labels).get(name, "")
 
 
@@ -88,7 +89,8 @@ def _read(text: bytes) -> dict[str, str]:
         return {}
 
 
-def _fitting(matcher: Matcher, values: Sequence[str]) -> Mask:
+def fitting(matcher: Matcher, values: Sequence[str]) -> Mask:
+    """Which of some values a matcher takes."""
     if matcher.op in (MatchOp.EQUAL, MatchOp.NOT_EQUAL):
         same = np.array([value == matcher.value for value in values], np.bool_)
         return same if matcher.op is MatchOp.EQUAL else ~same
