@@ -187,9 +187,15 @@ def test_numbers_at_the_limit_are_kept_as_bits(value: float) -> None:
     assert decoded(code, number).tolist() == [float(value)]
 
 
-@given(st.lists(st.lists(SORTED, min_size=1, max_size=3), min_size=2, max_size=4))
-def test_merged_blocks_hold_what_lists_would_hold(sources: list[list[Points]]) -> None:
-    """Each source is a block of series with codes of its own; series 0 is in all of them."""
+@given(
+    st.lists(st.lists(SORTED, min_size=1, max_size=3), min_size=2, max_size=4),
+    st.one_of(st.none(), st.integers(0, 100)),
+)
+def test_merged_blocks_hold_what_lists_would_hold(
+    sources: list[list[Points]], spare_rows: int | None
+) -> None:
+    """Each source is a block of series with codes of its own; series 0 is in all of them. The
+    memory to merge them in holds something already, and may be larger than it must."""
     blocks = []
     for source in sources:
         some = [one or [(0, 1.0)] for one in source]
@@ -199,7 +205,10 @@ def test_merged_blocks_hold_what_lists_would_hold(sources: list[list[Points]]) -
         name = np.arange(1, len(some) + 1, dtype=np.uint64) << np.uint64(60)
         blocks.append(Block(np.stack([name, name], axis=1), offset, code, time_ns, number))
 
-    merged = merge_blocks(blocks)
+    n_rows = sum(len(block.number) for block in blocks)
+    memory = None if spare_rows is None else np.full((4, n_rows + spare_rows), -99)
+
+    merged = merge_blocks(blocks, memory)
 
     n_series = max(map(len, sources))
     want = [

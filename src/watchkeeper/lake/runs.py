@@ -69,10 +69,15 @@ def merge(sources: Sequence[Runs], n_series: int) -> Runs:
     return Runs(offset, time_ns, bits.view(np.float64))
 
 
-def merge_columns(begin: I64, stop: I64, time_ns: I64, bits: I64) -> tuple[I64, I64, I64]:
-    """Offsets, times and bits of merged runs; (begin, stop)[k, s] is source k's run of series s."""
+def merge_columns(
+    begin: I64, stop: I64, time_ns: I64, bits: I64, into: Sequence[I64] | None = None
+) -> tuple[I64, I64, I64]:
+    """Offsets, times and bits of merged runs; (begin, stop)[k, s] is source k's run of series s.
+
+    Times and bits lie in the two of `into`, where they are given.
+    """
     offset = np.empty(begin.shape[1] + 1, np.int64)
-    out_time, out_bits = np.empty_like(time_ns), np.empty_like(bits)
+    out_time, out_bits = into or (np.empty_like(time_ns), np.empty_like(bits))
     segment_kernel.concatenate_runs(begin, stop, time_ns, bits, offset, out_time, out_bits)
     kept = segment_kernel.settle_runs(offset, out_time, out_bits)
     return offset, out_time[:kept], out_bits[:kept]

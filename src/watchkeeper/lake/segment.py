@@ -178,11 +178,13 @@ class Segment:
         time, number, begin, stop = self._load(begin, stop)
         a, b = int(begin[0]), int(stop[-1])
         time = time[a:b]
+        if self.unit_ns > 1:
+            time *= self.unit_ns
         return Block(
             np.stack([self.low[first:last], self.high[first:last]], axis=1),
             np.append(begin, b) - a,
             self.code[first:last],
-            time * self.unit_ns if self.unit_ns > 1 else time,
+            time,
             number[a:b],
         )
 
