@@ -10,6 +10,7 @@ import msgspec
 import xxhash
 from msgspec import Raw
 
+from watchkeeper.ingest.receivers.bounds import check_item
 from watchkeeper.ingest.receivers.json_items import LabelValue, Time, as_texts, time_ns_of
 from watchkeeper.ingest.receivers.limits import RowLimits
 from watchkeeper.model.change import Change
@@ -46,6 +47,7 @@ def gather(
     is_of_now = False
     for number, raw in enumerate(items):
         try:
+            check_item(raw)
             told = told_by(raw)
             found.append(_change(told, time_ns_of(told.timestamp, now_ns)))
         except _BAD as error:

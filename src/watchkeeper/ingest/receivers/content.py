@@ -41,14 +41,14 @@ class Inflater:
     """Decompresses bodies as their Content-Encoding says, into memory that it uses again."""
 
     def __init__(self, limits: BodyLimit) -> None:
-        self._limits = limits
+        self.limits: Final = limits
         self._scratch = np.empty(_KEPT_BYTES, np.uint8)
 
     def inflate(self, body: bytes, headers: Mapping[str, str]) -> bytes:
         encoding = content_encoding(headers)
         if encoding in ("", "identity"):
-            if len(body) > self._limits.decompressed_bytes:
-                raise self._limits.too_many_bytes()
+            if len(body) > self.limits.decompressed_bytes:
+                raise self.limits.too_many_bytes()
             return body
         decompressor = _DECOMPRESSORS.get(encoding)
         if encoding == "deflate" and not _has_zlib_header(body):
@@ -58,7 +58,7 @@ class Inflater:
                 f"content-encoding: '{encoding}' is not known; use gzip, zstd, deflate or identity",
                 status=415,
             )
-        size = min(_KEPT_BYTES, self._limits.decompressed_bytes)
+        size = min(_KEPT_BYTES, self.limits.decompressed_bytes)
         while True:
             into = self._scratch[:size] if size <= _KEPT_BYTES else np.empty(size, np.uint8)
             try:
@@ -66,9 +66,9 @@ class Inflater:
             except cramjam.DecompressionError as error:
                 if str(error) != _OVERFLOW:
                     raise BadInput(f"the body is not sound {encoding}: {error}") from error
-                if size >= self._limits.decompressed_bytes:
-                    raise self._limits.too_many_bytes() from error
-                size = self._limits.decompressed_bytes
+                if size >= self.limits.decompressed_bytes:
+                    raise self.limits.too_many_bytes() from error
+                size = self.limits.decompressed_bytes
             else:
                 return into[:n_bytes].tobytes()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -11,6 +12,7 @@ import msgspec
 from msgspec import Raw
 
 from watchkeeper.errors import BadInput
+from watchkeeper.ingest.receivers.bounds import check_item, check_lists
 from watchkeeper.ingest.receivers.content import Inflater, content_type
 from watchkeeper.ingest.receivers.points import Points, encoded
 from watchkeeper.model.series import METRIC_NAME, Kind
@@ -24,6 +26,7 @@ Time = int | float | str | None
 
 LINE_TYPES: Final = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
 _JSON_TYPES: Final = ("", "application/json", "text/json")
+_LINE: Final = re.compile(rb"[^\r\n]+")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Which unit a number is in, by its size: each spans the years 1973 to 5138 and no two overlap.
 _NS_BY_UNIT: Final = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000))
@@ -57,6 +60,7 @@ def read_items(
             f"content-type: '{media}' is not known here; use application/json", status=415
         )
     plain = inflater.inflate(body, headers)
+    check_lists(plain, (1, 2), inflater.limits)
     try:
         found = _decode_body(plain)
         if isinstance(found, list):
@@ -70,9 +74,11 @@ def read_items(
     raise BadInput(f'the body is neither a list nor an object with the list "{listed_under}"')
 
 
-def read_lines(body: bytes, headers: Mapping[str, str], inflater: Inflater) -> list[Raw]:
+def read_lines(body: bytes, headers: Mapping[str, str], inflater: Inflater) -> Iterator[Raw]:
     """The items of a body that has one in each line; whether they are sound is not looked at."""
-    return [Raw(line) for line in inflater.inflate(body, headers).splitlines() if line.strip()]
+    for line in _LINE.finditer(inflater.inflate(body, headers)):
+        if line[0].strip():
+            yield Raw(line[0])
 
 
 def add_items(
@@ -81,6 +87,7 @@ def add_items(
     """Add each item that is sound; count the others."""
     for number, raw in enumerate(items):
         try:
+            check_item(raw)
             item = to_item(raw)
             labels = list(encoded(_labels(item)))
             time_ns = time_ns_of(item.timestamp, now_ns)

@@ -23,6 +23,9 @@ class BodyLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             "(decompressed_bytes of the receiver); send smaller batches"
         )
 
+    def check_items(self, n_items: int) -> None:
+        """Raises TooLarge where a body may not have so many; this one bounds none."""
+
 
 class Limits(BodyLimit, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds on a body of samples."""
@@ -36,6 +39,10 @@ class Limits(BodyLimit, frozen=True, kw_only=True, forbid_unknown_fields=True):
             f"the body has more than {self.samples} samples (samples of the receiver); "
             "send smaller batches"
         )
+
+    def check_items(self, n_items: int) -> None:
+        if n_items > self.samples:
+            raise self.too_many_samples()
 
 
 class RowLimits(BodyLimit, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,3 +58,7 @@ class RowLimits(BodyLimit, frozen=True, kw_only=True, forbid_unknown_fields=True
             f"the body has more than {self.rows} lines, spans or changes (rows of the receiver); "
             "send smaller batches"
         )
+
+    def check_items(self, n_items: int) -> None:
+        if n_items > self.rows:
+            raise self.too_many_rows()

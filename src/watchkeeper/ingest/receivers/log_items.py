@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct, field
 
 from watchkeeper.ingest.receivers import ids
+from watchkeeper.ingest.receivers.bounds import check_item
 from watchkeeper.ingest.receivers.json_items import LabelValue, Time, as_texts, time_ns_of
 from watchkeeper.ingest.receivers.lines import Lines
 from watchkeeper.model.row import origin
@@ -36,10 +38,11 @@ class LogItem(Struct):
 _decode = msgspec.json.Decoder(LogItem).decode
 
 
-def add_log_items(items: list[Raw], lines: Lines, *, now_ns: int) -> None:
+def add_log_items(items: Iterable[Raw], lines: Lines, *, now_ns: int) -> None:
     """Add each item that is sound; count the others."""
     for number, raw in enumerate(items):
         try:
+            check_item(raw)
             item = _decode(raw)
             time_ns = time_ns_of(item.timestamp, now_ns)
             trace, span = ids.trace_id(item.trace_id or ""), ids.span_id(item.span_id or "")

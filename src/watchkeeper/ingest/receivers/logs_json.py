@@ -4,8 +4,10 @@ line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
+
+from msgspec import Raw
 
 from watchkeeper.ingest.receivers.base import Noun
 from watchkeeper.ingest.receivers.content import Inflater, content_type
@@ -27,6 +29,7 @@ class LogsJson:
         self._inflater = Inflater(self._limits)
 
     def decode(self, body: bytes, headers: Mapping[str, str], *, now_ns: int) -> WireRows:
+        items: Iterable[Raw]
         if content_type(headers)[0] in LINE_TYPES:
             items = read_lines(body, headers, self._inflater)
         else:

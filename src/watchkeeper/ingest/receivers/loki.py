@@ -18,6 +18,7 @@ from msgspec import Raw, Struct
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import ids, schema
 from watchkeeper.ingest.receivers.base import Noun
+from watchkeeper.ingest.receivers.bounds import check_item, check_lists, check_request
 from watchkeeper.ingest.receivers.content import Inflater, content_encoding, content_type
 from watchkeeper.ingest.receivers.json_items import LabelValue, as_texts, time_ns_of
 from watchkeeper.ingest.receivers.limits import RowLimits
@@ -44,6 +45,9 @@ _Entry = tuple[int, bytes, Metadata]
 """Time, line, structured metadata."""
 
 
+_NONE: Final = Raw(b"null")
+
+
 class _Value(Struct, array_like=True):
     time_ns: str | int
     line: str
@@ -56,7 +60,7 @@ class _OldEntry(Struct):
 
 
 class _Stream(Struct):
-    stream: dict[str, LabelValue] | None = None
+    stream: Raw = _NONE
     values: list[Raw] | None = None
     labels: str = ""
     """Of the older form, which has `entries`."""
@@ -68,6 +72,7 @@ class _Push(Struct):
 
 
 _decode_push = msgspec.json.Decoder(_Push).decode
+_decode_labels = msgspec.json.Decoder(dict[str, LabelValue] | None).decode
 _decode_value = msgspec.json.Decoder(_Value).decode
 _decode_old_entry = msgspec.json.Decoder(_OldEntry).decode
 _encode = msgspec.json.Encoder().encode
@@ -93,9 +98,13 @@ class Loki:
             )
         lines = Lines(self._limits)
         if media in _JSON:
-            _read_json(self._plain_json(body, headers), lines)
+            plain = self._plain_json(body, headers)
+            check_lists(plain, (2, 4), self._limits)
+            _read_json(plain, lines)
         else:
-            _read_protobuf(self._plain_protobuf(body, headers), lines)
+            plain = self._plain_protobuf(body, headers)
+            check_request(plain, "PushRequest", self._limits)
+            _read_protobuf(plain, lines)
         return lines.take()
 
     def _plain_json(self, body: bytes, headers: Mapping[str, str]) -> bytes:
@@ -138,10 +147,11 @@ def _read_json(plain: bytes, lines: Lines) -> None:
     for stream in push.streams:
         values, entries = stream.values or [], stream.entries or []
         try:
-            found = origin(as_texts(stream.stream or {}).items())
+            check_item(stream.stream)
+            found = origin(as_texts(_decode_labels(stream.stream) or {}).items())
             if stream.labels:
                 found = origin(labels_of(stream.labels).items())
-        except ValueError as error:
+        except _BAD as error:
             lines.reject("bad_labels", str(error), len(values) + len(entries))
             continue
         _add(lines, found, values, _value)
@@ -185,6 +195,7 @@ def _add(lines: Lines, found: Origin, items: Iterable[Any], read: Any) -> None:
 
 
 def _value(item: Raw) -> _Entry:
+    check_item(item)
     value = _decode_value(item)
     metadata = as_texts(value.metadata) if value.metadata else {}
     return int(value.time_ns), value.line.encode(), metadata

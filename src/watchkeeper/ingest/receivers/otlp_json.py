@@ -14,11 +14,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from watchkeeper.ingest.receivers import schema
+from watchkeeper.ingest.receivers.bounds import check_item
 from watchkeeper.ingest.receivers.otlp_json_values import (
+    NONE,
     Double,
     Integer,
     KeyValue,
-    Resource,
     attributes_of,
     double,
     fill_resource,
@@ -92,7 +93,7 @@ class _ScopeMetrics(Struct, rename="camel"):
 
 
 class _ResourceMetrics(Struct, rename="camel"):
-    resource: Resource | None = None
+    resource: Raw = NONE
     scope_metrics: list[_ScopeMetrics] | None = None
 
 
@@ -143,6 +144,7 @@ def _metric(item: Raw, faults: list[str]) -> Any:
         point_class = schema.otlp()[_DATA[name]]
 
         def convert(item: Raw, _: list[str]) -> Any:
+            check_item(item)
             return _point(_decode_point(item), point_class)
 
         to.data_points.extend(sound(convert, data.data_points, faults))

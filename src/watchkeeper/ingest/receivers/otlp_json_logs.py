@@ -12,12 +12,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from watchkeeper.ingest.receivers import ids, schema
+from watchkeeper.ingest.receivers.bounds import check_item
 from watchkeeper.ingest.receivers.otlp_json_values import (
+    NONE,
     AnyValue,
     Integer,
     KeyValue,
-    Resource,
-    Scope,
     encoded,
     fill_resource,
     fill_scope,
@@ -43,12 +43,12 @@ class _Record(Struct, rename="camel"):
 
 
 class _ScopeLogs(Struct, rename="camel"):
-    scope: Scope | None = None
+    scope: Raw = NONE
     log_records: list[Raw] | None = None
 
 
 class _ResourceLogs(Struct, rename="camel"):
-    resource: Resource | None = None
+    resource: Raw = NONE
     scope_logs: list[_ScopeLogs] | None = None
 
 
@@ -76,6 +76,7 @@ def to_request(body: bytes) -> tuple[Any, tuple[Reject, ...]]:
 
 
 def _record(item: Raw, _: list[str]) -> Any:
+    check_item(item)
     given = _decode_record(item)
     return schema.otlp()["LogRecord"](
         time_unix_nano=integer(given.time_unix_nano),

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import schema
+from watchkeeper.ingest.receivers.bounds import check_item
 from watchkeeper.model.signal import Reject
 
 Integer = int | str
@@ -45,16 +46,20 @@ class KeyValue(Struct, rename="camel"):
     value: AnyValue | None = None
 
 
-class Resource(Struct, rename="camel"):
+class _Resource(Struct, rename="camel"):
     attributes: list[KeyValue] | None = None
 
 
-class Scope(Struct, rename="camel"):
+class _Scope(Struct, rename="camel"):
     name: str | None = None
     version: str | None = None
     attributes: list[KeyValue] | None = None
 
 
+NONE: Final = Raw(b"null")
+"""A resource or a scope that is not given."""
+_decode_resource: Final = msgspec.json.Decoder(_Resource | None).decode
+_decode_scope: Final = msgspec.json.Decoder(_Scope | None).decode
 _MAX_DEPTH: Final = 32
 """Of lists and maps in an attribute; protobuf itself ends at 100, counted from the root."""
 BAD: Final = (msgspec.DecodeError, ValueError, TypeError, RecursionError)
@@ -88,14 +93,18 @@ def rejected(faults: Sequence[str]) -> tuple[Reject, ...]:
     return (Reject("bad_item", len(faults), faults[0]),) if faults else ()
 
 
-def fill_resource(to: Any, given: Resource | None) -> None:
-    """Write a Resource, where one is given."""
+def fill_resource(to: Any, raw: Raw) -> None:
+    """Write a Resource, where one is given. Raises one of BAD."""
+    check_item(raw)
+    given = _decode_resource(raw)
     if given is not None:
         to.attributes.extend(attributes_of(given.attributes))
 
 
-def fill_scope(to: Any, given: Scope | None) -> None:
-    """Write an InstrumentationScope, where one is given."""
+def fill_scope(to: Any, raw: Raw) -> None:
+    """Write an InstrumentationScope, where one is given. Raises one of BAD."""
+    check_item(raw)
+    given = _decode_scope(raw)
     if given is None:
         return
     to.name = (given.name or "").encode()

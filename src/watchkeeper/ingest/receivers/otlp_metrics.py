@@ -25,6 +25,7 @@ from watchkeeper.ingest.receivers import otlp_naming as naming
 from watchkeeper.ingest.receivers import otlp_point_kernel as point_kernel
 from watchkeeper.ingest.receivers import reference, schema
 from watchkeeper.ingest.receivers.base import Noun
+from watchkeeper.ingest.receivers.bounds import check_lists
 from watchkeeper.ingest.receivers.content import Inflater, content_type
 from watchkeeper.ingest.receivers.limits import Limits
 from watchkeeper.ingest.receivers.otlp_attribute_kernel import MALFORMED, STACK_SIZE, UNUSUAL
@@ -100,6 +101,7 @@ class OtlpMetrics:
         raw = self._inflater.inflate(body, headers)
         if media != "application/json":
             return self._decode_protobuf(raw, ())
+        check_lists(raw, (2, 4, 6, 9), self._limits)
         raw, rejects = to_protobuf(raw)
         return self._decode_protobuf(raw, rejects)
 

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import schema
+from watchkeeper.ingest.receivers.bounds import check_messages
 from watchkeeper.ingest.receivers.content import Inflater, content_type
 from watchkeeper.ingest.receivers.otlp_naming import value_text
 from watchkeeper.model.row import Origin, origin
@@ -54,6 +55,11 @@ def refusing(message: str) -> Iterator[None]:
 
 def origin_of(resource: Any, scope: Any) -> Origin:
     """A resource's attributes, and the scope's under `otel.scope.`."""
+    try:
+        check_messages([resource.SerializeToString()], "Resource")
+        check_messages([scope.SerializeToString()], "InstrumentationScope")
+    except ValueError as error:
+        raise BadInput(f"a resource or its scope: {error}") from error
     labels = [
         (_SCOPE + "name", _text(scope.name)),
         (_SCOPE + "version", _text(scope.version)),

@@ -15,6 +15,12 @@ from msgspec import Raw
 
 from watchkeeper.ingest.receivers import schema
 from watchkeeper.ingest.receivers.base import Noun
+from watchkeeper.ingest.receivers.bounds import (
+    SMALL_BYTES,
+    check_lists,
+    check_messages,
+    check_request,
+)
 from watchkeeper.ingest.receivers.content import Inflater
 from watchkeeper.ingest.receivers.ids import NO_SPAN
 from watchkeeper.ingest.receivers.limits import RowLimits
@@ -50,8 +56,12 @@ class OtlpTraces:
     def decode(self, body: bytes, headers: Mapping[str, str], *, now_ns: int) -> WireRows:
         raw, is_json = inflated(body, headers, self._inflater)
         read = to_span if is_json else schema.otlp()["Span"].FromString
-        reading = _Reading(Spans(self._limits))
+        reading = _Reading(Spans(self._limits), is_large=len(raw) > SMALL_BYTES)
         spans = reading.spans
+        if is_json:
+            check_lists(raw, (2, 4, 6), self._limits)
+        else:
+            check_request(raw, "ExportTraceServiceRequest", self._limits)
         for resource, scope, items in scopes_of(raw) if is_json else _scopes(raw):
             origin = spans.origin(dict(origin_of(resource, scope).labels))
             for number, item in enumerate(items):
@@ -71,8 +81,9 @@ def _scopes(raw: bytes) -> Iterator[tuple[Any, Any, Sequence[Any]]]:
 class _Reading:
     """Spans of one body. Their attributes are kept as they came, and made into text at once."""
 
-    def __init__(self, spans: Spans) -> None:
+    def __init__(self, spans: Spans, *, is_large: bool) -> None:
         self.spans = spans
+        self._is_large = is_large
         self._attributes: list[bytes] = []
         self._counts: list[int] = []
 
@@ -87,6 +98,8 @@ class _Reading:
         code = status.code
         attributes, events, links = given.attributes, given.events, given.links
         check_parts(attributes, events, links)
+        if self._is_large:
+            check_messages(attributes, "KeyValue")
         is_added = self.spans.add(
             Span(
                 origin=origin,
@@ -141,6 +154,7 @@ def _link(raw: bytes) -> Link:
 
 def _object(attributes: Sequence[bytes]) -> Raw:
     check_parts(attributes)
+    check_messages(attributes, "KeyValue")
     text = attributes_text(map(schema.otlp()["KeyValue"].FromString, attributes))
     return Raw(text) if text else NOTHING
 

@@ -12,12 +12,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from watchkeeper.ingest.receivers import schema
+from watchkeeper.ingest.receivers.bounds import check_item
 from watchkeeper.ingest.receivers.ids import span_id, trace_id
 from watchkeeper.ingest.receivers.otlp_json_values import (
+    NONE,
     Integer,
     KeyValue,
-    Resource,
-    Scope,
     encoded,
     fill_resource,
     fill_scope,
@@ -63,12 +63,12 @@ class _Span(Struct, rename="camel"):
 
 
 class _ScopeSpans(Struct, rename="camel"):
-    scope: Scope | None = None
+    scope: Raw = NONE
     spans: list[Raw] | None = None
 
 
 class _ResourceSpans(Struct, rename="camel"):
-    resource: Resource | None = None
+    resource: Raw = NONE
     scope_spans: list[_ScopeSpans] | None = None
 
 
@@ -100,6 +100,7 @@ def scopes_of(body: bytes) -> Iterator[tuple[Any, Any, list[Raw]]]:
 
 def to_span(item: Raw) -> Any:
     """A span as a message. Raises one of `BAD`."""
+    check_item(item)
     given = _decode_span(item)
     check_parts(given.attributes or (), given.events or (), given.links or ())
     out = schema.otlp()["Span"](

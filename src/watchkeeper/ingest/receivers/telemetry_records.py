@@ -15,6 +15,7 @@ import xxhash
 from msgspec import Raw, Struct
 
 from watchkeeper.ingest.receivers.base import Noun
+from watchkeeper.ingest.receivers.bounds import check_item
 from watchkeeper.ingest.receivers.content import Inflater
 from watchkeeper.ingest.receivers.ids import trace_id
 from watchkeeper.ingest.receivers.json_items import Time, read_items, time_ns_of
@@ -57,6 +58,7 @@ class TelemetryRecords:
         spans = Spans(self._limits)
         for number, raw in enumerate(items):
             try:
+                check_item(raw)
                 record = _decode(raw)
                 end_ns = time_ns_of(record.timestamp, now_ns)
                 # Of its bytes and place, so that equal records of one body are two spans.

@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import schema
 from watchkeeper.ingest.receivers.base import Noun
+from watchkeeper.ingest.receivers.bounds import check_item, check_lists, check_request
 from watchkeeper.ingest.receivers.content import Inflater, content_type
 from watchkeeper.ingest.receivers.ids import span_id, trace_id
 from watchkeeper.ingest.receivers.limits import RowLimits
@@ -92,8 +93,9 @@ class Zipkin:
                 status=415,
             )
         items_of, read = _READ[media]
+        plain = self._inflater.inflate(body, headers)
         spans = Spans(self._limits)
-        for number, item in enumerate(items_of(self._inflater.inflate(body, headers))):
+        for number, item in enumerate(items_of(plain, self._limits)):
             try:
                 span = _span(read(item), spans, now_ns)
             except _BAD as error:
@@ -103,14 +105,16 @@ class Zipkin:
         return spans.take()
 
 
-def _json_items(plain: bytes) -> Any:
+def _json_items(plain: bytes, limits: RowLimits) -> Any:
+    check_lists(plain, (1,), limits)
     try:
         return _decode_list(plain)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadInput(f"the body is not a JSON list of Zipkin's spans: {error}") from error
 
 
-def _protobuf_items(plain: bytes) -> Any:
+def _protobuf_items(plain: bytes, limits: RowLimits) -> Any:
+    check_request(plain, "ListOfSpans", limits)
     try:
         return schema.zipkin()["ListOfSpans"].FromString(plain).spans
     except DecodeError as error:
@@ -167,6 +171,11 @@ def _is_of_origin(name: str) -> bool:
     return name in IDENTIFYING or name.startswith(IDENTIFYING_PREFIXES)
 
 
+def _from_json(item: Raw) -> _Span:
+    check_item(item)
+    return _decode_span(item)
+
+
 def _from_protobuf(raw: bytes) -> _Span:
     classes = schema.zipkin()
     if len(raw) > _LARGE_BYTES:  # count first, for a part that says nothing takes most memory
@@ -203,11 +212,11 @@ def _text(given: bytes) -> str:
     return given.decode(errors="replace")
 
 
-_FROM_JSON: Final[tuple[Callable[[bytes], Any], Callable[[Any], _Span]]] = (
+_FROM_JSON: Final[tuple[Callable[[bytes, RowLimits], Any], Callable[[Any], _Span]]] = (
     _json_items,
-    _decode_span,
+    _from_json,
 )
-_FROM_PROTOBUF: Final[tuple[Callable[[bytes], Any], Callable[[Any], _Span]]] = (
+_FROM_PROTOBUF: Final[tuple[Callable[[bytes, RowLimits], Any], Callable[[Any], _Span]]] = (
     _protobuf_items,
     _from_protobuf,
 )
