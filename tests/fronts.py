@@ -15,6 +15,8 @@ import numpy as np
 
 from tests.buses import MemoryWorld
 from watchkeeper import plugins
+from watchkeeper.analyze.template_groups import TemplatesConfig
+from watchkeeper.analyze.template_stage import TemplateStage
 from watchkeeper.api.app import Front
 from watchkeeper.api.auth import AuthConfig
 from watchkeeper.api.services import Check, Readable, ServerConfig, Services
@@ -73,6 +75,7 @@ class Api:
     door: Door
     lake: Answers
     tables: Tables
+    templates: TemplateStage
     checks: list[Check]
     waited_for: list[int]
     """Positions that answers were held back for."""
@@ -167,6 +170,7 @@ async def api(
     kept: Store = plugins.build("store", {"use": store}, data_dir=folder)
     tables = open_tables(folder / "tables", LogsConfig(), SpansConfig())
     with ThreadPoolExecutor(1) as queries:
+        templates = TemplateStage(TemplatesConfig(), lambda _tenant, _service: 0, queries)
         services = Services(
             config=config,
             ingest=cast(Ingest, door),
@@ -177,6 +181,7 @@ async def api(
             queries=queries,
             caught_up=caught_up,
             logs=Readable(tables.logs, caught_up),
+            templates=templates,
             spans=Readable(tables.spans, caught_up),
             changes_caught_up=caught_up,
             auth=auth or AuthConfig(),
@@ -188,7 +193,9 @@ async def api(
             app=cast(Any, front), raise_app_exceptions=False, client=(peer, 4711)
         )
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
-            yield Api(http, front, clock, kept, bus, door, lake, tables, checks, waited_for)
+            yield Api(
+                http, front, clock, kept, bus, door, lake, tables, templates, checks, waited_for
+            )
     await kept.close()
     await world.stop()
 

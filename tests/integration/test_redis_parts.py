@@ -58,6 +58,11 @@ def lines(server: Server) -> list[str]:
     return [one["body"] for one in read(server, "/api/v1/logs/search").json()["items"]]
 
 
+def templates(server: Server) -> dict[str, int]:
+    found = read(server, "/api/v1/logs/templates", service="checkout").json()["items"]
+    return {one["text"]: one["lines"] for one in found}
+
+
 def test_what_was_sent_to_any_door_is_read_at_once_through_a_process_that_keeps_nothing(
     shared: Mapping[str, Any], tmp_path: Path
 ) -> None:
@@ -71,6 +76,7 @@ def test_what_was_sent_to_any_door_is_read_at_once_through_a_process_that_keeps_
 
             assert values(api) == [float(one) for one in range(number + 1)]
             assert lines(api) == [f"line {one}" for one in range(number, -1, -1)]
+            assert templates(api) == {"line <*>": number + 1}
 
         promql = read(api, "/prometheus/api/v1/query", query="up", time=str(one_ns // NS_PER_S + 1))
         assert promql.json()["data"]["result"][0]["value"][1] == "1"

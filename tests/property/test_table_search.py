@@ -140,6 +140,7 @@ def test_text_finds_what_a_scan_finds(
     st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=5),
     st.lists(matchers, max_size=2),
     st.tuples(st.integers(0, 4), st.integers(0, 4)) | st.none(),
+    st.booleans(),
     st.data(),
 )
 def test_conditions_find_what_a_scan_finds(
@@ -147,6 +148,7 @@ def test_conditions_find_what_a_scan_finds(
     several: list[tuple[int, bool]],
     asked: list[Matcher],
     trace: tuple[int, int] | None,
+    is_range: bool,
     data: st.DataObject,
 ) -> None:
     batches = [case.batch(*range(NOON, NOON + n), seed=i) for i, (n, _) in enumerate(several)]
@@ -159,7 +161,8 @@ def test_conditions_find_what_a_scan_finds(
         spread(table, batches, [flush for _, flush in several])
         query = everything(
             matchers=tuple(asked),
-            between={column: (low, high)},
+            between={column: (low, high)} if is_range else {},
+            among={} if is_range else {column: (high, low)},
             traces=() if trace is None else (trace,),
         )
         found = table.search(query)
@@ -167,7 +170,8 @@ def test_conditions_find_what_a_scan_finds(
     def keep(batch: RowBatch, i: int) -> bool:
         origin = batch.origins[batch.origin[i]]
         return (
-            low <= int(getattr(batch, column)[i]) <= high
+            (low <= int(getattr(batch, column)[i]) <= high)
+            and (is_range or int(getattr(batch, column)[i]) in (low, high))
             and (trace is None or tuple(batch.trace[i].tolist()) == trace)
             and all(
                 holds(m, told(origin.entity, origin.labels, batch.attributes[i], m.name))

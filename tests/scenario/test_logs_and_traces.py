@@ -67,6 +67,12 @@ async def numbers(one: Shop, **asked: str) -> list[int]:
         cursor = {"cursor": page["cursor"]}
 
 
+async def templates(one: Shop) -> dict[str, int]:
+    """Texts, with how many lines each has."""
+    found = await one.get("/api/v1/logs/templates", service="shop")
+    return {item["text"]: item["lines"] for item in found["items"]}
+
+
 async def feed(one: Shop, first: int, last: int) -> None:
     for n in range(first, last, 5):
         await send(one, "/api/v1/logs/write", lines(n, n + 5))
@@ -96,6 +102,7 @@ async def test_lines_outlive_a_restart_and_none_is_doubled(tmp_path: Path) -> No
         await feed(one, 60, 90)
 
         assert await numbers(one) == list(range(89, -1, -1))
+        assert await templates(one) == {"<*> accepted": 60, "<*> refused": 30}
 
 
 @pytest.mark.parametrize("n_written_out", [0, 50])
@@ -112,6 +119,7 @@ async def test_a_crash_costs_no_line_and_doubles_none(tmp_path: Path, n_written_
 
     async with shop(tmp_path / "crashed", minute=MINUTE, **SMALL) as one:
         assert await numbers(one) == list(range(59, -1, -1))
+        assert await templates(one) == {"<*> accepted": 40, "<*> refused": 20}
 
 
 async def test_a_trace_is_one_though_its_spans_came_in_many_bodies(tmp_path: Path) -> None:

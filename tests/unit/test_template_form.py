@@ -17,6 +17,7 @@ from watchkeeper.model.template import pattern
         ("GET /api/orders/7 took 3 ms", "GET <*> took <*>"),
         ("free 7 KB of 9 bytes in 2 seconds", "free <*> of <*> in <*>"),
         ("7 broken parts", "<*> broken parts"),
+        ("topic=a bytes=7", "topic=<*> bytes=<*>"),
         ("at Mon Jun 7 10:00:00 2005", "at <*>"),
         ("Mon Dieu, Mar", "Mon Dieu, Mar"),
         ("from 10.0.0.1 () on", "from <*> (<*>) on"),

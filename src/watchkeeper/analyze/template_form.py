@@ -40,7 +40,7 @@ _RULES: Final = (
         WILD,
     ),
     (re.compile(rf"\b(?:{_MONTH}|{_DAY})\b(?= (?:{_MONTH}\b|<\*>))"), WILD),
-    (re.compile(rf"(<\*>) {_UNIT}(?!\w)"), r"\1"),
+    (re.compile(rf"(<\*>) {_UNIT}(?![\w=])"), r"\1"),
     (re.compile(r" \(\)"), f" ({WILD})"),
     (re.compile(r"<\*>(?:[\s,]+<\*>)+"), WILD),
 )

@@ -97,6 +97,7 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "/api/v1/anomalies": {"status": "open", "limit": 20},
     "/api/v1/anomalies/{anomaly_id}": {"anomaly_id": "4f1c00000000000000000000000000aa"},
     "/api/v1/logs/search": {"level": "error", "limit": 20},
+    "/api/v1/logs/templates": {"service": "payment", "limit": 20},
     "/api/v1/traces": {"service": "payment", "limit": 20},
     "/api/v1/traces/{trace_id}": {"trace_id": _TRACE},
     "/api/v1/changes": {"service": "payment"},

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from watchkeeper.api.problems import problem
-from watchkeeper.api.services import Readable, Services
+from watchkeeper.api.services import Readable, Services, Templates
 from watchkeeper.api.tenants import tenant_of
 from watchkeeper.errors import BadInput, Retryable
 from watchkeeper.lake.base import SampleQuery, SeriesQuery, TooManyRows
@@ -57,25 +57,45 @@ async def rows(request: Request, table: str) -> Response:
     return Response(found, media_type=_PACKED)
 
 
+@router.post("/templates")
+async def templates(request: Request) -> Response:
+    """Templates of a service, or of all."""
+    services: Services = request.app.state.services
+    service = await _decoded(request, str | None)
+    found = await services.templates.templates(tenant_of(request), service)
+    return Response(msgspec.msgpack.encode(found), media_type=_PACKED)
+
+
+@router.post("/fingerprints")
+async def fingerprints(request: Request) -> Response:
+    """What a template means."""
+    services: Services = request.app.state.services
+    template = await _decoded(request, int)
+    found = await services.templates.fingerprints(tenant_of(request), template)
+    return Response(msgspec.msgpack.encode(found), media_type=_PACKED)
+
+
 @router.post("/caught-up/{table}")
 async def caught_up(request: Request, table: str) -> Response:
-    """Answers when a table, or `samples`, or `changes`, can be read up to a position. What another
-    process would read of telemetry is all of it up to there, or nothing."""
+    """Answers when a table, or `samples`, `changes` or `templates`, can be read up to a position.
+    What another process would read of telemetry is all of it up to there, or nothing."""
     services: Services = request.app.state.services
-    try:
-        position = msgspec.msgpack.decode(await request.body(), type=int)
-    except msgspec.DecodeError as error:
-        raise BadInput(f"internal: no position: {error}") from error
+    position = await _decoded(request, int)
     if table == "changes":  # which are read elsewhere
         await services.changes_caught_up(position)
         return Response(b"", media_type=_PACKED)
-    kept = services if table == "samples" else _readable(services, table)
-    if not await kept.caught_up(position):
+    if not await _kept(services, table).caught_up(position):
         raise Retryable(
             f"{table}: not stored up to position {position} yet; this process is behind, as after "
             "a start, and its /health says how far"
         )
     return Response(b"", media_type=_PACKED)
+
+
+def _kept(services: Services, table: str) -> Services | Templates | Readable[Any]:
+    if table == "samples":
+        return services
+    return services.templates if table == "templates" else _readable(services, table)
 
 
 def _readable(services: Services, table: str) -> Readable[Any]:
@@ -93,13 +113,17 @@ def _readable(services: Services, table: str) -> Readable[Any]:
 
 async def _asked(request: Request, kind: type[Q]) -> Q:
     """In the tenant that the gateway decided, whatever the question says."""
+    query: Q = await _decoded(request, kind)
+    return replace(query, tenant=tenant_of(request))
+
+
+async def _decoded(request: Request, kind: Any) -> Any:
     try:
-        query = msgspec.msgpack.decode(await request.body(), type=kind)
+        return msgspec.msgpack.decode(await request.body(), type=kind)
     except msgspec.DecodeError as error:
         raise BadInput(
             f"internal: not understood: {error}; both processes must be of one version"
         ) from error
-    return replace(query, tenant=tenant_of(request))
 
 
 async def _beside(services: Services, work: Callable[[], bytes]) -> bytes:

@@ -16,6 +16,7 @@ from watchkeeper.lake.tables.base import RowQuery
 from watchkeeper.lake.tables.words import parse_text
 from watchkeeper.model.severity import Severity, severity_of, word_of
 from watchkeeper.model.signal import LogBatch
+from watchkeeper.model.template import Template
 
 router = APIRouter(prefix="/api/v1/logs", tags=["logs"])
 
@@ -33,7 +34,9 @@ async def search(
     ] = "",
     query: Annotated[str | None, Query(description='A selector: {service="shop"}')] = None,
     level: Annotated[str | None, Query(description="At least so grave: warn, error ...")] = None,
-    template: Annotated[str | None, Query(description="Lines of one template, by its id.")] = None,
+    template: Annotated[
+        str | None, Query(description="Lines of one template, or of one pattern, by its id.")
+    ] = None,
     trace_id: Annotated[str | None, Query(description="Lines of one trace.")] = None,
     start: Annotated[str | None, Query(description="Default: an hour before `end`.")] = None,
     end: Annotated[str | None, Query(description="Not included; default: now.")] = None,
@@ -43,20 +46,25 @@ async def search(
     """Lines, the newest first, page by page."""
     services: Services = request.app.state.services
     start_ns, end_ns = rows.parse_range(services, start, end)
+    tenant = tenant_of(request)
     between: dict[str, tuple[int, int]] = {}
     if level is not None:
         between["severity"] = (_severity(level), _GRAVEST)
+    among: dict[str, tuple[int, ...]] = {}
     if template is not None:
-        between["template"] = _template(template)
+        one = _template(template)
+        meant = await services.templates.fingerprints(tenant, one)
+        among["template"] = tuple(meant) or (one,)
     found = await rows.search(
         services,
         services.logs,
         RowQuery(
-            tenant=tenant_of(request),
+            tenant=tenant,
             start_ns=start_ns,
             end_ns=end_ns,
             matchers=rows.parse_matchers(query),
             between=between,
+            among=among,
             traces=() if trace_id is None else (rows.parse_trace(trace_id),),
             text=parse_text(text, contains),
             limit=limit,
@@ -65,6 +73,37 @@ async def search(
     )
     lines = [to_json(found.batch, row) for row in range(len(found.batch))]
     return rows.answer({"items": lines, "cursor": rows.cursor_text(found.cursor)})
+
+
+@router.get("/templates")
+async def list_templates(
+    request: Request,
+    service: Annotated[str | None, Query(description="Default: all services.")] = None,
+    text: Annotated[str, Query(description="A part that the template must have.")] = "",
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+) -> Response:
+    """What lines have in common that differ in their values; the most frequent first."""
+    services: Services = request.app.state.services
+    await services.templates.caught_up(await services.newest())
+    known = await services.templates.templates(tenant_of(request), service)
+    fitting = [one for one in known if text in one.text]
+    fitting.sort(key=lambda one: (-one.n_lines, one.service, one.text))
+    return rows.answer(
+        {"items": [_told(one) for one in fitting[:limit]], "more": len(fitting) > limit}
+    )
+
+
+def _told(one: Template) -> dict[str, Any]:
+    return {
+        "id": rows.hex_id(one.id),
+        "service": one.service,
+        "text": one.text,
+        "lines": one.n_lines,
+        "patterns": one.n_patterns,
+        "first_seen": iso(one.first_ns),
+        "last_seen": iso(one.last_ns),
+        "succeeds": [rows.hex_id(former) for former in one.succeeds],
+    }
 
 
 def to_json(batch: LogBatch, row: int) -> dict[str, Any]:
@@ -90,11 +129,11 @@ def _severity(word: str) -> Severity:
     return found
 
 
-def _template(text: str) -> tuple[int, int]:
+def _template(text: str) -> int:
     try:
         number = int(text, 16)
     except ValueError:
         number = -1
     if not 0 <= number < 1 << 64:
         raise BadInput(f"template: '{text[:80]}' is no id of one; take it from a line's `template`")
-    return number, number
+    return number

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Annotated, Generic
+from typing import Annotated, Generic, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -20,8 +20,9 @@ from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.tables.base import B, Searchable
 from watchkeeper.model.detail import ExemplarRows, HistogramRows
 from watchkeeper.model.part import EVERY, Part
-from watchkeeper.model.series import DEFAULT_TENANT
+from watchkeeper.model.series import DEFAULT_TENANT, TenantId
 from watchkeeper.model.signal import LogBatch, SpanBatch
+from watchkeeper.model.template import Template
 from watchkeeper.store.base import Store
 
 
@@ -92,6 +93,22 @@ class Readable(Generic[B]):
     caught_up: Callable[[int], Awaitable[bool]]
 
 
+class Templates(Protocol):
+    """Which lines belong together."""
+
+    async def caught_up(self, position: int) -> bool:
+        """Waits for them to speak of all up to a position; whether they do."""
+        ...
+
+    async def templates(self, tenant: TenantId, service: str | None) -> Sequence[Template]:
+        """Those that stand for the lines of a service, or of all, now."""
+        ...
+
+    async def fingerprints(self, tenant: TenantId, template: int) -> Sequence[int]:
+        """What a template means, a former one too; nothing where it is not known."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The API's view of a running app."""
@@ -109,6 +126,7 @@ class Services:
     """Waits until the lake can be read up to a position, so that one reads one's own writes, but
     not for ever; whether it can be."""
     logs: Readable[LogBatch]
+    templates: Templates
     spans: Readable[SpanBatch]
     changes_caught_up: Callable[[int], Awaitable[bool]]
     checks: Callable[[], Awaitable[list[Check]]]

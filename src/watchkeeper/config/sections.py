@@ -18,6 +18,7 @@ from watchkeeper.model.part import EVERY, Part
 
 if TYPE_CHECKING:
     from watchkeeper.analyze.detect_stage import DetectionConfig
+    from watchkeeper.analyze.template_groups import TemplatesConfig
     from watchkeeper.api.auth import AuthConfig
     from watchkeeper.api.services import ServerConfig
     from watchkeeper.bus.share import ShareConfig
@@ -85,6 +86,7 @@ class Config:
     log: WalConfig
     lake: Chosen
     logs: LogsConfig
+    templates: TemplatesConfig
     spans: SpansConfig
     histograms: HistogramsConfig
     exemplars: ExemplarsConfig
@@ -159,6 +161,10 @@ SECTIONS: Final[Mapping[str, Section]] = {
     "logs": Section(
         "How log lines are kept.",
         "watchkeeper.lake.tables.config:LogsConfig",
+    ),
+    "templates": Section(
+        "How log lines are grouped.",
+        "watchkeeper.analyze.template_groups:TemplatesConfig",
     ),
     "spans": Section(
         "How spans are kept.",

@@ -12,7 +12,8 @@ from typing import Any, Final
 from watchkeeper.analyze.derivation import Derivation
 from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.analyze.quantiles import Quantiles
-from watchkeeper.api.services import Readable
+from watchkeeper.analyze.template_stage import TemplateStage
+from watchkeeper.api.services import Readable, Templates
 from watchkeeper.bus.base import Bus
 from watchkeeper.ingest.change_stage import ChangeStage
 from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
@@ -28,6 +29,7 @@ from watchkeeper.lake.details import (
     open_details,
 )
 from watchkeeper.lake.remote import Owner, RemoteLake, RemoteTable
+from watchkeeper.lake.remote_templates import RemoteTemplates
 from watchkeeper.lake.tables.definition import LOGS, SPANS
 from watchkeeper.lake.tables.rows import nothing
 from watchkeeper.lake.tables.tables import Tables, open_tables
@@ -37,7 +39,7 @@ from watchkeeper.parts.door import Door
 from watchkeeper.parts.ground import Ground
 from watchkeeper.runtime import Loop
 
-GROUPS: Final = (DetectStage.name, ChangeStage.name)
+GROUPS: Final = (DetectStage.name, ChangeStage.name, TemplateStage.name)
 """Those who begin at their checkpoints, wherever they run: for them the log is kept."""
 
 
@@ -69,6 +71,7 @@ class Reading:
     lake: Readings
     caught_up: Callable[[int], Awaitable[bool]]
     logs: Readable[LogBatch]
+    templates: Templates
     spans: Readable[SpanBatch]
     exemplars: Readable[ExemplarRows]
     histograms: Readable[HistogramRows]
@@ -88,15 +91,19 @@ def keeping(ground: Ground, keep: Keep, bus: Bus) -> Reading:
     shaping = StoreStage(details.histograms, NO_HISTOGRAMS, name="histograms", of=named.histograms)
     sampling = StoreStage(details.exemplars, NO_EXEMPLARS, name="exemplars", of=named.exemplars)
     noting = ChangeStage(ground.store)
+    grouping = TemplateStage(
+        ground.config.templates, catalog.partition_of, ground.thread("templates")
+    )
     stages: tuple[StoreStage[Any], ...] = (storing, logging, tracing, shaping, sampling)
     runtime = ground.config.runtime
     loops = {
         one.name: Loop(one, bus, ground.clock, runtime, after=one.position) for one in stages
-    } | {noting.name: Loop(noting, bus, ground.clock, runtime)}
+    } | {one.name: Loop(one, bus, ground.clock, runtime) for one in (noting, grouping)}
     return Reading(
         keep.lake,
         storing.caught_up,
         Readable(tables.logs, logging.caught_up),
+        grouping,
         Readable(tables.spans, tracing.caught_up),
         Readable(details.exemplars, sampling.caught_up),
         Readable(details.histograms, shaping.caught_up),
@@ -123,6 +130,7 @@ def asking(ground: Ground) -> Reading:
         RemoteLake(owner),
         caught_up("samples"),
         Readable(RemoteTable(owner, LOGS), caught_up(LOGS.name)),
+        RemoteTemplates(owner, ground.queries),
         Readable(RemoteTable(owner, SPANS), caught_up(SPANS.name)),
         Readable(RemoteTable(owner, EXEMPLARS), caught_up(EXEMPLARS.name)),
         Readable(RemoteTable(owner, HISTOGRAMS), caught_up(HISTOGRAMS.name)),

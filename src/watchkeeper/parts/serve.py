@@ -41,6 +41,7 @@ def services_of(
         queries=ground.queries,
         caught_up=reading.caught_up,
         logs=reading.logs,
+        templates=reading.templates,
         spans=reading.spans,
         exemplars=reading.exemplars,
         histograms=reading.histograms,

@@ -33,6 +33,7 @@ ROUTES: Final[Mapping[str, Needs]] = {
     "/api/v1/anomalies/stream": _READ,
     "/api/v1/anomalies/{anomaly_id}": _READ,
     "/api/v1/logs/search": _READ,
+    "/api/v1/logs/templates": _READ,
     "/api/v1/traces": _READ,
     "/api/v1/traces/{trace_id}": _READ,
     "/api/v1/changes": _READ,
@@ -55,6 +56,8 @@ ROUTES: Final[Mapping[str, Needs]] = {
     "/internal/v1/samples": _ASKED_INSIDE,
     "/internal/v1/series": _ASKED_INSIDE,
     "/internal/v1/rows/{table}": _ASKED_INSIDE,
+    "/internal/v1/templates": _ASKED_INSIDE,
+    "/internal/v1/fingerprints": _ASKED_INSIDE,
     "/internal/v1/caught-up/{table}": _ASKED_INSIDE,
 }
 

@@ -43,6 +43,8 @@ class RowQuery:
     name and is not empty counts."""
     between: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Column of numbers -> the least and the most that it may be."""
+    among: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Column of numbers -> what it may be."""
     equal: Mapping[str, bytes] = field(default_factory=dict)
     """Column of text -> what it must be."""
     traces: tuple[tuple[int, int], ...] = ()

@@ -102,6 +102,12 @@ def _may_hold(segment: Segment[B], query: RowQuery, mask: Mask) -> Mask:
     for name, (least, most) in query.between.items():
         if name in segment.low:
             may &= (segment.low[name] <= most) & (segment.high[name] >= least)
+    for name, values in query.among.items():
+        if name in segment.low:
+            known = np.sort(np.array(values, segment.low[name].dtype))
+            may &= np.searchsorted(known, segment.low[name]) < np.searchsorted(
+                known, segment.high[name], "right"
+            )
     if query.traces:
         may &= may_know(*segment.traces, trace_hashes(query.traces)) > 0
     if query.text and segment.definition.text is not None:
@@ -185,7 +191,7 @@ class Search(Generic[B]):
     def _fitting(self, chunk: Chunk, chosen: Wanted) -> I64:
         """The rows of a chunk that fit and may be among the newest: telling conditions first."""
         query = self._query
-        soon = [self._definition.time, "origin", *query.between]
+        soon = [self._definition.time, "origin", *query.between, *query.among]
         rows = np.arange(chunk.n_rows)
         if query.traces:
             rows = rows[_of_traces(chunk.column(self._definition.trace), query.traces)]
@@ -197,17 +203,20 @@ class Search(Generic[B]):
         if len(rows):
             chunk.load(soon)
             rows = rows[chosen.mask[chunk.column("origin")[rows]]]
-        for condition in (self._in_time, self._between, self._equal):
+        for condition in (self._in_time, self._numbered, self._equal):
             if len(rows):
                 rows = condition(chunk, rows)
         if has_floor:
             rows = self._saying(chunk, rows)
         return keep_asked(chunk, rows, chosen.asked) if len(rows) else rows
 
-    def _between(self, chunk: Chunk, rows: I64) -> I64:
+    def _numbered(self, chunk: Chunk, rows: I64) -> I64:
         for name, (least, most) in self._query.between.items():
             values = chunk.column(name)[rows]
             rows = rows[(values >= least) & (values <= most)]
+        for name, known in self._query.among.items():
+            values = chunk.column(name)[rows]
+            rows = rows[np.isin(values, np.array(known, values.dtype))]
         return rows
 
     def _equal(self, chunk: Chunk, rows: I64) -> I64:
