@@ -33,6 +33,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
     "detector": {
         "basic": "watchkeeper.analyze.detectors.basic:Basic",
         "fk": "watchkeeper.analyze.detectors.fk:FK",
+        "rex": "watchkeeper.analyze.detectors.rex:REX",
     },
     "store": {
         "memory": "watchkeeper.store.memory:MemoryStore",
