@@ -204,7 +204,7 @@ def _api(one: Shop) -> Api:
     rest: Any = None
     return Api(
         http=one.http, front=one.front, clock=one.clock, store=services.store, bus=services.bus,
-        door=rest, lake=rest, tables=rest, checks=[], waited_for=[],
+        door=rest, lake=rest, tables=rest, templates=rest, checks=[], waited_for=[],
     )  # fmt: skip
 
 
