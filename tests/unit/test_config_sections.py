@@ -69,9 +69,11 @@ def test_detectors_are_checked_as_what_they_use_and_stay_specifications() -> Non
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[fk]", "detection.detectors[0]: is no mapping; write `use: <name>`, known: basic, fk, rex"),
+        ("[fk]",
+         "detection.detectors[0]: is no mapping; write `use: <name>`, known: basic, fk, rex"),
         ("[{rearm_s: 1h}]", "detection.detectors[0].use: is missing; known: basic, fk, rex"),
-        ("[{use: fkk}]", "detection.detectors[0].use: no plugin called 'fkk'; known: basic, fk, rex"),
+        ("[{use: fkk}]",
+         "detection.detectors[0].use: no plugin called 'fkk'; known: basic, fk, rex"),
         ("[{use: fk, rearm: 1h}]",
          "detection.detectors[0].rearm: unknown key; did you mean 'rearm_s'?"),
         ("[{use: fk, rearm_s: soon}]",
