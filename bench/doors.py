@@ -74,12 +74,13 @@ def run(options: Options) -> Measured:
         if options.quick
         else Plan(10_000_000, 1_000_000, 300_000, 40, options.seed)
     )
-    with scratch("doors", options) as folder, client_core() as core:
+    with scratch("doors", options) as folder:
         recipe = peers.watchkeeper(folder / "pinned", ours.T1_AND_FK)
-        with Server(recipe, folder / "pinned", core=core) as server:
+        with client_core() as core, Server(recipe, folder / "pinned", core=core) as server:
             server.wait_ready()
             lines_per_s = throughput(server, rows.LOGS_PATH, make_lines(plan), "lines")
             spans_per_s = throughput(server, rows.TRACES_PATH, make_spans(plan), "spans")
+        # On all cores, which writers and a reader share with it.
         recipe = peers.watchkeeper(folder / "whole", ours.T1_AND_FK)
         with Server(recipe, folder / "whole", core=None) as server:
             server.wait_ready()

@@ -26,7 +26,7 @@ from bench.history import Past
 from bench.ledger import Ledger
 from bench.peers import Server
 from bench.report import Target, progress
-from bench.suite import Measured, Options, client_core, scratch
+from bench.suite import Measured, Options, scratch
 
 TARGETS: Final[dict[str, Target]] = {
     "anomaly_p99_ms": ("<=", 1000),
@@ -93,9 +93,9 @@ def run(options: Options) -> Measured:
         else Plan(100_000, 1500, 40, options.seed)
     )
     start_ms = int(time.time()) * 1000 - plan.length_ms
-    with scratch("latency", options) as folder, client_core():
+    with scratch("latency", options) as folder:
         recipe = peers.watchkeeper(folder, ours.T1_AND_FK)
-        # On all cores: here the server shares them with its own reader, as it would at work.
+        # On all cores, which senders and a reader share with it.
         with Server(recipe, folder, core=None) as server:
             walk = fleet.Walk(plan.n_series, seed=plan.seed, start_ms=start_ms)
             load = prepare(plan, walk, server.wait_ready())

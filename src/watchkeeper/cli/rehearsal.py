@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,13 @@ from watchkeeper.config import load
 _log: Final = telemetry.Log(__name__)
 _EXAMPLES_S: Final = 1_767_607_200
 """What the examples tell is of that time."""
+_MORE: Final[Sequence[tuple[str, Mapping[str, str]]]] = (
+    ("/api/v1/logs/search", {"text": 'Database "base time"'}),
+    ("/api/v1/logs/search", {"contains": "tabase t"}),
+    ("/prometheus/api/v1/query", {"query": "topk(1, avg_over_time(queue_length[5m]))"}),
+    ("/prometheus/api/v1/query", {"query": "quantile(0.9, rate(queue_length[5m]))"}),
+)
+"""What people ask, beside the examples."""
 _MINUTES: Final = 5
 _STEP_S: Final = 15
 
@@ -70,8 +77,7 @@ async def _rehearse(folder: Path) -> None:
             await _post(http, "/api/v1/metrics/write", _samples(_EXAMPLES_S + at_s))
             clock.advance(_STEP_S)
     async with _served(file, clock) as http:
-        for path in _questions():
-            place, parameters = asked(path)
+        for place, parameters in (*map(asked, _questions()), *_MORE):
             await http.get(place, params=parameters)
 
 
