@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import sys
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -55,8 +57,13 @@ def known(kind: str) -> dict[str, str]:
 
     An outside package announces itself under the entry point group `watchkeeper.<kind>`.
     """
-    outside = {point.name: point.value for point in entry_points(group=f"watchkeeper.{kind}")}
-    return {**outside, **BUILTIN.get(kind, {})}
+    return {**_outside(kind, tuple(sys.path)), **BUILTIN.get(kind, {})}
+
+
+@functools.cache
+def _outside(kind: str, _path: tuple[str, ...]) -> Mapping[str, str]:
+    """Asked once, as long as packages are sought in the same places: it takes 10 ms."""
+    return {point.name: point.value for point in entry_points(group=f"watchkeeper.{kind}")}
 
 
 def load(kind: str, name: str) -> type[Any]:
