@@ -1,0 +1,74 @@
+"""The contract of a watcher: it looks at what passes detection, and decides when time has passed.
+
+A detector judges each series alone, point by point. What needs several series (a service and its
+symptoms), or the absence of points (silence), is a watcher's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from watchkeeper.analyze.detectors.base import Findings, Points
+from watchkeeper.model.anomaly import Severity
+from watchkeeper.model.series import Entity, Mask, TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one record brought, all of it accepted and covered by no checkpoint."""
+
+    tenant: TenantId
+    samples: Points
+    cells: Points
+    """The points of the grid that these samples closed."""
+    findings: Sequence[tuple[str, Findings]]
+    """What detectors said of them, by detector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A change of one episode of one subject, as Findings are of a series."""
+
+    tenant: TenantId
+    entity: Entity
+    labels: Mapping[str, str]
+    """Of the subject: with tenant, watcher and start, the episode's name."""
+    started_ns: int
+    time_ns: int
+    change: int
+    """OPENED, WORSENED or CLOSED."""
+    severity: Severity
+    value: float
+    expected_low: float
+    expected_high: float
+    p_value: float
+    series: str = ""
+    """The SeriesId in hex where the subject is one series; empty where it is a service."""
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    """What spoke for it, by name."""
+
+
+class Watcher(Protocol):
+    """A state machine over what was seen. It decides on ticks, never on a clock.
+
+    State belongs to partitions, which are those of the series; a series is named by its identity
+    there, since slots mean something in one process only.
+    """
+
+    name: str
+    version: int
+    """Goes up when the state or the answers change: a checkpoint of another version is no use."""
+
+    def see(self, seen: Seen) -> None: ...
+
+    def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting]:
+        """What changed up to now; `partitions` are those whose checkpoints do not cover this."""
+        ...
+
+    def dump(self, partition: int) -> bytes: ...
+
+    def load(self, partition: int, state: bytes) -> None:
+        """Go on from here; with nothing to go on from, the partition is forgotten."""
+        ...
