@@ -13,11 +13,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import watchkeeper
 from watchkeeper import cli, plugins, telemetry
-from watchkeeper.api.app import create_app
+from watchkeeper.api.app import described
 from watchkeeper.config import SECTIONS, reference
 from watchkeeper.config.sections import ALIASES, UNUSED
 
@@ -134,7 +134,7 @@ def api() -> str:
         "`Retry-After` for what cannot be done now. Times are ISO 8601 or seconds since the epoch.",
         "",
     ]
-    schema = create_app(cast("Any", None)).openapi()
+    schema = described().openapi()
     for method, path, operation in routes():
         lines += [f"## `{method} {path}`", ""]
         lines += [operation.get("description") or f"{operation['summary'].rstrip('.')}.", ""]
@@ -157,7 +157,7 @@ _UNSAID = {"Successful Response", "Validation Error"}
 
 def routes() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """(method, path, operation) of everything that is served."""
-    schema = create_app(cast("Any", None)).openapi()
+    schema = described().openapi()
     for path, operations in sorted(schema["paths"].items()):
         for method, operation in operations.items():
             yield method.upper(), path, operation

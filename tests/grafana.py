@@ -69,9 +69,9 @@ async def grafana(folder: Path, **server: Any) -> AsyncIterator[Grafana]:
     _fill(lake)
     histograms = _histograms(folder / "histograms")
     async with fronts.api(folder / "api", **server) as one:
-        state = one.front.described.state
-        state.services = replace(
-            state.services, lake=lake, histograms=Readable(histograms, _at_once)
+        state = one.front.state
+        state["services"] = replace(
+            one.front.services, lake=lake, histograms=Readable(histograms, _at_once)
         )
         yield Grafana(one.http, one)
     histograms.close()

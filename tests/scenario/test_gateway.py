@@ -16,7 +16,7 @@ import pytest
 from tests import gateways, make
 from tests.fronts import Api
 from tests.scenario.shop import BEGIN_S, Shop, shop
-from watchkeeper.api.app import create_app
+from watchkeeper.api.app import described
 from watchkeeper.api.doors import DOORS
 from watchkeeper.api.examples import BODIES, Body, asked
 from watchkeeper.bus.base import ANOMALIES
@@ -45,9 +45,8 @@ def test_every_door_has_an_example() -> None:
 
 
 async def test_every_example_is_taken_whole_and_every_question_is_answered(tmp_path: Path) -> None:
-    none: Any = None
-    described = create_app(none).openapi()["paths"]
-    gets = [path for path in described if "get" in described[path] and "stream" not in path]
+    paths = described().openapi()["paths"]
+    gets = [path for path in paths if "get" in paths[path] and "stream" not in path]
     async with shop(tmp_path / "data", minute=AT_10) as one:
         posted = {path: await post(one, path, body) for path, body in BODIES.items()}
         answers = {}
@@ -65,8 +64,7 @@ async def test_every_example_is_taken_whole_and_every_question_is_answered(tmp_p
 
 
 async def test_the_example_of_a_key_makes_one(tmp_path: Path) -> None:
-    none: Any = None
-    schema = create_app(none).openapi()["components"]["schemas"]["NewKey"]
+    schema = described().openapi()["components"]["schemas"]["NewKey"]
     async with shop(tmp_path / "data") as one:
         answer = await one.http.post("/api/v1/keys", json=schema["example"])
 

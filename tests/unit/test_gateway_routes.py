@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ from google.rpc.status_pb2 import Status
 
 from tests.fronts import Api, api
 from tests.gateways import AWAY, WRONG, bearer, key
-from watchkeeper.api.app import create_app, served
+from watchkeeper.api.app import described, served
 from watchkeeper.api.auth import AuthConfig
 from watchkeeper.api.doors import DOORS
 from watchkeeper.api.gateway.table import ROUTES, all_routes, check
@@ -65,8 +64,7 @@ def test_a_route_that_the_table_does_not_name_ends_the_start() -> None:
 
 
 def test_the_description_names_every_route_and_what_it_needs() -> None:
-    none: Any = None
-    paths = create_app(none).openapi()["paths"]
+    paths = described().openapi()["paths"]
 
     told = {
         (method.upper(), path, operation["x-needs"])

@@ -174,7 +174,7 @@ async def test_what_the_lake_refuses_is_told_in_its_words(
         raise BadInput("query: 60 matchers; at most 50 are taken")
 
     async with grafana(tmp_path) as source:
-        lake = source.front.front.described.state.services.lake
+        lake = source.front.front.state["services"].lake
         lake.query = lake.series = refuse
 
         found = await source.refused(path, **{name: "up"})
@@ -278,7 +278,7 @@ async def test_names_that_are_none_are_bad_data(
 async def test_a_computation_ends_at_the_next_node_when_time_is_over(source: Grafana) -> None:
     """A question whose answer nobody waits for any more is not computed to its end."""
     asked: list[Callable[[], None]] = []
-    lake = source.front.front.described.state.services.lake
+    lake = source.front.front.state["services"].lake
     plain = lake.query
 
     def slow(query: Any) -> Any:

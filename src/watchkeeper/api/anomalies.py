@@ -71,7 +71,7 @@ async def list_anomalies(
     cursor: str | None = None,
 ) -> JSONResponse:
     """Newest first, page by page."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     page = await services.store.list(
         Anomaly,
         Filter(
@@ -96,7 +96,7 @@ async def stream(
 
     An event `reset` says that changes were missed: list the anomalies again.
     """
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     told = last_event_id or ""
     after = int(told) if _POSITION.fullmatch(told) else None
     changes = services.bus.follow(ANOMALIES, after)
@@ -110,7 +110,7 @@ async def stream(
 @router.get("/{anomaly_id}")
 async def one_anomaly(request: Request, anomaly_id: str) -> Any:
     """One anomaly with its evidence."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     found = await services.store.get(Anomaly, tenant_of(request), anomaly_id)
     if found is None:
         return problem(404, f"there is no anomaly '{anomaly_id}'; GET /api/v1/anomalies lists them")

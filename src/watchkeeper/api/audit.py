@@ -27,7 +27,7 @@ async def list_audit(
 ) -> JSONResponse:
     """Newest first, page by page: the whole trail for who may enter every tenant, else what was
     done in the request's tenant."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     asks = admitted(request)
     page = await services.store.list(
         AuditEntry,

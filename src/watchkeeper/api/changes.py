@@ -45,7 +45,7 @@ async def list_changes(
     cursor: str | None = None,
 ) -> JSONResponse:
     """Newest first, page by page."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     await services.changes_caught_up(await services.newest())
     page = await services.store.list(
         Change,

@@ -19,7 +19,7 @@ router = APIRouter(tags=["operation"])
 @router.get("/health")
 async def health(request: Request) -> JSONResponse:
     """200 while every check holds, else 503. Each check is named to who may read."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     checks = await services.checks()
     well = all(check.ok for check in checks)
     body: dict[str, Any] = {

@@ -29,7 +29,7 @@ _PACKED = "application/vnd.msgpack"
 @router.post("/samples")
 async def samples(request: Request) -> Response:
     """A query for samples, answered as an Arrow stream."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     query = await _asked(request, SampleQuery)
     try:
         found = await _beside(services, lambda: write_frame(services.lake.query(query)))
@@ -41,7 +41,7 @@ async def samples(request: Request) -> Response:
 @router.post("/series")
 async def series(request: Request) -> Response:
     """A query for series: their labels."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     query = await _asked(request, SeriesQuery)
     found = await _beside(services, lambda: msgspec.msgpack.encode(services.lake.series(query)))
     return Response(found, media_type=_PACKED)
@@ -50,7 +50,7 @@ async def series(request: Request) -> Response:
 @router.post("/rows/{table}")
 async def rows(request: Request, table: str) -> Response:
     """A search of a table."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     readable = _readable(services, table)
     query = await _asked(request, RowQuery)
     found = await _beside(services, lambda: write_found(readable.table.search(query)))
@@ -60,7 +60,7 @@ async def rows(request: Request, table: str) -> Response:
 @router.post("/templates")
 async def templates(request: Request) -> Response:
     """Templates of a service, or of all."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     service = await _decoded(request, str | None)
     found = await services.templates.templates(tenant_of(request), service)
     return Response(msgspec.msgpack.encode(found), media_type=_PACKED)
@@ -69,7 +69,7 @@ async def templates(request: Request) -> Response:
 @router.post("/fingerprints")
 async def fingerprints(request: Request) -> Response:
     """What a template means."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     template = await _decoded(request, int)
     found = await services.templates.fingerprints(tenant_of(request), template)
     return Response(msgspec.msgpack.encode(found), media_type=_PACKED)
@@ -79,7 +79,7 @@ async def fingerprints(request: Request) -> Response:
 async def caught_up(request: Request, table: str) -> Response:
     """Answers when a table, or `samples`, `changes` or `templates`, can be read up to a position.
     What another process would read of telemetry is all of it up to there, or nothing."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     position = await _decoded(request, int)
     if table == "changes":  # which are read elsewhere
         await services.changes_caught_up(position)

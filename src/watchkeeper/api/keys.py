@@ -75,13 +75,13 @@ async def create_key(request: Request, wanted: NewKey) -> JSONResponse:
 async def revoke_key(request: Request, key_id: str) -> JSONResponse:
     """Refused from now on here, and within `auth.cache_s` by every other process."""
     key = await _roster(request).revoke_key(key_id, _by(request))
-    keyring: Keyring = request.app.state.keyring
+    keyring: Keyring = request.state.keyring
     keyring.forget()
     return JSONResponse(key_to_json(key))
 
 
 def _roster(request: Request) -> Roster:
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     return Roster(services.store, services.clock)
 
 

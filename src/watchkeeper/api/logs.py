@@ -44,7 +44,7 @@ async def search(
     cursor: Annotated[str | None, Query(description="From an earlier page.")] = None,
 ) -> Response:
     """Lines, the newest first, page by page."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     start_ns, end_ns = rows.parse_range(services, start, end)
     tenant = tenant_of(request)
     between: dict[str, tuple[int, int]] = {}
@@ -83,7 +83,7 @@ async def list_templates(
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Response:
     """What lines have in common that differ in their values; the most frequent first."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     await services.templates.caught_up(await services.newest())
     known = await services.templates.templates(tenant_of(request), service)
     fitting = [one for one in known if text in one.text]

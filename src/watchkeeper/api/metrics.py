@@ -36,7 +36,7 @@ async def query(
     limit: Annotated[int, Query(ge=1, le=5_000_000)] = 1_000_000,
 ) -> Response:
     """Samples of the selected series, sorted by series and time."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     now_ns = services.clock.now_ns()
     end_ns = now_ns + 1 if end is None else parse_time(end, "end")
     start_ns = end_ns - _DEFAULT_RANGE_NS if start is None else parse_time(start, "start")

@@ -41,7 +41,7 @@ Found = Sequence[Mapping[str, str]]
 @router.post("/api/v1/query")
 async def query(request: Request) -> Response:
     """An expression at one moment: `query`, `time`, `timeout`, `limit`."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     given = await asked(request)
     now_ms = services.clock.now_ns() // words.NS_PER_MS
     wanted = ask.at(given.text("query"), given.time_ms("time", now_ms))
@@ -59,7 +59,7 @@ async def query(request: Request) -> Response:
 @router.post("/api/v1/query_range")
 async def query_range(request: Request) -> Response:
     """An expression over a range: `query`, `start`, `end`, `step`, `timeout`, `limit`."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     given = await asked(request)
     for name in ("start", "end", "step"):
         if not given.text(name):
@@ -117,7 +117,7 @@ async def label_values(request: Request, name: str) -> Response:
 @router.get("/api/v1/metadata")
 async def metadata(request: Request) -> Response:
     """How metrics are described by who sends them: `metric`, `limit`."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     given, tenant = await asked(request), tenant_of(request)
     known = {one.name: one for one in services.families.of(tenant)}
     series = await _of_series(request, given, _metrics)
@@ -135,7 +135,7 @@ async def metadata(request: Request) -> Response:
 @router.post("/api/v1/query_exemplars")
 async def query_exemplars(request: Request) -> Response:
     """Exemplars of the series that an expression reads: `query`, `start`, `end`."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     given, tenant = await asked(request), tenant_of(request)
     wanted = [one.matchers for one in selectors(parse(given.text("query")))]
     earliest_ms, latest_ms = _ALWAYS_MS
@@ -190,7 +190,7 @@ async def ready() -> Response:
 
 
 def _source(request: Request) -> LakeSource:
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     kept = services.histograms
     return LakeSource(
         services.lake,
@@ -207,7 +207,7 @@ async def _of_series(
 
     One that fits several of them comes several times.
     """
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     earliest_ms, latest_ms = _ALWAYS_MS
     queries = [
         SeriesQuery(

@@ -39,7 +39,7 @@ def to_json(source: Source) -> dict[str, Any]:
 @router.get("")
 async def list_sources(request: Request) -> JSONResponse:
     """Every sender by every protocol since the start, who was heard of last first."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     found = services.door.sources.of(tenant_of(request))
     return JSONResponse({"items": [to_json(source) for source in found]})
 

@@ -37,7 +37,7 @@ _LONGEST_NS: Final = 2**63 - 1
 @router.get("/{trace_id}")
 async def one_trace(request: Request, trace_id: str) -> Response:
     """The spans of a trace, in order of their start; `parent_id` makes a tree of them."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     start_ns, end_ns = _ALWAYS
     asked = RowQuery(
         tenant=tenant_of(request),
@@ -70,7 +70,7 @@ async def list_traces(
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> Response:
     """Traces that have a span which is all that is asked for; by that span, the newest first."""
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     start_ns, end_ns = rows.parse_range(services, start, end)
     matchers = rows.parse_matchers(query)
     if service is not None:

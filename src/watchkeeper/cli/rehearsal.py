@@ -14,13 +14,13 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import numpy as np
 
 from watchkeeper import app, telemetry
-from watchkeeper.api.app import Front, create_app
+from watchkeeper.api.app import Front, described
 from watchkeeper.api.examples import BODIES, JSON, Body, asked
 from watchkeeper.clock import NS_PER_S, FakeClock
 from watchkeeper.compiled.hashing import fast_hash128
@@ -100,6 +100,5 @@ def _samples(at_s: int) -> Body:
 
 
 def _questions() -> list[str]:
-    none: Any = None
-    described = create_app(none).openapi()["paths"]
-    return [path for path in described if "get" in described[path] and "stream" not in path]
+    paths = described().openapi()["paths"]
+    return [path for path in paths if "get" in paths[path] and "stream" not in path]
