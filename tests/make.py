@@ -14,6 +14,7 @@ from watchkeeper.model.audit import NO_HASH, Act, AuditEntry
 from watchkeeper.model.change import Change
 from watchkeeper.model.principal import ALL_TENANTS, INSTALLATION, ApiKey, Limits, Role, User
 from watchkeeper.model.row import Origin, origin, texts
+from watchkeeper.model.ruling import DetectionSet, Verdict, Word
 from watchkeeper.model.series import DEFAULT_TENANT, Entity, Kind, LabelBlock, TenantId
 from watchkeeper.model.signal import (
     LogBatch,
@@ -169,6 +170,33 @@ def change(**fields: Any) -> Change:
         "entity": Entity(service="shop"),
     }
     return Change(**{**usual, **fields})
+
+
+def settings(document: str = "{}", **fields: Any) -> DetectionSet:
+    """Settings of detection as they are wanted; what they are called follows from what they say."""
+    usual: dict[str, Any] = {
+        "id": f"{document}/{fields.get('expected')}",
+        "time_ns": START_NS,
+        "principal": "user:ops",
+        "action": "detection.set",
+    }
+    return DetectionSet(document=document, **{**usual, **fields})
+
+
+def verdict(word: Word = Word.NOT_USEFUL, **fields: Any) -> Verdict:
+    """What somebody says of `anomaly()`."""
+    of = anomaly()
+    usual: dict[str, Any] = {
+        "anomaly": of.id,
+        "tenant": of.tenant,
+        "principal": "user:ops",
+        "time_ns": START_NS,
+        "subject": of.series,
+        "detector": of.detector,
+        "started_ns": of.started_ns,
+        "entity": of.entity,
+    }
+    return Verdict(word=word, **{**usual, **fields})
 
 
 def tick(after_s: float = 0.0) -> Tick:

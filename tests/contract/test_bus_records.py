@@ -17,6 +17,7 @@ from watchkeeper.bus.base import MIXED, SAMPLES
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family, MetricType
 from watchkeeper.model.row import Origin, texts
+from watchkeeper.model.ruling import DetectionSet, Verdict, Word
 from watchkeeper.model.series import DEFAULT_TENANT, N_PARTITIONS, Entity
 from watchkeeper.model.signal import (
     DetailBatch,
@@ -161,3 +162,32 @@ async def test_a_change_comes_as_it_went_and_as_often_as_it_was_told(world: Worl
     found = [d.record for d in await take_all(bus, SAMPLES) if isinstance(d.record, Change)]
 
     assert found == [started, ended]
+
+
+async def test_settings_are_told_to_every_partition_between_what_lies_around_them(
+    world: World,
+) -> None:
+    bus = await world.start()
+    sent = make.settings('{"sensitivity": "größer"}', expected=3)
+    await bus.publish(SAMPLES, [make.tick(1), sent, make.tick(2)])
+
+    found = await take_all(bus, SAMPLES)
+
+    told_to: dict[int, list[Any]] = {}
+    for one in found:
+        told_to.setdefault(one.partition, []).append(one.record)
+    assert set(told_to) in ({MIXED}, set(range(N_PARTITIONS)))
+    assert all(came == [make.tick(1), sent, make.tick(2)] for came in told_to.values())
+    assert isinstance(found[-1].record, Tick)
+    assert sum(isinstance(one.record, DetectionSet) for one in found) == len(told_to)
+
+
+async def test_a_verdict_comes_once_where_its_service_meets(world: World) -> None:
+    bus = await world.start()
+    sent = [make.verdict(partition=7, comment="läuft"), make.verdict(Word.WITHDRAWN, partition=7)]
+    await bus.publish(SAMPLES, sent)
+
+    found = [d for d in await take_all(bus, SAMPLES) if isinstance(d.record, Verdict)]
+
+    assert [d.record for d in found] == sent
+    assert {d.partition for d in found} <= {MIXED, 7}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import make
 from tests.doors import House, body, house
 from tests.make import NS_PER_S
 from watchkeeper.errors import BadInput, Retryable
@@ -215,6 +216,18 @@ async def test_a_sender_that_went_away_is_stored_all_the_same(tmp_path: Path) ->
 
         assert again.repeated
         assert len(one.samples()) == 2
+
+
+async def test_a_record_of_no_body_lies_between_groups_at_the_position_that_is_told(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path) as one:
+        await one.send(body(("up", 0, 1.0)))
+
+        position = await one.ingest.log(make.settings("{}"))
+
+        assert position == one.ingest.position == one.log.last
+        assert one.records()[-1] == make.settings("{}")
 
 
 async def test_one_bad_body_among_good_ones_is_the_only_one_refused(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from watchkeeper.model.anomaly import Anomaly
 from watchkeeper.model.change import Change
 from watchkeeper.model.event import Event
 from watchkeeper.model.family import Families
+from watchkeeper.model.ruling import DetectionSet, Verdict
 from watchkeeper.model.series import F64, I32, I64, N_PARTITIONS, U8, U64, LabelBlock, TenantId
 from watchkeeper.model.signal import (
     DetailBatch,
@@ -44,7 +45,7 @@ _DETAILS: Final = struct.Struct("<BBxxIq")  # version kind n generation
 _AS_DETAILS: Final = 0x80
 """Set in the kind of a batch that follows the identities of its series."""
 
-Shared = NewSeries | Families | LogBatch | SpanBatch | Change | Tick
+Shared = NewSeries | Families | LogBatch | SpanBatch | Change | DetectionSet | Verdict | Tick
 """Records that any process understands as they are."""
 
 
@@ -79,7 +80,7 @@ def partition_of(record: Any, catalog: SeriesCatalog) -> int:
     """Where all of the service meets that a record speaks of; 0 for one that speaks of none."""
     if isinstance(record, Anomaly | Change):
         return catalog.partition_of(record.tenant, record.entity.service)
-    return 0
+    return record.partition if isinstance(record, Verdict) else 0
 
 
 def encode_event(event: Event) -> bytes:

@@ -29,6 +29,7 @@ from watchkeeper.bus.ports import SeriesCatalog
 from watchkeeper.model import wire
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families
+from watchkeeper.model.ruling import DetectionSet, Verdict
 from watchkeeper.model.series import I32, I64, N_PARTITIONS, U8, U64
 from watchkeeper.model.signal import (
     ExemplarBatch,
@@ -116,10 +117,10 @@ class Writer:
         match record:
             case NewSeries():
                 return split_series(record)
-            case Tick():
+            case Tick() | DetectionSet():  # everybody's
                 payload = wire.encode(record)
                 return ((partition, payload) for partition in range(N_PARTITIONS))
-            case Change() | Families():
+            case Change() | Families() | Verdict():
                 return [(partition_of(record, self._catalog), wire.encode(record))]
             case LogBatch() | SpanBatch():
                 return split_rows(record, self._partitions(record))

@@ -1,14 +1,27 @@
-"""What somebody changed is saved in the store, where people and later causes look it up."""
+"""What somebody changed or decided is saved in the store, where people and causes look it up."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final, Protocol
 
-from watchkeeper.bus.base import SAMPLES, Delivery
+from watchkeeper.bus.base import MIXED, SAMPLES, Delivery
 from watchkeeper.bus.progress import Progress
 from watchkeeper.model.change import Change
+from watchkeeper.model.ruling import DetectionSet, Verdict
 from watchkeeper.store.base import Store
+
+_OF_ALL: Final = 0
+"""What is told to every partition is saved by whoever has this one."""
+
+
+class Decisions(Protocol):
+    """Saves what people decided about detection. To be told the same again changes nothing."""
+
+    async def settle(self, settings: DetectionSet) -> None: ...
+
+    async def note(self, verdict: Verdict) -> None: ...
 
 
 class ChangeStage:
@@ -17,8 +30,9 @@ class ChangeStage:
     name = "changes"
     topic = SAMPLES
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, decisions: Decisions | None = None) -> None:
         self._store = store
+        self._decisions = decisions
         self._progress = Progress(0)
         self.caught_up = self._progress.caught_up
 
@@ -30,7 +44,17 @@ class ChangeStage:
         ]
         if told:
             await self._store.save(told)
+        if self._decisions is not None:
+            for delivery in deliveries:
+                await self._decide(self._decisions, delivery)
         self._progress.reach(max(delivery.position for delivery in deliveries))
+
+    async def _decide(self, decisions: Decisions, delivery: Delivery) -> None:
+        match delivery.record:
+            case DetectionSet() as settings if delivery.partition in (MIXED, _OF_ALL):
+                await decisions.settle(replace(settings, position=delivery.position))
+            case Verdict() as verdict:
+                await decisions.note(replace(verdict, position=delivery.position))
 
     async def dump(self, partition: int) -> bytes:
         """Something, so that the runtime knows from where to go on."""

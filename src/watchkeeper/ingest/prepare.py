@@ -20,6 +20,7 @@ from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.series import Catalog
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family
+from watchkeeper.model.ruling import DetectionSet, Verdict
 from watchkeeper.model.series import I32, Kind, TenantId
 from watchkeeper.model.signal import (
     ExemplarBatch,
@@ -283,8 +284,8 @@ class Preparer:
                 self._families.learn(record.tenant, record.families)
             case LogBatch() | SpanBatch() | ExemplarBatch():
                 self._admission.remember_logged_body(record.body_hash, now_ns)
-            case Change():
-                pass  # an upsert: to be told the same again is no harm
+            case Change() | DetectionSet() | Verdict():
+                pass  # to be told the same again is no harm
         return now_ns
 
     def follow_shared(self, record: Logged, now_ns: int) -> int:

@@ -176,6 +176,14 @@ class Ingest:
         self._arrived.set()
         return await job.done
 
+    async def log(self, record: Logged) -> int:
+        """Have a record that came in no body made durable; its position. Raises Retryable."""
+
+        def append() -> None:
+            self.position = self._bus.append([record])
+
+        return await self.between_groups(append)
+
     def close(self) -> None:
         self._closing = True
         self._arrived.set()

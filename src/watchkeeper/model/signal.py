@@ -11,6 +11,7 @@ import numpy as np
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family
 from watchkeeper.model.row import Origin, Texts
+from watchkeeper.model.ruling import DetectionSet, Verdict
 from watchkeeper.model.series import (
     DEFAULT_TENANT,
     F64,
@@ -325,6 +326,8 @@ Logged = (
     | LogBatch
     | SpanBatch
     | Change
+    | DetectionSet
+    | Verdict
     | Tick
 )
 """What the log holds, in the order in which everyone applies it."""

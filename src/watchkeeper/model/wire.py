@@ -18,6 +18,7 @@ from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import row_wire
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families
+from watchkeeper.model.ruling import DetectionSet, Verdict
 from watchkeeper.model.series import I64, LabelBlock, TenantId
 from watchkeeper.model.signal import (
     DetailBatch,
@@ -34,6 +35,7 @@ from watchkeeper.model.signal import (
 
 VERSION: Final = 1
 SAMPLES, SERIES, TICK, LOGS, SPANS, CHANGE, HISTOGRAMS, EXEMPLARS, FAMILIES = range(1, 10)
+SETTINGS, VERDICT = 10, 11
 """The second byte of a record."""
 
 _ROWS: Final[Mapping[type[Any], int]] = {
@@ -43,7 +45,15 @@ _ROWS: Final[Mapping[type[Any], int]] = {
     ExemplarBatch: EXEMPLARS,
 }
 _BATCH_BY_KIND: Final[Mapping[int, type[Any]]] = {kind: batch for batch, kind in _ROWS.items()}
-_PACKED: Final[Mapping[int, type[Any]]] = {CHANGE: Change, FAMILIES: Families}
+_PACKED: Final[Mapping[int, type[Any]]] = {
+    CHANGE: Change,
+    FAMILIES: Families,
+    SETTINGS: DetectionSet,
+    VERDICT: Verdict,
+}
+"""Rare records, as MessagePack."""
+_KIND_PACKED: Final[Mapping[type[Any], int]] = {record: kind for kind, record in _PACKED.items()}
+Packed = Change | Families | DetectionSet | Verdict
 
 _HEAD: Final = struct.Struct("<BB6x")
 _SAMPLES: Final = struct.Struct("<BBBxIqHH4x")  # version kind times n base_ns tenant body_hash
@@ -67,10 +77,8 @@ def encode(record: Logged) -> bytes:
         return _encode_series(record)
     if isinstance(record, Tick):
         return _TICK.pack(VERSION, TICK, record.now_ns)
-    if isinstance(record, Change):
-        return _HEAD.pack(VERSION, CHANGE) + msgspec.msgpack.encode(record)
-    if isinstance(record, Families):
-        return _HEAD.pack(VERSION, FAMILIES) + msgspec.msgpack.encode(record)
+    if isinstance(record, Packed):
+        return _HEAD.pack(VERSION, _KIND_PACKED[type(record)]) + msgspec.msgpack.encode(record)
     return row_wire.encode(_HEAD.pack(VERSION, _ROWS[type(record)]), record)
 
 
@@ -94,8 +102,8 @@ def decode(payload: Payload) -> Logged:
         raise BadInput(f"wire: a record of {len(payload)} bytes is not whole: {error}") from error
 
 
-def _decode_packed(payload: Payload, kind: type[Any]) -> Change | Families:
-    packed: Change | Families = msgspec.msgpack.decode(bytes(payload[_HEAD.size :]), type=kind)
+def _decode_packed(payload: Payload, kind: type[Any]) -> Packed:
+    packed: Packed = msgspec.msgpack.decode(bytes(payload[_HEAD.size :]), type=kind)
     return packed
 
 
@@ -105,7 +113,7 @@ def _decode_rows(payload: Payload, kind: type[Any]) -> RowBatch | DetailBatch:
 
 
 def kind_of(payload: Payload) -> int:
-    """SAMPLES, SERIES, TICK, LOGS, SPANS, CHANGE, HISTOGRAMS, EXEMPLARS or FAMILIES."""
+    """SAMPLES, SERIES, TICK ..."""
     if len(payload) < _HEAD.size:
         raise BadInput(f"wire: {len(payload)} bytes are no record")
     version, kind = _HEAD.unpack_from(payload)
@@ -114,7 +122,7 @@ def kind_of(payload: Payload) -> int:
             f"wire: a record is of version {version}, this release reads version {VERSION}; "
             "run the release that wrote it, or a newer one"
         )
-    if not SAMPLES <= kind <= FAMILIES:
+    if not SAMPLES <= kind <= VERDICT:
         raise Permanent(f"wire: a record is of kind {kind}, unknown to this release; run a newer")
     return int(kind)
 

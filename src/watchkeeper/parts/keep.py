@@ -18,6 +18,7 @@ from watchkeeper.bus.base import Bus
 from watchkeeper.ingest.change_stage import ChangeStage
 from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
 from watchkeeper.ingest.upkeep_stage import Kept, Surroundings, Upkeep
+from watchkeeper.know.decisions_stage import Decisions
 from watchkeeper.lake.base import Lake, Readings
 from watchkeeper.lake.details import (
     EXEMPLARS,
@@ -90,7 +91,7 @@ def keeping(ground: Ground, keep: Keep, bus: Bus) -> Reading:
     tracing = StoreStage(tables.spans, nothing(SPANS), name="spans")
     shaping = StoreStage(details.histograms, NO_HISTOGRAMS, name="histograms", of=named.histograms)
     sampling = StoreStage(details.exemplars, NO_EXEMPLARS, name="exemplars", of=named.exemplars)
-    noting = ChangeStage(ground.store)
+    noting = ChangeStage(ground.store, Decisions(ground.store, ground.clock))
     grouping = TemplateStage(
         ground.config.templates, catalog.partition_of, ground.thread("templates")
     )

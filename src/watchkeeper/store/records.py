@@ -20,6 +20,7 @@ from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
 from watchkeeper.model.audit import AuditEntry
 from watchkeeper.model.change import Change
 from watchkeeper.model.principal import INSTALLATION, ApiKey, User
+from watchkeeper.model.ruling import DetectionSet, Verdict, Word
 from watchkeeper.store.base import Occupied
 
 STILL_OPEN: Final = 2**63 - 1
@@ -159,9 +160,45 @@ def _change_row(change: Change) -> Row:
     )
 
 
+def _settings_row(settings: DetectionSet) -> Row:
+    return Row(
+        kind="detection",
+        tenant=INSTALLATION,
+        key=f"{settings.version:019d}",
+        started_ns=settings.version,
+        ended_ns=settings.version,  # bounded, oldest first: the one in force is the newest
+        status=settings.action,
+        service="",
+        detector=settings.principal,
+        version=(settings.position, 0, 0),
+        body=_encoder.encode(settings),
+    )
+
+
+def _verdict_row(verdict: Verdict) -> Row:
+    """Listings by service are, of verdicts, by anomaly; those by detector, by subject."""
+    withdrawn = verdict.word is Word.WITHDRAWN
+    return Row(
+        kind="verdict",
+        tenant=verdict.tenant,
+        key=f"{verdict.anomaly}/{verdict.principal}",
+        started_ns=verdict.time_ns,
+        ended_ns=verdict.time_ns if withdrawn else STILL_OPEN,
+        status=verdict.word.value,
+        service=verdict.anomaly,
+        detector=verdict.subject,
+        version=(verdict.position, 0, 0),
+        body=_encoder.encode(verdict),
+    )
+
+
 _KINDS: Final[Mapping[type, _Kind]] = {
     Anomaly: _Kind("anomaly", _anomaly_row, msgspec.msgpack.Decoder(Anomaly)),
     Change: _Kind("change", _change_row, msgspec.msgpack.Decoder(Change), is_announced=False),
+    DetectionSet: _Kind(
+        "detection", _settings_row, msgspec.msgpack.Decoder(DetectionSet), is_announced=False
+    ),
+    Verdict: _Kind("verdict", _verdict_row, msgspec.msgpack.Decoder(Verdict), is_announced=False),
     ApiKey: _Kind("api_key", _key_row, msgspec.msgpack.Decoder(ApiKey), is_announced=False),
     User: _Kind("user", _user_row, msgspec.msgpack.Decoder(User), is_announced=False),
     AuditEntry: _Kind(

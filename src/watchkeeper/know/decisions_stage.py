@@ -1,0 +1,85 @@
+"""What people decided about detection, from the log into the store, each with its entry in the
+audit trail. What is in force is decided by the log alone, so it is the same wherever it is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from watchkeeper.clock import Clock
+from watchkeeper.know.audit_stage import Audit, Decided
+from watchkeeper.model.audit import Act
+from watchkeeper.model.principal import INSTALLATION
+from watchkeeper.model.ruling import FROM_FILE, DetectionSet, Verdict, Word
+from watchkeeper.store.base import Filter, Store
+
+
+class Decisions:
+    """Takes records in the order of the log, perhaps more than once. Each has its position."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._audit = Audit(store, clock)
+
+    async def settle(self, settings: DetectionSet) -> None:
+        """Give it its version, if it follows what is in force."""
+
+        async def decide() -> Decided[None]:
+            newest = await newest_settings(self._store)
+            version, position = _of(newest)
+            if settings.position <= position or not settings.follows(version):
+                return Decided(None)
+            numbered = replace(settings, version=version + 1)
+            return Decided(None, [numbered], _set(numbered))
+
+        await self._audit.change(decide)
+
+    async def note(self, verdict: Verdict) -> None:
+        """It replaces what the same principal said of the same anomaly before."""
+
+        async def decide() -> Decided[None]:
+            key = f"{verdict.anomaly}/{verdict.principal}"
+            before = await self._store.get(Verdict, verdict.tenant, key)
+            if before is not None and before.position >= verdict.position:
+                return Decided(None)
+            return Decided(None, [verdict], _said(verdict, before))
+
+        await self._audit.change(decide)
+
+
+def _of(newest: DetectionSet | None) -> tuple[int, int]:
+    return (FROM_FILE, 0) if newest is None else (newest.version, newest.position)
+
+
+async def newest_settings(store: Store) -> DetectionSet | None:
+    """What was set last; None while what the file says is in force."""
+    page = await store.list(DetectionSet, Filter(INSTALLATION, limit=1))
+    return page.items[0] if page.items else None
+
+
+def _set(settings: DetectionSet) -> Act:
+    after = {"version": str(settings.version), "changed": settings.changed}
+    return Act(
+        principal=settings.principal,
+        action=settings.action,
+        target="detection",
+        tenant=INSTALLATION,
+        before={"version": str(settings.version - 1)},
+        after={name: text for name, text in after.items() if text},
+        request_id=settings.request_id,
+    )
+
+
+def _said(verdict: Verdict, before: Verdict | None) -> Act:
+    withdrawn = verdict.word is Word.WITHDRAWN
+    after = {} if withdrawn else {"verdict": verdict.word.value, "comment": verdict.comment}
+    was = before is not None and before.word is not Word.WITHDRAWN
+    return Act(
+        principal=verdict.principal,
+        action="verdict.withdraw" if withdrawn else "verdict.give",
+        target=f"anomaly:{verdict.anomaly}",
+        tenant=verdict.tenant,
+        before={"verdict": before.word.value} if before is not None and was else {},
+        after={name: text for name, text in after.items() if text},
+        request_id=verdict.request_id,
+    )
