@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from watchkeeper.analyze.detectors.base import Findings, Points
-from watchkeeper.model.anomaly import Severity
+from watchkeeper.model.anomaly import AnomalyId, Severity
 from watchkeeper.model.series import Entity, Mask, TenantId
 
 
@@ -50,6 +50,22 @@ class Sighting:
     """What spoke for it, by name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """How far an open anomaly of one series is to be believed, by the others of its service.
+
+    It changes the anomaly's confidence and severity, and never ends it.
+    """
+
+    tenant: TenantId
+    anomaly: AnomalyId
+    confidence: float
+    """0 to 1; a half says nothing either way."""
+    time_ns: int
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    """What spoke for or against it, by name."""
+
+
 class Watcher(Protocol):
     """A state machine over what was seen. It decides on ticks, never on a clock.
 
@@ -63,7 +79,7 @@ class Watcher(Protocol):
 
     def see(self, seen: Seen) -> None: ...
 
-    def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting]:
+    def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting | Belief]:
         """What changed up to now; `partitions` are those whose checkpoints do not cover this."""
         ...
 
