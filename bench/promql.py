@@ -81,16 +81,17 @@ def moment(one: Pair, share: float) -> float:
     return round((one.start_ms + share * LENGTH_MS) / 1000, 3)
 
 
-def differences(one: Pair, question: Question) -> list[str]:
-    """Of moments and of ranges; empty where the answers are the same."""
+def differences(one: Pair, question: Question, n_times: int | None = None) -> list[str]:
+    """Of moments and of ranges, all or some; empty where the answers are the same."""
     query = question.at(one.start_ms)
+    moments, ranges = MOMENTS[:n_times], RANGES[:n_times]
     found = [
         one.differences(
             "/query", is_ordered=question.mark == "sorted", query=query, time=moment(one, share)
         )
-        for share in MOMENTS
+        for share in moments
     ]
-    for start, length, step in RANGES if question.mark != "instant" else ():
+    for start, length, step in ranges if question.mark != "instant" else ():
         edges = moment(one, start), moment(one, start + length)
         found.append(one.range_differences(query, *edges, step))
     return [told for told in found if told]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
 from bench import client, peers
 from bench.peers import Recipe, Server
-from tests.integration.conftest import Start
 from tests.integration.test_prometheus_client import counter
 from tests.integration.test_secrets import new_key
 from watchkeeper.sdk import Client
@@ -21,23 +21,38 @@ from watchkeeper.sdk import Client
 ASKS_EVERYBODY: dict[str, object] = {"auth": {"anonymous": "never"}}
 
 
-@pytest.fixture
-def asking(start: Start) -> Server:
-    return start(ASKS_EVERYBODY)
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """One server for all: each has keys of its own, and finds its data by a name of its own."""
+
+    server: Server
+    data_dir: Path
+    reader: str
+
+    def key(self, *words: str) -> str:
+        return made(self.data_dir, *words)
+
+    def has(self, selector: str) -> bool:
+        url = f"http://{client.HOST}:{self.server.port}"
+        with Client(url, api_key=self.reader) as asked:
+            return bool(asked.query(selector))
 
 
-def key(tmp_path: Path, *words: str) -> str:
-    made: str = new_key(tmp_path / "watchkeeper" / "data", *words)["key"]
-    return made
+@pytest.fixture(scope="module")
+def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
+    folder = tmp_path_factory.mktemp("asking")
+    with Server(peers.watchkeeper(folder, ASKS_EVERYBODY), folder, core=None) as server:
+        data_dir = folder / "data"
+        yield Asking(server.wait_ready(), data_dir, made(data_dir, "--role", "viewer"))
 
 
-def is_there(server: Server, reader: str, selector: str) -> bool:
-    with Client(f"http://{client.HOST}:{server.port}", api_key=reader) as asked:
-        return bool(asked.query(selector))
+def made(data_dir: Path, *words: str) -> str:
+    key: str = new_key(data_dir, *words)["key"]
+    return key
 
 
 def prometheus(server: Server, program: Path, folder: Path, shown: dict[str, object]) -> Server:
-    """Scrapes itself every second, and sends that to us."""
+    """Scrapes itself every second, as a job called as its folder is, and sends that to us."""
     folder.mkdir()
     port = peers.free_port()
     address = f"{client.HOST}:{port}"
@@ -47,7 +62,7 @@ def prometheus(server: Server, program: Path, folder: Path, shown: dict[str, obj
         "metadata_config": {"send_interval": "1s"},
         **shown,
     }
-    job = {"job_name": "self", "static_configs": [{"targets": [address]}]}
+    job = {"job_name": folder.name, "static_configs": [{"targets": [address]}]}
     told = {"global": {"scrape_interval": "1s"}, "scrape_configs": [job], "remote_write": [remote]}
     settings = folder / "prometheus.yml"
     settings.write_text(yaml.safe_dump(told))
@@ -61,51 +76,52 @@ def prometheus(server: Server, program: Path, folder: Path, shown: dict[str, obj
 
 
 def test_prometheus_over_its_limit_sends_again_and_drops_nothing(
-    asking: Server, tmp_path: Path, program: Callable[[str], Path]
+    asking: Asking, tmp_path: Path, program: Callable[[str], Path]
 ) -> None:
-    limited = key(tmp_path, "--scope", "write:metrics", "--requests-per-s", "0.5")
-    reader = key(tmp_path, "--role", "viewer")
+    limited = asking.key("--scope", "write:metrics", "--requests-per-s", "0.5")
     shown: dict[str, object] = {"authorization": {"credentials": limited}}
 
     def said(name: str) -> float:
         text = client.get(sender.port, "/metrics").decode()
         return counter(text, f"prometheus_remote_storage_{name}_total")
 
-    with prometheus(asking, program("prometheus"), tmp_path / "prometheus", shown) as sender:
+    with prometheus(asking.server, program("prometheus"), tmp_path / "limited", shown) as sender:
         sender.wait_ready()
         assert client.wait_until(lambda: said("samples_retried") > 0, timeout_s=90, every_s=0.5)
         assert said("samples_dropped") == said("samples_failed") == 0
-        assert is_there(asking, reader, 'up{job="self"}')
+        assert asking.has('up{job="limited"}')
 
 
 def test_prometheus_with_a_key_as_its_password_is_let_in(
-    asking: Server, tmp_path: Path, program: Callable[[str], Path]
+    asking: Asking, tmp_path: Path, program: Callable[[str], Path]
 ) -> None:
-    writer = key(tmp_path, "--scope", "write:metrics")
-    reader = key(tmp_path, "--role", "viewer")
+    writer = asking.key("--scope", "write:metrics")
     shown: dict[str, object] = {"basic_auth": {"username": "prometheus", "password": writer}}
 
-    with prometheus(asking, program("prometheus"), tmp_path / "prometheus", shown) as sender:
+    with prometheus(
+        asking.server, program("prometheus"), tmp_path / "by_password", shown
+    ) as sender:
         sender.wait_ready()
 
         assert client.wait_until(
-            lambda: is_there(asking, reader, 'up{job="self"}'), timeout_s=60, every_s=0.5
+            lambda: asking.has('up{job="by_password"}'), timeout_s=60, every_s=0.5
         )
 
 
 @pytest.mark.parametrize(("scope", "is_taken"), [("write:metrics", True), ("write:logs", False)])
 def test_the_real_sdk_shows_its_key_in_the_header_that_collectors_use(
-    asking: Server, tmp_path: Path, scope: str, is_taken: bool
+    asking: Asking, scope: str, is_taken: bool
 ) -> None:
     exporter = OTLPMetricExporter(
-        endpoint=f"http://{client.HOST}:{asking.port}/v1/metrics",
-        headers={"api-key": key(tmp_path, "--scope", scope)},
+        endpoint=f"http://{client.HOST}:{asking.server.port}/v1/metrics",
+        headers={"api-key": asking.key("--scope", scope)},
     )
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
     provider = MeterProvider(metric_readers=[reader])
-    provider.get_meter("shop").create_counter("shop.orders").add(3)
+    name = f"orders_taken_{is_taken}".lower()
+    provider.get_meter("shop").create_counter(name).add(3)
 
     provider.force_flush()
     provider.shutdown()
 
-    assert is_there(asking, key(tmp_path, "--role", "viewer"), "shop_orders_total") == is_taken
+    assert asking.has(f"{name}_total") == is_taken

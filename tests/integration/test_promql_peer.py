@@ -34,7 +34,8 @@ def test_there_are_enough_questions() -> None:
 def test_an_expression_is_worth_what_it_is_worth_to_prometheus(
     pair: Pair, question: Question
 ) -> None:
-    assert promql.differences(pair, question) == []
+    """At one moment and over one range; the bench `doors` asks about more."""
+    assert promql.differences(pair, question, n_times=1) == []
 
 
 @settings(max_examples=150)

@@ -47,24 +47,33 @@ def new_key(data_dir: Path, *words: str) -> Any:
     return json.loads(out)
 
 
-def shown(text: str) -> list[dict[str, str]]:
-    """A credential in every form, whole and spoilt."""
+def whole(text: str) -> list[dict[str, str]]:
+    """A credential in every form that is understood."""
     basic = base64.b64encode(f"ann:{text}".encode()).decode()
-    return [
-        {"authorization": form.format(text=text, basic=basic)}
-        for form in ("Bearer {text}", "Bearer {text}x", "Basic {basic}", "Basic {basic}!", "{text}")
-    ] + [{"x-api-key": text}, {"api-key": f"{text}0"}]
+    forms = (f"Bearer {text}", f"Basic {basic}")
+    return [*({"authorization": form} for form in forms), {"x-api-key": text}]
 
 
-def answers(server: Server, headers: dict[str, str]) -> Iterator[str]:
-    """What every route answers to good and to bad questions, with all headers."""
+def spoilt(text: str) -> list[dict[str, str]]:
+    basic = base64.b64encode(f"ann:{text}".encode()).decode()
+    forms = (f"Bearer {text}x", f"Basic {basic}!", text)
+    return [*({"authorization": form} for form in forms), {"api-key": f"{text}0"}]
+
+
+PATHS = [path for path in (*ROUTES, "/none/such") if "stream" not in path]
+EACH = slice(None, None)
+SOME = slice(None, None, 10)
+"""What is not let in comes to no route."""
+
+
+def answers(server: Server, headers: dict[str, str], which: slice) -> Iterator[str]:
+    """What routes answer to good and to bad questions, with all headers."""
     url = f"http://{client.HOST}:{server.port}"
     with httpx.Client(base_url=url, headers=headers, timeout=60) as http:
-        for path in (*ROUTES, "/none/such"):
-            if "stream" not in path:
-                answer = http.get(path, params={"query": "][", "limit": "x"})
-                yield f"{answer.headers} {answer.text}"
-        for path in DOORS:
+        for path in PATHS[which]:
+            answer = http.get(path, params={"query": "][", "limit": "x"})
+            yield f"{answer.headers} {answer.text}"
+        for path in list(DOORS)[which]:
             answer = http.post(path, content=b"\x00{broken")
             yield f"{answer.headers} {answer.text}"
 
@@ -82,8 +91,9 @@ def test_no_secret_of_a_server_gets_out(start: Start, tmp_path: Path) -> None:
     told = [
         text
         for credential in (*keys, PASSWORD)
-        for headers in shown(credential)
-        for text in answers(server, headers)
+        for forms, which in ((whole, EACH), (spoilt, SOME))
+        for headers in forms(credential)
+        for text in answers(server, headers, which)
     ]
     config = str(folder / "watchkeeper.yaml")
     told += command(tmp_path, "config", "show", "--config", config)[1:]
