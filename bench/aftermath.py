@@ -100,7 +100,7 @@ def states(data_dir: Path) -> dict[bytes, bytes]:
 
 def _rows(state: bytes) -> dict[bytes, bytes]:
     """A checkpoint of detection, taken apart: identity -> its rows of all arrays, in order."""
-    identities, by_detector, _ = msgspec.msgpack.decode(state)
+    identities, by_detector, *_ = msgspec.msgpack.decode(state)
     rows = {identities[at : at + 16]: b"" for at in range(0, len(identities), 16)}
     for detector in sorted(by_detector):
         _, arrays = by_detector[detector]

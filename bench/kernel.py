@@ -19,6 +19,7 @@ from bench.report import progress
 from bench.suite import Measured, Options
 from watchkeeper.analyze.detectors.base import Points
 from watchkeeper.analyze.detectors.basic import Basic
+from watchkeeper.analyze.detectors.dials import plain
 from watchkeeper.analyze.detectors.fk import FK
 from watchkeeper.clock import NS_PER_S
 
@@ -126,6 +127,7 @@ def _ours(chance: Any, n_series: int, n_points: int) -> tuple[float, float]:
     """CPU nanoseconds per sample of T1, and per grid point of FK; the median of all scrapes."""
     basic, fk = Basic(capacity=n_series), FK(capacity=n_series)
     kind = np.ones(n_series, np.uint8)
+    dials = plain(n_series)
     level = chance.uniform(10, 1000, n_series)
     t1: list[float] = []
     grid: list[float] = []
@@ -134,9 +136,9 @@ def _ours(chance: Any, n_series: int, n_points: int) -> tuple[float, float]:
         times = np.full(n_series, START_NS + minute * 60 * NS_PER_S)
         points = Points(slot, times, level[slot] + chance.normal(0, 1, n_series))
         began = time.thread_time_ns()
-        swept = basic.sweep(points, kind)
+        swept = basic.sweep(points, kind, dials)
         middle = time.thread_time_ns()
-        fk.step(swept.cells.points, kind)
+        fk.step(swept.cells.points, kind, dials)
         if minute >= HISTORY:
             t1.append((middle - began) / n_series)
             grid.append((time.thread_time_ns() - middle) / n_series)

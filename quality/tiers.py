@@ -16,6 +16,7 @@ import numpy as np
 from watchkeeper import plugins
 from watchkeeper.analyze.detectors.base import EVIDENCE, OPENED, Detector, Findings, Points
 from watchkeeper.analyze.detectors.basic import Basic
+from watchkeeper.analyze.detectors.dials import plain
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import F64, I64, U8, Kind
 
@@ -24,6 +25,7 @@ START_NS: Final = 1_700_006_400 * NS_PER_S
 BATCH: Final = 100_000
 T1: Final = "basic"
 _GAUGE: Final = np.full(1, Kind.GAUGE, np.uint8)
+_DIALS: Final = plain(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def sweep(time_ns: I64, value: F64, **settings: Any) -> Swept:
     for i in range(0, len(row), BATCH):
         batch = slice(i, i + BATCH)
         slot = np.zeros(len(value[batch]), np.int32)
-        parts.append(basic.sweep(Points(slot, time_ns[batch], value[batch]), _GAUGE))
+        parts.append(basic.sweep(Points(slot, time_ns[batch], value[batch]), _GAUGE, _DIALS))
     cells = [part.cells.points for part in parts]
     return Swept(
         time_ns,
@@ -83,7 +85,7 @@ def told_by(name: str, swept: Swept, **settings: Any) -> Told:
     if name == T1:
         return _told(swept.said, swept, 0)
     detector: Detector = plugins.build("detector", {"use": name, **settings}, capacity=1)
-    return _told(detector.step(swept.cells, _GAUGE), swept, swept.grid_ns)
+    return _told(detector.step(swept.cells, _GAUGE, _DIALS), swept, swept.grid_ns)
 
 
 def opened(values: F64, step_s: float) -> tuple[I64, I64, I64]:

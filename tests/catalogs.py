@@ -9,7 +9,16 @@ import numpy as np
 import xxhash
 
 from tests import make
-from watchkeeper.model.series import DEFAULT_TENANT, I32, N_PARTITIONS, U8, U64, Kind, TenantId
+from watchkeeper.model.series import (
+    DEFAULT_TENANT,
+    I32,
+    N_PARTITIONS,
+    U8,
+    U64,
+    Entity,
+    Kind,
+    TenantId,
+)
 from watchkeeper.model.signal import NewSeries
 
 
@@ -55,6 +64,17 @@ class ToyCatalog:
     def lookup(self, identity: U64) -> I32:
         names = [one.tobytes() for one in identity]
         return np.array([self._slot_by_name.get(name, -1) for name in names], np.int32)
+
+    def labels(self, slots: I32) -> list[dict[str, str]]:
+        """As they were registered; none of a slot that nobody has."""
+        found = []
+        for slot in slots.tolist():
+            new = self._registered.get(slot)
+            found.append({} if new is None else dict(make.read_labels(new.labels, 0)))
+        return found
+
+    def entity_of(self, slot: int) -> Entity:
+        return Entity(service=self.labels(np.array([slot], np.int32))[0].get("service", ""))
 
     def lenders(self, slots: I32) -> I32:
         return np.full(len(slots), -1, np.int32)

@@ -10,6 +10,7 @@ import numpy as np
 from tests.make import NS_PER_S, START_NS
 from watchkeeper import plugins
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED, WORSENED, Detector, Findings, Points
+from watchkeeper.analyze.detectors.dials import DialArray, plain
 from watchkeeper.model.series import F64, I32, U8, Kind
 
 MIDNIGHT_NS = START_NS - START_NS % (86_400 * NS_PER_S)
@@ -68,6 +69,14 @@ def kinds(n: int = 64, kind: Kind = Kind.GAUGE) -> U8:
     return np.full(n, kind, np.uint8)
 
 
+def dials(n: int = 64, **turned: Any) -> DialArray:
+    """The same dial for all slots: one that changes nothing, but for what is `turned`."""
+    array = plain(n)
+    for name, value in turned.items():
+        array[name] = value
+    return array
+
+
 def noise(n: int, seed: int = 0, *, mean: float = 100.0, deviation: float = 1.0) -> F64:
     return mean + deviation * np.random.default_rng(seed).standard_normal(n)
 
@@ -93,7 +102,7 @@ def story(findings: Findings, whole: Points) -> list[Told]:
 
 def judged(detector: Detector, whole: Points, kind: Kind = Kind.GAUGE) -> list[Told]:
     """What a detector tells of one series from its beginning to its end."""
-    return story(detector.step(whole, kinds(kind=kind)), whole)
+    return story(detector.step(whole, kinds(kind=kind), dials()), whole)
 
 
 def opened(told: Sequence[Told]) -> list[int]:
@@ -106,7 +115,7 @@ def columns(findings: Findings) -> dict[str, bytes]:
         name: getattr(findings, name).tobytes()
         for name in (
             *("slot", "started_ns", "time_ns", "change", "severity"),
-            *("value", "low", "high", "p_value", "streams"),
+            *("value", "low", "high", "p_value", "streams", "n_learned", "learning_s"),
         )
     }
 

@@ -37,6 +37,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "fk": "watchkeeper.analyze.detectors.fk:FK",
         "rex": "watchkeeper.analyze.detectors.rex:REX",
     },
+    "watcher": {},
     "store": {
         "memory": "watchkeeper.store.memory:MemoryStore",
         "postgres": "watchkeeper.store.postgres.store:PostgresStore",

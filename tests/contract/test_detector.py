@@ -14,6 +14,7 @@ from tests.detecting import (
     chain,
     columns,
     cut,
+    dials,
     interleaved,
     joined,
     judged,
@@ -48,7 +49,7 @@ def eventful(seed: int = 0, n: int = 2 * DAY) -> F64:
 
 @EVERY
 def test_an_episode_is_told_from_opening_to_closing(name: str) -> None:
-    findings = build(name).step(points(eventful()), kinds())
+    findings = build(name).step(points(eventful()), kinds(), dials())
 
     assert np.count_nonzero(findings.change == OPENED) >= 2
     open_since = None
@@ -64,7 +65,7 @@ def test_an_episode_is_told_from_opening_to_closing(name: str) -> None:
 @EVERY
 def test_a_finding_explains_itself(name: str) -> None:
     detector = build(name)
-    findings = detector.step(points(eventful()), kinds())
+    findings = detector.step(points(eventful()), kinds(), dials())
     loud = findings.change != CLOSED
 
     assert np.all((findings.p_value > 0.0) & (findings.p_value <= 1.0))
@@ -83,9 +84,9 @@ def test_findings_do_not_depend_on_where_batches_end(name: str) -> None:
     whole = points(eventful())
     at_once, in_parts = build(name), build(name)
 
-    parts = [in_parts.step(cut(whole, i, i + 7), kinds()) for i in range(0, len(whole), 7)]
+    parts = [in_parts.step(cut(whole, i, i + 7), kinds(), dials()) for i in range(0, len(whole), 7)]
 
-    assert joined(parts) == columns(at_once.step(whole, kinds()))
+    assert joined(parts) == columns(at_once.step(whole, kinds(), dials()))
     assert state(in_parts, 0) == state(at_once, 0)
 
 
@@ -93,10 +94,10 @@ def test_findings_do_not_depend_on_where_batches_end(name: str) -> None:
 def test_a_point_is_scored_before_it_is_learned_and_never_again(name: str) -> None:
     """The findings of the first k points are the first findings of all."""
     whole = points(eventful())
-    told = columns(build(name).step(whole, kinds()))
+    told = columns(build(name).step(whole, kinds(), dials()))
 
     for k in (1501, 1502, 1815, 2101, 2500):
-        prefix = columns(build(name).step(cut(whole, 0, k), kinds()))
+        prefix = columns(build(name).step(cut(whole, 0, k), kinds(), dials()))
         assert all(told[column].startswith(prefix[column]) for column in told)
 
 
@@ -106,10 +107,10 @@ def test_a_series_is_judged_by_itself(name: str) -> None:
     mine = points(eventful(), slot=3)
     crowd = [points(eventful(seed), slot=seed) for seed in (0, 1, 7)]
 
-    of_all = among.step(interleaved(mine, *crowd), kinds())
+    of_all = among.step(interleaved(mine, *crowd), kinds(), dials())
     own = pick_findings(of_all, of_all.slot == 3)
 
-    assert columns(own) == columns(alone.step(mine, kinds()))
+    assert columns(own) == columns(alone.step(mine, kinds(), dials()))
     assert state(among, 3) == state(alone, 3)
 
 
@@ -117,8 +118,8 @@ def test_a_series_is_judged_by_itself(name: str) -> None:
 def test_the_slot_does_not_matter(name: str) -> None:
     low, high = build(name), build(name)
 
-    low.step(points(eventful(), slot=0), kinds())
-    high.step(points(eventful(), slot=11), kinds())
+    low.step(points(eventful(), slot=0), kinds(), dials())
+    high.step(points(eventful(), slot=11), kinds(), dials())
 
     assert state(low, 0) == state(high, 11)
 
@@ -130,11 +131,11 @@ def test_a_dumped_twin_goes_on_alike_in_another_slot(name: str) -> None:
     detector, twin = build(name), build(name)
     for k in (1, 40, 1501, 1816, 2105):
         detector.admit(slots(2), slots(-1))
-        detector.step(cut(whole, 0, k), kinds())
+        detector.step(cut(whole, 0, k), kinds(), dials())
 
         twin.load(slots(5), detector.dump(slots(2)))
-        expected = columns(detector.step(cut(whole, k), kinds()))
-        found = columns(twin.step(cut(elsewhere, k), kinds()))
+        expected = columns(detector.step(cut(whole, k), kinds(), dials()))
+        found = columns(twin.step(cut(elsewhere, k), kinds(), dials()))
 
         expected.pop("slot")
         found.pop("slot")
@@ -145,7 +146,7 @@ def test_a_dumped_twin_goes_on_alike_in_another_slot(name: str) -> None:
 @EVERY
 def test_a_dump_has_one_row_per_slot_asked_for(name: str) -> None:
     detector = build(name)
-    detector.step(interleaved(*(points(eventful(s), slot=s) for s in (0, 1, 4))), kinds())
+    detector.step(interleaved(*(points(eventful(s), slot=s) for s in (0, 1, 4))), kinds(), dials())
 
     whole = detector.dump(slots(4, 0))
 
@@ -158,11 +159,13 @@ def test_a_dump_has_one_row_per_slot_asked_for(name: str) -> None:
 @EVERY
 def test_a_dump_is_a_copy(name: str) -> None:
     detector = build(name)
-    detector.step(points(eventful()), kinds())
+    detector.step(points(eventful()), kinds(), dials())
     before = detector.dump(slots(0))
     kept = {key: array.copy() for key, array in before.items()}
 
-    detector.step(points(noise(10), start_ns=MIDNIGHT_NS + 10 * DAY * 60 * NS_PER_S), kinds())
+    detector.step(
+        points(noise(10), start_ns=MIDNIGHT_NS + 10 * DAY * 60 * NS_PER_S), kinds(), dials()
+    )
 
     assert all(np.array_equal(before[key], kept[key]) for key in kept)
 
@@ -180,7 +183,7 @@ def test_state_of_another_layout_is_refused_with_the_remedy(name: str) -> None:
 def test_no_points_are_no_findings(name: str) -> None:
     detector = build(name)
 
-    assert len(detector.step(points([]), kinds())) == 0
+    assert len(detector.step(points([]), kinds(), dials())) == 0
     detector.admit(slots(), slots())
     assert state(detector, 0) == state(build(name), 0)
 
@@ -192,7 +195,7 @@ def test_points_are_not_changed_by_being_judged(name: str) -> None:
     for column in (whole.slot, whole.time_ns, whole.value):
         column.flags.writeable = False
 
-    build(name).step(whole, kinds())
+    build(name).step(whole, kinds(), dials())
 
     assert np.array_equal(whole.slot, kept[0])
     assert np.array_equal(whole.time_ns, kept[1])
@@ -232,9 +235,9 @@ def test_what_is_no_number_is_passed_over(name: str) -> None:
     numbers = pick(whole, np.isfinite(holes))
     with_holes, without = build(name), build(name)
 
-    found = with_holes.step(Columns(whole.slot, whole.time_ns, holes), kinds())
+    found = with_holes.step(Columns(whole.slot, whole.time_ns, holes), kinds(), dials())
 
-    assert columns(found) == columns(without.step(numbers, kinds()))
+    assert columns(found) == columns(without.step(numbers, kinds(), dials()))
     assert state(with_holes, 0) == state(without, 0)
 
 
@@ -256,7 +259,7 @@ def test_a_monstrous_value_leaves_all_finite_and_is_overcome(name: str, weird: f
     values[3 * DAY + 200] += 40.0
     detector = build(name)
 
-    findings = detector.step(points(values), kinds())
+    findings = detector.step(points(values), kinds(), dials())
 
     for column in (findings.value, findings.low, findings.high, findings.p_value):
         assert np.all(np.isfinite(column))
@@ -272,9 +275,9 @@ def test_duplicates_and_the_past_are_not_judged(name: str) -> None:
     late = pick(whole, np.arange(100, 160))
     tidy, untidy = build(name), build(name)
 
-    found = untidy.step(chain(disorder, late), kinds())
+    found = untidy.step(chain(disorder, late), kinds(), dials())
 
-    assert columns(found) == columns(tidy.step(whole, kinds()))
+    assert columns(found) == columns(tidy.step(whole, kinds(), dials()))
     assert state(untidy, 0) == state(tidy, 0)
 
 
@@ -285,7 +288,7 @@ def test_a_gap_is_no_finding(name: str, gap_s: int) -> None:
     whole = points(noise(2 * DAY))
     after = points(noise(DAY, 1, mean=101.5), start_ns=int(whole.time_ns[-1]) + gap_s * NS_PER_S)
 
-    assert len(build(name).step(chain(whole, after), kinds())) == 0
+    assert len(build(name).step(chain(whole, after), kinds(), dials())) == 0
 
 
 @EVERY
@@ -294,7 +297,7 @@ def test_a_change_of_the_interval_is_no_finding(name: str) -> None:
     slow = points(noise(2 * DAY, 1), start_ns=int(fast.time_ns[-1]) + 60 * NS_PER_S)
     fast_again = points(noise(DAY, 2), step_s=10.0, start_ns=int(slow.time_ns[-1]) + 10 * NS_PER_S)
 
-    assert len(build(name).step(chain(fast, slow, fast_again), kinds())) == 0
+    assert len(build(name).step(chain(fast, slow, fast_again), kinds(), dials())) == 0
 
 
 @EVERY
@@ -317,7 +320,7 @@ def test_down_is_as_strange_as_up(name: str) -> None:
 @EVERY
 def test_a_fresh_slot_remembers_nothing_of_its_former_owner(name: str) -> None:
     detector = build(name)
-    detector.step(points(eventful(), slot=6), kinds())
+    detector.step(points(eventful(), slot=6), kinds(), dials())
 
     detector.admit(slots(6), slots(-1))
 
@@ -327,14 +330,14 @@ def test_a_fresh_slot_remembers_nothing_of_its_former_owner(name: str) -> None:
 @EVERY
 def test_a_newcomer_with_a_donor_needs_no_time_to_learn(name: str) -> None:
     detector = build(name)
-    detector.step(points(noise(2 * DAY), slot=0), kinds())
+    detector.step(points(noise(2 * DAY), slot=0), kinds(), dials())
     later_ns = MIDNIGHT_NS + 2 * DAY * 60 * NS_PER_S
     values = noise(120, 1)
     values[60] += 40.0
 
     detector.admit(slots(1), slots(0))
     whole = points(values, slot=1, start_ns=later_ns)
-    findings = detector.step(whole, kinds())
+    findings = detector.step(whole, kinds(), dials())
 
     assert findings.change.tolist()[:1] == [OPENED]
     assert findings.time_ns[0] == whole.time_ns[60]
@@ -343,11 +346,13 @@ def test_a_newcomer_with_a_donor_needs_no_time_to_learn(name: str) -> None:
 @EVERY
 def test_a_newcomer_at_another_level_than_its_donor_is_no_finding(name: str) -> None:
     detector = build(name)
-    detector.step(points(noise(2 * DAY, mean=100.0), slot=0), kinds())
+    detector.step(points(noise(2 * DAY, mean=100.0), slot=0), kinds(), dials())
     later_ns = MIDNIGHT_NS + 2 * DAY * 60 * NS_PER_S
 
     detector.admit(slots(1), slots(0))
-    found = detector.step(points(noise(DAY, mean=300.0), slot=1, start_ns=later_ns), kinds())
+    found = detector.step(
+        points(noise(DAY, mean=300.0), slot=1, start_ns=later_ns), kinds(), dials()
+    )
 
     assert len(found) == 0
 
@@ -355,11 +360,11 @@ def test_a_newcomer_at_another_level_than_its_donor_is_no_finding(name: str) -> 
 @EVERY
 def test_a_donor_gives_a_copy_and_stays_as_it_is(name: str) -> None:
     detector = build(name)
-    detector.step(points(eventful()), kinds())
+    detector.step(points(eventful()), kinds(), dials())
     before = state(detector, 0)
 
     detector.admit(slots(1, 2), slots(0, 1))
-    detector.step(points(noise(50), slot=1), kinds())
+    detector.step(points(noise(50), slot=1), kinds(), dials())
 
     assert state(detector, 0) == before
     assert state(detector, 2) != state(build(name), 2), "a donor admitted in the same batch gives"
@@ -369,28 +374,30 @@ def test_a_donor_gives_a_copy_and_stays_as_it_is(name: str) -> None:
 @pytest.mark.parametrize("n_learned", [0, 1, 2])
 def test_a_donor_that_knows_next_to_nothing_does_no_harm(name: str, n_learned: int) -> None:
     detector = build(name)
-    detector.step(points(noise(n_learned)), kinds())
+    detector.step(points(noise(n_learned)), kinds(), dials())
 
     detector.admit(slots(1), slots(0))
     whole = points(noise(2 * DAY, 1), slot=1, start_ns=MIDNIGHT_NS + 3_600 * NS_PER_S)
 
-    assert len(detector.step(whole, kinds())) == 0
+    assert len(detector.step(whole, kinds(), dials())) == 0
     spike = points([150.0], slot=1, start_ns=int(whole.time_ns[-1]) + 60 * NS_PER_S)
-    assert detector.step(spike, kinds()).change.tolist() == [OPENED]
+    assert detector.step(spike, kinds(), dials()).change.tolist() == [OPENED]
 
 
 @EVERY
 def test_a_week_of_hourly_restarts_is_quiet(name: str) -> None:
     """Each hour the series ends and its successor takes over its statistics."""
     detector = build(name)
-    detector.step(points(noise(2 * DAY), slot=0), kinds())
+    detector.step(points(noise(2 * DAY), slot=0), kinds(), dials())
     n_found = 0
     for hour in range(168):
         slot, donor = (hour + 1) % 2, hour % 2
         detector.admit(slots(slot), slots(donor))
         start_ns = MIDNIGHT_NS + (2 * 86_400 + hour * 3_600) * NS_PER_S
         n_found += len(
-            detector.step(points(noise(60, hour + 1), slot=slot, start_ns=start_ns), kinds())
+            detector.step(
+                points(noise(60, hour + 1), slot=slot, start_ns=start_ns), kinds(), dials()
+            )
         )
 
     assert n_found == 0
@@ -402,7 +409,7 @@ def test_slots_beyond_the_capacity_get_room(name: str) -> None:
     crowd = interleaved(*(points(eventful(slot)[:1600], slot=slot) for slot in range(40)))
 
     parts = [crowd, points(noise(5), slot=63)]
-    found = [joined([one.step(part, kinds()) for part in parts]) for one in (small, large)]
+    found = [joined([one.step(part, kinds(), dials()) for part in parts]) for one in (small, large)]
 
     assert found[0] == found[1]
     everyone = list(range(64))
@@ -414,7 +421,7 @@ def test_memory_is_a_fixed_number_of_bytes_per_series(name: str) -> None:
     detector = build(name)
     before = {key: array.nbytes for key, array in detector.dump(slots(0)).items()}
 
-    detector.step(points(noise(20 * DAY)), kinds())
+    detector.step(points(noise(20 * DAY)), kinds(), dials())
 
     after = {key: array.nbytes for key, array in detector.dump(slots(0)).items()}
     assert after == before
@@ -424,11 +431,13 @@ def test_memory_is_a_fixed_number_of_bytes_per_series(name: str) -> None:
 @EVERY
 def test_detectors_in_threads_do_not_disturb_each_other(name: str) -> None:
     batches = [points(eventful(seed)) for seed in range(4)]
-    alone = [columns(build(name).step(batch, kinds())) for batch in batches]
+    alone = [columns(build(name).step(batch, kinds(), dials())) for batch in batches]
     detectors = [build(name) for _ in batches]
 
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda one, batch: one.step(batch, kinds()), detectors, batches))
+        found = list(
+            pool.map(lambda one, batch: one.step(batch, kinds(), dials()), detectors, batches)
+        )
 
     assert [columns(one) for one in found] == alone
 

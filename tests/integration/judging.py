@@ -15,8 +15,7 @@ import msgspec
 from tests.scenario.shop import BEGIN_S, STEP_S, body, latency, minutes
 from watchkeeper import plugins
 from watchkeeper.analyze.detect_stage import DetectStage
-from watchkeeper.analyze.detectors.basic import Basic
-from watchkeeper.analyze.detectors.fk import FK
+from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.bus.base import SAMPLES, Bus
 from watchkeeper.bus.ports import Ports
 from watchkeeper.clock import NS_PER_S, SystemClock
@@ -41,6 +40,7 @@ KEY = b"0123456789abcdef"
 SERVICES = 6
 SICK = range(2880, 2910)
 END = 2940
+BOTH = DetectionConfig(detectors=[{"use": "basic"}, {"use": "fk"}])
 CONFIG = RuntimeConfig(checkpoint_records=200, lease_s=2.0, retry_s=0.05)
 
 
@@ -90,8 +90,7 @@ async def judge(bus: Bus, known: Catalog, enough: int) -> list[dict[str, Any]]:
     """What detection finds until `enough` episodes have begun and ended."""
     store = MemoryStore(MemoryStore.Config())
     with ThreadPoolExecutor(1) as executor:
-        detectors = [Basic(capacity=1010), FK(capacity=1010)]
-        stage = DetectStage(detectors, catalog=known, store=store, executor=executor)
+        stage = DetectStage(BOTH, catalog=known, store=store, executor=executor)
         loop = Loop(stage, bus, SystemClock(), CONFIG)
         running = asyncio.create_task(loop.run())
         async with asyncio.timeout(90):

@@ -18,6 +18,7 @@ from tests.detecting import (
     chain,
     columns,
     cut,
+    dials,
     joined,
     noise,
     pick,
@@ -83,9 +84,11 @@ def test_batches_may_end_anywhere(name: str, arrivals: list[Arrival], cuts: list
     ends = sorted({n_past + min(c, len(arrivals)) for c in cuts} | {0, len(whole)})
     at_once, in_parts = build(name), build(name)
 
-    parts = [in_parts.step(cut(whole, first, last), KINDS) for first, last in pairwise(ends)]
+    parts = [
+        in_parts.step(cut(whole, first, last), KINDS, dials()) for first, last in pairwise(ends)
+    ]
 
-    assert joined(parts) == columns(at_once.step(whole, KINDS))
+    assert joined(parts) == columns(at_once.step(whole, KINDS, dials()))
     assert state(in_parts, *range(N_SERIES)) == state(at_once, *range(N_SERIES))
 
 
@@ -98,11 +101,11 @@ def test_a_restart_may_come_anywhere(name: str, arrivals: list[Arrival], at: int
     everyone = slots(*range(N_SERIES))
     undisturbed, before, after = build(name), build(name), build(name)
 
-    found = [before.step(cut(whole, 0, k), KINDS)]
+    found = [before.step(cut(whole, 0, k), KINDS, dials())]
     after.load(everyone, before.dump(everyone))
-    found.append(after.step(cut(whole, k), KINDS))
+    found.append(after.step(cut(whole, k), KINDS, dials()))
 
-    assert joined(found) == columns(undisturbed.step(whole, KINDS))
+    assert joined(found) == columns(undisturbed.step(whole, KINDS, dials()))
     assert state(after, *range(N_SERIES)) == state(undisturbed, *range(N_SERIES))
 
 
@@ -116,8 +119,8 @@ def test_series_may_interleave_in_any_way(name: str, arrivals: list[Arrival], se
     shuffled = pick(whole, np.array([queues[slot].pop(0) for slot in turns]))
     one, other = build(name), build(name)
 
-    one.step(whole, KINDS)
-    other.step(shuffled, KINDS)
+    one.step(whole, KINDS, dials())
+    other.step(shuffled, KINDS, dials())
 
     assert state(one, *range(N_SERIES)) == state(other, *range(N_SERIES))
 
@@ -126,7 +129,7 @@ def test_series_may_interleave_in_any_way(name: str, arrivals: list[Arrival], se
 @settings(max_examples=100)
 @given(arrivals=ARRIVALS)
 def test_all_that_is_told_is_finite(name: str, arrivals: list[Arrival]) -> None:
-    findings = build(name).step(stream(arrivals), KINDS)
+    findings = build(name).step(stream(arrivals), KINDS, dials())
 
     for column in (findings.value, findings.low, findings.high, findings.p_value, findings.streams):
         assert np.all(np.isfinite(column))
@@ -144,11 +147,11 @@ def test_no_state_becomes_infinite_or_nan(name: str, arrivals: list[Arrival]) ->
     whole = stream(arrivals)
     k = len(whole) - len(arrivals) // 2
 
-    detector.step(cut(whole, 0, k), KINDS)
+    detector.step(cut(whole, 0, k), KINDS, dials())
     detector.admit(slots(1), slots(0))
-    detector.step(cut(whole, k), KINDS)
-    detector.step(points([100.0], slot=1, start_ns=MIDNIGHT_NS + 10**18), KINDS)
-    detector.step(points([100.0], slot=1, start_ns=MIDNIGHT_NS + 10**18 + NS_PER_S), KINDS)
+    detector.step(cut(whole, k), KINDS, dials())
+    detector.step(points([100.0], slot=1, start_ns=MIDNIGHT_NS + 10**18), KINDS, dials())
+    detector.step(points([100.0], slot=1, start_ns=MIDNIGHT_NS + 10**18 + NS_PER_S), KINDS, dials())
 
     for part in ("_rows", "_profile", "_histogram"):
         array = getattr(getattr(detector, part, None), "array", None)
@@ -164,8 +167,8 @@ def test_no_state_becomes_infinite_or_nan(name: str, arrivals: list[Arrival]) ->
 def test_the_unit_of_a_value_does_not_matter(name: str, scale: float, seed: int) -> None:
     values = noise(2 * DAY, seed)
     values[1500:1506] += 40.0
-    one = build(name).step(points(values), KINDS)
-    other = build(name).step(points(values * scale), KINDS)
+    one = build(name).step(points(values), KINDS, dials())
+    other = build(name).step(points(values * scale), KINDS, dials())
 
     assert other.change.tolist() == one.change.tolist()
     assert other.time_ns.tolist() == one.time_ns.tolist()

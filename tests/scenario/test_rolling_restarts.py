@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.scenario.shop import BEGIN_S, STEP_S, body, latency
 from watchkeeper.analyze.detect_stage import DetectStage
-from watchkeeper.analyze.detectors.basic import Basic
-from watchkeeper.analyze.detectors.fk import FK
+from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.ingest.admit import Admission, AdmitConfig
@@ -81,9 +80,9 @@ async def cluster() -> AsyncIterator[Cluster]:
     rows = RowAdmission(AdmitRowsConfig(), Enrich())
     preparer = Preparer({"remote_write": RemoteWrite()}, catalog, admission, rows)
     store = MemoryStore(MemoryStore.Config())
-    detectors = [Basic(capacity=config.n_slots), FK(capacity=config.n_slots)]
+    both = DetectionConfig(detectors=[{"use": "basic"}, {"use": "fk"}])
     with ThreadPoolExecutor(1) as executor:
-        detect = DetectStage(detectors, catalog=catalog, store=store, executor=executor)
+        detect = DetectStage(both, catalog=catalog, store=store, executor=executor)
         yield Cluster(catalog, preparer, detect, store)
 
 

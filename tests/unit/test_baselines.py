@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from watchkeeper.analyze.detect_stage import DetectStage
+from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.detectors.base import Points
 from watchkeeper.analyze.detectors.basic import Basic
+from watchkeeper.analyze.detectors.dials import plain
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.lake.series import Catalog, CatalogConfig
@@ -26,7 +28,7 @@ def learn(basic: Basic, slot: int, values: F64, kind: Kind = Kind.GAUGE) -> None
     n = len(values)
     times = (1_700_000_000 + STEP_S * np.arange(n, dtype=np.int64)) * NS_PER_S
     slots: I32 = np.full(n, slot, np.int32)
-    basic.sweep(Points(slots, times, values), np.full(10, kind, np.uint8))
+    basic.sweep(Points(slots, times, values), np.full(10, kind, np.uint8), plain(10))
 
 
 def learned(basic: Basic, *slots: int) -> Baselines:
@@ -78,7 +80,10 @@ async def test_who_detects_nothing_has_learned_nothing() -> None:
     catalog = Catalog(bytes(16), CatalogConfig(max_series=10), Enrich())
     with ThreadPoolExecutor(1) as executor:
         stage = DetectStage(
-            [], catalog=catalog, store=MemoryStore(MemoryStore.Config()), executor=executor
+            DetectionConfig(detectors=[]),
+            catalog=catalog,
+            store=MemoryStore(MemoryStore.Config()),
+            executor=executor,
         )
 
         assert await stage.baselines() is NOTHING_LEARNED

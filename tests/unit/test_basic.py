@@ -14,6 +14,7 @@ from tests.detecting import (
     build,
     chain,
     cut,
+    dials,
     judged,
     kinds,
     noise,
@@ -38,7 +39,7 @@ def cells(
     whole: Points, kind: Kind = Kind.GAUGE, detector: Basic | None = None
 ) -> list[tuple[int, float, float, int]]:
     """Closed cells as (minute, mean, greatest, count)."""
-    return rows_of((detector or basic()).sweep(whole, kinds(kind=kind)).cells)
+    return rows_of((detector or basic()).sweep(whole, kinds(kind=kind), dials()).cells)
 
 
 def rows_of(closed: Cells) -> list[tuple[int, float, float, int]]:
@@ -85,7 +86,7 @@ def test_what_is_no_number_neither_enters_nor_closes_a_cell() -> None:
 def test_cells_of_many_series_come_in_the_order_of_the_samples() -> None:
     whole = chain(*(points([slot, slot], slot=slot) for slot in (2, 0, 3)))
 
-    closed = basic().sweep(pick(whole, np.array([0, 2, 4, 5, 1, 3])), kinds()).cells
+    closed = basic().sweep(pick(whole, np.array([0, 2, 4, 5, 1, 3])), kinds(), dials()).cells
 
     assert closed.slot.tolist() == [3, 2, 0]
     assert closed.points.value.tolist() == [3.0, 2.0, 0.0]
@@ -94,27 +95,27 @@ def test_cells_of_many_series_come_in_the_order_of_the_samples() -> None:
 def test_an_open_cell_survives_a_restart() -> None:
     whole = at_seconds([0, 20, 40, 60], [1.0, 2.0, 6.0, 0.0])
     before, after = basic(), basic()
-    before.sweep(cut(whole, 0, 2), kinds())
+    before.sweep(cut(whole, 0, 2), kinds(), dials())
 
     after.load(slots(0), before.dump(slots(0)))
 
-    assert rows_of(after.sweep(cut(whole, 2), kinds()).cells) == [(0, 3.0, 6.0, 3)]
+    assert rows_of(after.sweep(cut(whole, 2), kinds(), dials()).cells) == [(0, 3.0, 6.0, 3)]
 
 
 def test_the_width_of_a_cell_can_be_set() -> None:
     whole = at_seconds([0, 9, 10, 25], [1, 3, 5, 7])
 
-    assert len(basic(grid_s=10.0).sweep(whole, kinds()).cells) == 2
+    assert len(basic(grid_s=10.0).sweep(whole, kinds(), dials()).cells) == 2
 
 
 def test_a_newcomer_does_not_inherit_an_open_cell() -> None:
     detector = basic()
-    detector.sweep(points(noise(40)), kinds())
+    detector.sweep(points(noise(40)), kinds(), dials())
 
     detector.admit(slots(1), slots(0))
     late = points([7.0, 7.0], slot=1, start_ns=MIDNIGHT_NS + 10**15)
 
-    closed = detector.sweep(late, kinds()).cells
+    closed = detector.sweep(late, kinds(), dials()).cells
     assert (closed.mean.tolist(), closed.n.tolist()) == ([7.0], [1])
 
 
@@ -166,7 +167,7 @@ def test_a_rate_over_a_gap_is_not_judged() -> None:
     after = Points(whole.slot, whole.time_ns + 1_800 * NS_PER_S, whole.value)
     gap = chain(cut(whole, 0, DAY), cut(after, DAY))
 
-    assert len(basic().sweep(gap, kinds(kind=Kind.COUNTER)).findings) == 0
+    assert len(basic().sweep(gap, kinds(kind=Kind.COUNTER), dials()).findings) == 0
 
 
 def test_a_counter_is_found_by_its_rate() -> None:
@@ -181,7 +182,7 @@ def test_a_counter_is_found_by_its_rate() -> None:
 def test_what_is_unscored_is_not_touched_at_all() -> None:
     detector = basic()
 
-    swept = detector.sweep(points(noise(2 * DAY)), kinds(kind=Kind.UNSCORED))
+    swept = detector.sweep(points(noise(2 * DAY)), kinds(kind=Kind.UNSCORED), dials())
 
     assert (len(swept.findings), len(swept.cells)) == (0, 0)
     assert state(detector, 0) == state(basic(), 0)
@@ -191,7 +192,7 @@ def test_each_series_is_read_by_its_own_kind() -> None:
     kind = np.array([Kind.GAUGE, Kind.COUNTER, Kind.UNSCORED, Kind.BY_NAME], np.uint8)
     whole = chain(*(points([60.0, 120.0, 180.0], slot=slot) for slot in range(4)))
 
-    closed = basic().sweep(whole, kind).cells
+    closed = basic().sweep(whole, kind, dials()).cells
 
     assert closed.slot.tolist() == [0, 0, 1, 3, 3]
     assert closed.mean.tolist() == [60.0, 120.0, 1.0, 60.0, 120.0]
@@ -220,20 +221,20 @@ def test_a_drop_to_zero_is_found() -> None:
 
 
 def test_what_t1_finds_alone_is_information() -> None:
-    findings = basic().sweep(points(spike_at(2_500)), kinds()).findings
+    findings = basic().sweep(points(spike_at(2_500)), kinds(), dials()).findings
 
     assert EVIDENCE not in findings.severity
 
 
 def test_the_band_is_around_the_level() -> None:
-    findings = basic().sweep(points(spike_at(2_000)), kinds()).findings
+    findings = basic().sweep(points(spike_at(2_000)), kinds(), dials()).findings
 
     assert 80.0 < findings.low[0] < 97.0
     assert 103.0 < findings.high[0] < 120.0
 
 
 def test_the_streams_say_how_far_off_and_on_which_side() -> None:
-    findings = basic().sweep(points(spike_at(2_000, height=-40.0)), kinds()).findings
+    findings = basic().sweep(points(spike_at(2_000, height=-40.0)), kinds(), dials()).findings
 
     level, difference = findings.streams[0]
     assert -60.0 < level < -20.0
@@ -246,7 +247,7 @@ def test_noise_stays_in_its_budget_at_every_step(step_s: float) -> None:
     n = round(4 * 7 * 86_400 / step_s) if step_s > 1.0 else 14 * 86_400
     n_opened = 0
     for seed in range(2):
-        found = basic().sweep(points(noise(n, seed), step_s=step_s), kinds()).findings
+        found = basic().sweep(points(noise(n, seed), step_s=step_s), kinds(), dials()).findings
         n_opened += np.count_nonzero(found.change == OPENED)
 
     assert n_opened <= 4
@@ -259,7 +260,7 @@ def test_memories_are_in_seconds(step_s: float) -> None:
     values = np.concatenate([np.full(n_before, 100.0), np.full(n_after, 101.0)])
     values += 2.0 * np.where(np.arange(len(values)) % 2, 1.0, -1.0)
     detector = basic()
-    detector.sweep(points(values, step_s=step_s), kinds())
+    detector.sweep(points(values, step_s=step_s), kinds(), dials())
 
     row = detector.dump(slots(0))["row"].view(ROW)[0, 0]
 
@@ -269,13 +270,13 @@ def test_memories_are_in_seconds(step_s: float) -> None:
 
 def test_no_small_p_value_is_claimed_of_a_short_history() -> None:
     """200 cells support no probability below 1/201."""
-    findings = basic().sweep(points(spike_at(260, n=300, height=500.0)), kinds()).findings
+    findings = basic().sweep(points(spike_at(260, n=300, height=500.0)), kinds(), dials()).findings
 
     assert findings.p_value[0] == pytest.approx(1 / 231, rel=0.01)
 
 
 def test_a_long_history_supports_a_small_p_value() -> None:
-    findings = basic().sweep(points(spike_at(2_500)), kinds()).findings
+    findings = basic().sweep(points(spike_at(2_500)), kinds(), dials()).findings
 
     assert findings.p_value[0] < 1e-4
 
@@ -285,7 +286,7 @@ def test_a_p_value_means_what_it_says() -> None:
     values = np.random.default_rng(4).standard_t(3, 60 * DAY)
     detector = basic(budget_per_week=10.08, rearm_s=0.0)
 
-    findings = detector.sweep(points(values), kinds()).findings
+    findings = detector.sweep(points(values), kinds(), dials()).findings
 
     share = np.count_nonzero(findings.change == OPENED) / len(values)
     assert 1e-4 < share < 3e-3
@@ -374,7 +375,7 @@ def test_a_flood_of_new_series_is_quiet() -> None:
     for i in range(n):
         time_ns = np.full(n_series, MIDNIGHT_NS + i * 15 * NS_PER_S, np.int64)
         batch = Points(np.arange(n_series, dtype=np.int32), time_ns, rng.lognormal(size=n_series))
-        n_found += len(flood.step(batch, kinds(n_series)))
+        n_found += len(flood.step(batch, kinds(n_series), dials(n_series)))
 
     assert n_found <= 2
 
@@ -388,7 +389,7 @@ def test_findings_of_cells_that_ran_full_are_in_the_order_of_time() -> None:
     values = noise(3 * DAY)
     values[1_500::400] += 50.0
 
-    findings: Findings = build("basic").step(points(values), kinds())
+    findings: Findings = build("basic").step(points(values), kinds(), dials())
 
     assert np.all(np.diff(findings.time_ns) >= 0)
     assert len(story(findings, points(values))) == len(findings)

@@ -23,7 +23,7 @@ from bench.sender import Delivered
 from tests import lakes, make
 from tests.catalogs import ToyCatalog
 from watchkeeper.analyze.detect_stage import DetectStage
-from watchkeeper.analyze.detectors.basic import Basic
+from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.bus.base import MIXED, SAMPLES, Checkpoint, Delivery
 from watchkeeper.bus.checkpoints import CheckpointFiles
 from watchkeeper.ingest.receivers.reference import samples_of
@@ -57,9 +57,8 @@ async def checkpoints(
 ) -> None:
     """Detection of pods, registered in this order and checkpointed as a server does."""
     catalog = Known(first_slot=first_slot)
-    detectors: list[Any] = [Basic(capacity=2000)]
     stage = DetectStage(
-        detectors,
+        DetectionConfig(detectors=[{"use": "basic"}]),
         catalog=catalog,
         store=MemoryStore(MemoryStore.Config()),
         executor=executor,

@@ -60,9 +60,11 @@ def test_a_receiver_that_is_none_is_answered_with_the_nearest() -> None:
 
 
 def test_detectors_are_checked_as_what_they_use_and_stay_specifications() -> None:
-    found = loaded("detection:\n  detectors: [{use: fk, rearm_s: 2h}]").config.detection
+    found = loaded(
+        "detection:\n  detectors: [{use: basic}, {use: fk, rearm_s: 2h}]"
+    ).config.detection
 
-    assert found.detectors == [{"use": "fk", "rearm_s": 7200.0}]
+    assert found.detectors == [{"use": "basic"}, {"use": "fk", "rearm_s": 7200.0}]
     assert loaded("detection: {detectors: []}").config.detection.detectors == []
 
 

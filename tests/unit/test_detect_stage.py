@@ -12,8 +12,7 @@ import pytest
 from tests import make
 from tests.catalogs import ToyCatalog
 from watchkeeper.analyze.detect_stage import DetectStage
-from watchkeeper.analyze.detectors.basic import Basic
-from watchkeeper.analyze.detectors.fk import FK
+from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.errors import ConfigError, Retryable
 from watchkeeper.model.anomaly import Anomaly
@@ -22,6 +21,7 @@ from watchkeeper.model.signal import NewSeries, SampleBatch
 from watchkeeper.store.base import Filter
 from watchkeeper.store.memory import MemoryStore
 
+OFF = DetectionConfig(detectors=[])
 MINUTE_NS = 60 * make.NS_PER_S
 
 
@@ -71,8 +71,7 @@ def new(catalog: Known) -> NewSeries:
 
 def stage(catalog: Known, executor: Executor, store: MemoryStore | None = None) -> DetectStage:
     store = store or MemoryStore(MemoryStore.Config())
-    detectors = [Basic(capacity=2000), FK(capacity=2000)]
-    return DetectStage(detectors, catalog=catalog, store=store, executor=executor)
+    return DetectStage(catalog=catalog, store=store, executor=executor)
 
 
 def calm(new: NewSeries, first: int, n: int) -> SampleBatch:
@@ -170,7 +169,7 @@ async def test_without_detectors_nothing_is_judged(
     catalog: Known, new: NewSeries, executor: Executor
 ) -> None:
     store = MemoryStore(MemoryStore.Config())
-    one = DetectStage([], catalog=catalog, store=store, executor=executor)
+    one = DetectStage(OFF, catalog=catalog, store=store, executor=executor)
 
     await one.handle([Delivery(MIXED, 1, new), Delivery(MIXED, 2, wild(new, 0))])
 
@@ -181,4 +180,9 @@ def test_the_grid_tier_alone_is_refused_with_the_remedy(catalog: Known, executor
     store = MemoryStore(MemoryStore.Config())
 
     with pytest.raises(ConfigError, match="use: basic"):
-        DetectStage([FK(capacity=10)], catalog=catalog, store=store, executor=executor)
+        DetectStage(
+            DetectionConfig(detectors=[{"use": "fk"}]),
+            catalog=catalog,
+            store=store,
+            executor=executor,
+        )

@@ -18,20 +18,21 @@ from tests import make
 from tests.catalogs import ToyCatalog
 from watchkeeper.analyze.absent import Absent
 from watchkeeper.analyze.detect_stage import DetectStage
-from watchkeeper.analyze.detectors.basic import Basic
-from watchkeeper.analyze.detectors.fk import FK
+from watchkeeper.analyze.detection_config import DetectionConfig
+from watchkeeper.analyze.detectors.base import Detector
 from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.errors import Permanent
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
-from watchkeeper.model.series import DEFAULT_TENANT, I32, U8, U64, Kind, Series, SeriesId
+from watchkeeper.model.series import DEFAULT_TENANT, I32, U8, U64, Entity, Kind, Series, SeriesId
 from watchkeeper.model.signal import NewSeries, SampleBatch
 from watchkeeper.store.base import Filter
 from watchkeeper.store.memory import MemoryStore
 
 MINUTE_NS = 60 * make.NS_PER_S
 SERVICES = ("x", "y", "z")
-N = 1200
-"""Room for slots; ToyCatalog has 1024."""
+N = 1024
+"""Room for slots."""
+BOTH = DetectionConfig(detectors=[{"use": "basic"}, {"use": "fk"}])
 LAST: I32 = np.array([N - 1], np.int32)
 
 
@@ -45,6 +46,12 @@ class Known:
         self.identity: U64 = self.toy.identity
         self.high_slot = 1024
         self.lent: dict[int, int] = {}
+
+    def labels(self, slots: I32) -> list[dict[str, str]]:
+        return self.toy.labels(slots)
+
+    def entity_of(self, slot: int) -> Entity:
+        return self.toy.entity_of(slot)
 
     def lookup(self, identity: U64) -> I32:
         return self.toy.lookup(identity)
@@ -77,9 +84,8 @@ class Process:
         """With `absent` it is yet to `meet` its series."""
         self.catalog = Known(first_slot)
         self.store = store or MemoryStore(MemoryStore.Config())
-        self.detectors: list[Any] = [Basic(capacity=N), FK(capacity=N)]
         self.stage = DetectStage(
-            self.detectors,
+            BOTH,
             catalog=self.catalog,
             store=self.store,
             executor=executor,
@@ -87,6 +93,10 @@ class Process:
         )
         if absent is None:
             self.meet()
+
+    @property
+    def detectors(self) -> Sequence[Detector]:
+        return self.stage.tiers.detectors
 
     def meet(self) -> None:
         labels = [make.labels("m", service=service) for service in SERVICES]
@@ -250,10 +260,10 @@ async def test_the_state_of_another_version_is_not_taken_for_ours(executor: Exec
     await one.stage.handle(one.log(calm(0, 100)))
 
     for partition, state in (await one.state()).items():
-        identities, by_detector, derived = msgspec.msgpack.decode(state)
+        identities, by_detector, *rest = msgspec.msgpack.decode(state)
         version, arrays = by_detector["fk"]
         by_detector["fk"] = (version + 1, arrays)
-        upgraded = msgspec.msgpack.encode((identities, by_detector, derived))
+        upgraded = msgspec.msgpack.encode((identities, by_detector, *rest))
         await other.stage.load(partition, 2, upgraded)
 
     basic, fk = other.detectors
@@ -268,10 +278,10 @@ async def test_a_detector_that_was_added_starts_afresh_beside_the_others(
     await one.stage.handle(one.log(calm(0, 100)))
 
     for partition, state in (await one.state()).items():
-        identities, by_detector, derived = msgspec.msgpack.decode(state)
+        identities, by_detector, *rest = msgspec.msgpack.decode(state)
         del by_detector["fk"]
         await other.stage.load(
-            partition, 2, msgspec.msgpack.encode((identities, by_detector, derived))
+            partition, 2, msgspec.msgpack.encode((identities, by_detector, *rest))
         )
 
     assert dumped(other.detectors[0], other.new.slot) == dumped(one.detectors[0], one.new.slot)

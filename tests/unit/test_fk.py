@@ -10,6 +10,7 @@ from tests.detecting import (
     MIDNIGHT_NS,
     chain,
     cut,
+    dials,
     interleaved,
     judged,
     kinds,
@@ -79,7 +80,7 @@ def test_the_first_day_raises_nothing() -> None:
 
 def test_the_profile_is_the_mean_course_of_the_day() -> None:
     detector = fk()
-    detector.step(points(swing(8 * DAY)), kinds())
+    detector.step(points(swing(8 * DAY)), kinds(), dials())
 
     profile = profile_of(detector) + row_of(detector)["season_level"]
     course = swing(DAY, height=30.0).reshape(N_BUCKETS, 5).mean(axis=1)
@@ -91,7 +92,7 @@ def test_a_bucket_is_five_minutes_of_utc() -> None:
     detector = fk()
     start_ns = MIDNIGHT_NS + 13 * HOUR_S * NS_PER_S
 
-    detector.step(points([7.0] * 6, start_ns=start_ns), kinds())
+    detector.step(points([7.0] * 6, start_ns=start_ns), kinds(), dials())
 
     assert np.flatnonzero(profile_of(detector)).tolist() == [156, 157]
 
@@ -99,7 +100,7 @@ def test_a_bucket_is_five_minutes_of_utc() -> None:
 def test_a_profile_may_be_zero() -> None:
     """A stored zero would mean a bucket never seen."""
     detector = fk()
-    detector.step(points([0.0] * (DAY + 10)), kinds())
+    detector.step(points([0.0] * (DAY + 10)), kinds(), dials())
 
     assert np.all(profile_of(detector) != 0.0)
     assert np.all(np.abs(profile_of(detector)) < 1e-20)
@@ -109,11 +110,11 @@ def test_one_bad_day_does_not_become_the_profile() -> None:
     """An anomaly that lasts through the night is not what nights look like from then on."""
     values = swing(10 * DAY)
     detector = fk()
-    detector.step(points(values[: 8 * DAY]), kinds())
+    detector.step(points(values[: 8 * DAY]), kinds(), dials())
     before = profile_of(detector)
 
     bad = points(values[:DAY] + 200.0, start_ns=MIDNIGHT_NS + 8 * DAY * 60 * NS_PER_S)
-    detector.step(bad, kinds())
+    detector.step(bad, kinds(), dials())
 
     assert np.abs(profile_of(detector) - before).max() < 40.0
 
@@ -182,7 +183,7 @@ def test_a_finding_is_evidence_with_a_p_value_below_its_budget() -> None:
     values = swing(8 * DAY)
     values[7 * DAY] += 50.0
 
-    findings = fk().step(points(values), kinds())
+    findings = fk().step(points(values), kinds(), dials())
 
     assert findings.severity.tolist() == [EVIDENCE] * len(findings)
     assert findings.p_value[0] < 1e-5
@@ -195,7 +196,7 @@ def test_the_band_follows_the_day() -> None:
     for at in (night, noon):
         bent = values.copy()
         bent[at] += 60.0
-        findings = fk().step(points(bent[: at + 1]), kinds())
+        findings = fk().step(points(bent[: at + 1]), kinds(), dials())
         assert findings.low[0] < values[at] < findings.high[0] < bent[at]
         lows.append(findings.low[0])
 
@@ -206,7 +207,7 @@ def test_each_stream_says_how_far_off_it_is() -> None:
     values = swing(8 * DAY)
     values[7 * DAY] -= 50.0
 
-    findings = fk().step(points(values), kinds())
+    findings = fk().step(points(values), kinds(), dials())
 
     assert np.all(findings.streams[0] < -4.0)
     assert FK.streams == ("fast", "difference", "seasonal", "slow")
@@ -239,8 +240,8 @@ def test_the_kind_is_not_read_because_the_grid_holds_rates() -> None:
     values[1_500] += 50.0
     whole = points(values)
 
-    as_gauge = fk().step(whole, kinds(kind=Kind.GAUGE))
-    as_counter = fk().step(whole, kinds(kind=Kind.COUNTER))
+    as_gauge = fk().step(whole, kinds(kind=Kind.GAUGE), dials())
+    as_counter = fk().step(whole, kinds(kind=Kind.COUNTER), dials())
 
     assert as_gauge.time_ns.tolist() == as_counter.time_ns.tolist() != []
 
@@ -303,14 +304,14 @@ def test_missing_points_change_little() -> None:
     there = np.random.default_rng(2).random(len(values)) > 0.2
     there[9 * DAY] = True
 
-    findings = fk().step(pick(whole, there), kinds())
+    findings = fk().step(pick(whole, there), kinds(), dials())
 
     assert findings.time_ns[findings.change == OPENED].tolist() == [whole.time_ns[9 * DAY]]
 
 
 def test_the_histogram_holds_every_score() -> None:
     detector = fk()
-    detector.step(points(noise(2 * DAY)), kinds())
+    detector.step(points(noise(2 * DAY)), kinds(), dials())
 
     row = row_of(detector)
     assert histogram_of(detector).sum() == pytest.approx(row["mass"], rel=1e-4)
@@ -321,9 +322,9 @@ def test_old_scores_fade() -> None:
     detector = fk()
     whole = points(noise(60 * DAY))
 
-    detector.step(cut(whole, 0, DAY), kinds())
+    detector.step(cut(whole, 0, DAY), kinds(), dials())
     first_day = row_of(detector)["mass"]
-    detector.step(cut(whole, DAY), kinds())
+    detector.step(cut(whole, DAY), kinds(), dials())
 
     row = row_of(detector)
     assert row["credit"] == pytest.approx(np.exp(60 * 86_400 / 6e6), rel=0.05)
@@ -335,7 +336,7 @@ def test_a_histogram_grown_too_heavy_is_scaled_down_and_stays_the_same() -> None
     detector = fk()
     start_ns = MIDNIGHT_NS
     for _ in range(24):
-        detector.step(points(noise(300), start_ns=start_ns), kinds())
+        detector.step(points(noise(300), start_ns=start_ns), kinds(), dials())
         start_ns += 3 * DAY * 60 * NS_PER_S
 
     row = row_of(detector)
@@ -343,13 +344,13 @@ def test_a_histogram_grown_too_heavy_is_scaled_down_and_stays_the_same() -> None
     assert histogram_of(detector).sum() == pytest.approx(row["mass"], rel=1e-3)
     values = noise(300)
     values[250] += 100.0
-    assert len(detector.step(points(values, start_ns=start_ns), kinds())) > 0
+    assert len(detector.step(points(values, start_ns=start_ns), kinds(), dials())) > 0
 
 
 def test_a_newcomer_takes_over_the_profile_and_the_calibration() -> None:
     """It is judged by the day from its first hour on, at its own level."""
     detector = fk()
-    detector.step(points(swing(8 * DAY), slot=0), kinds())
+    detector.step(points(swing(8 * DAY), slot=0), kinds(), dials())
     values = swing(2 * DAY) + 500.0
     values[120 + 600 : 120 + 620] -= 60.0
     later = points(values[120:], slot=1, start_ns=MIDNIGHT_NS + (8 * DAY + 120) * 60 * NS_PER_S)
@@ -371,12 +372,12 @@ def test_without_a_donor_the_same_newcomer_would_be_blind() -> None:
 
 def test_a_newcomers_first_point_is_not_strange_whatever_it_is() -> None:
     detector = fk()
-    detector.step(points(swing(3 * DAY), slot=0), kinds())
+    detector.step(points(swing(3 * DAY), slot=0), kinds(), dials())
 
     detector.admit(slots(1), slots(0))
     first = points([1e9], slot=1, start_ns=MIDNIGHT_NS + 3 * DAY * 60 * NS_PER_S)
 
-    assert len(detector.step(first, kinds())) == 0
+    assert len(detector.step(first, kinds(), dials())) == 0
 
 
 # Together with the sample tier
@@ -391,8 +392,8 @@ def test_the_product_of_both_tiers_finds_what_a_minutes_mean_shows() -> None:
     values[trouble : trouble + 60] += 25.0
     basic, grid = Basic(capacity=1), fk()
 
-    swept = basic.sweep(points(values, step_s=15.0), kinds())
-    findings = grid.step(swept.cells.points, kinds())
+    swept = basic.sweep(points(values, step_s=15.0), kinds(), dials())
+    findings = grid.step(swept.cells.points, kinds(), dials())
 
     assert len(swept.cells) == n // 4 - 1
     assert findings.change[0] == OPENED
@@ -407,8 +408,8 @@ def test_cells_and_their_findings_do_not_depend_on_batches() -> None:
     def run(size: int) -> tuple[dict[str, bytes], dict[str, bytes]]:
         basic, grid = Basic(capacity=4), fk()
         for i in range(0, len(whole), size):
-            swept = basic.sweep(cut(whole, i, i + size), kinds())
-            grid.step(swept.cells.points, kinds())
+            swept = basic.sweep(cut(whole, i, i + size), kinds(), dials())
+            grid.step(swept.cells.points, kinds(), dials())
         return state(basic, 0, 1, 2), state(grid, 0, 1, 2)
 
     assert run(len(whole)) == run(1_000) == run(37)
@@ -422,7 +423,7 @@ def test_worsening_is_told_with_the_new_peak() -> None:
     values = noise(4 * DAY)
     values[3 * DAY : 3 * DAY + 4] += [20.0, 40.0, 90.0, 200.0]
 
-    findings = fk().step(points(values), kinds())
+    findings = fk().step(points(values), kinds(), dials())
 
     loud = findings.change == WORSENED
     assert np.all(np.diff(findings.p_value[loud]) < 0.0)
@@ -434,7 +435,7 @@ def test_points_older_than_the_last_are_passed_over() -> None:
     old = Points(slots(0), np.array([MIDNIGHT_NS], np.int64), np.array([1e6]))
     one, other = fk(), fk()
 
-    one.step(chain(whole, old), kinds())
-    other.step(whole, kinds())
+    one.step(chain(whole, old), kinds(), dials())
+    other.step(whole, kinds(), dials())
 
     assert state(one, 0) == state(other, 0)

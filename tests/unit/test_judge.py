@@ -37,6 +37,8 @@ def finding(
         low=np.array([1.0]),
         high=np.array([2.0]),
         p_value=np.array([1e-6]),
+        n_learned=np.array([20_160]),
+        learning_s=np.array([0.0]),
         streams=np.array([[4.5, 0.0]]),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.detecting import DAY, MIDNIGHT_NS, build, judged, kinds, noise, points, slots
+from tests.detecting import DAY, MIDNIGHT_NS, build, dials, judged, kinds, noise, points, slots
 from watchkeeper.analyze.detectors.base import INFO
 from watchkeeper.model.series import F64
 
@@ -79,7 +79,7 @@ def test_a_finding_is_information_and_tells_how_rare_it_is() -> None:
     values = noise(3 * DAY)
     values[[600, 2 * DAY]] += [40.0, 300.0]
 
-    found = build("rex").step(points(values), kinds())
+    found = build("rex").step(points(values), kinds(), dials())
     last = np.flatnonzero(found.value > 250.0)[0]
 
     assert set(found.severity.tolist()) == {INFO}
@@ -90,12 +90,12 @@ def test_a_finding_is_information_and_tells_how_rare_it_is() -> None:
 
 def test_a_newcomer_at_another_level_is_judged_by_its_donors_widths() -> None:
     detector = build("rex")
-    detector.step(points(noise(2 * DAY), slot=0), kinds())
+    detector.step(points(noise(2 * DAY), slot=0), kinds(), dials())
     values = noise(300, 1, mean=500.0)
     values[200] += 40.0
 
     detector.admit(slots(1), slots(0))
     start_ns = MIDNIGHT_NS + 3 * DAY * 60 * 10**9
-    found = detector.step(points(values, slot=1, start_ns=start_ns), kinds())
+    found = detector.step(points(values, slot=1, start_ns=start_ns), kinds(), dials())
 
     assert ((found.time_ns - start_ns) // (60 * 10**9)).tolist()[:1] == [200]

@@ -79,6 +79,17 @@ class Absent:
             for name, arrays in states.items()
         }
 
+    def arrange(self, blank: States) -> None:
+        """From here on states are of these detectors. `blank` is of no series; of a detector that
+        is new, who waits has learned nothing."""
+        for waiting in self._by_partition.values():
+            n = len(waiting.identity)
+            waiting.states = {
+                name: waiting.states.get(name)
+                or {column: _zeros(n, like) for column, like in arrays.items()}
+                for name, arrays in blank.items()
+            }
+
     def tick(self, now_ns: int) -> None:
         """Let go of what waited for too long."""
         for partition, waiting in list(self._by_partition.items()):
@@ -93,3 +104,7 @@ def some(states: States, rows: I64 | Mask) -> States:
         name: {column: array[rows] for column, array in arrays.items()}
         for name, arrays in states.items()
     }
+
+
+def _zeros(n: int, like: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return np.zeros((n, *like.shape[1:]), like.dtype)

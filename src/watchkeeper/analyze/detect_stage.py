@@ -10,29 +10,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import Annotated, Any, Protocol
 
-import msgspec
 import numpy as np
-from msgspec import Meta
 
 from watchkeeper import telemetry
-from watchkeeper.analyze.absent import Absent, States, some
-from watchkeeper.analyze.detectors.base import Detector, Findings, Points
-from watchkeeper.analyze.detectors.basic import Basic
-from watchkeeper.analyze.judge import Judge
+from watchkeeper.analyze import detect_state
+from watchkeeper.analyze.absent import Absent, some
+from watchkeeper.analyze.detection_config import DetectionConfig
+from watchkeeper.analyze.detectors.base import Points
+from watchkeeper.analyze.known_series import KnownSeries
+from watchkeeper.analyze.plan import Plan
 from watchkeeper.analyze.quantiles import Quantiles
+from watchkeeper.analyze.tiers import Change, Tiers
 from watchkeeper.bus.base import MIXED, SAMPLES, Delivery
-from watchkeeper.errors import ConfigError, Retryable
+from watchkeeper.errors import Retryable
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus
 from watchkeeper.model.baseline import NOTHING_LEARNED, Baselines
-from watchkeeper.model.series import I32, N_PARTITIONS, U8, U64, Mask, Series
+from watchkeeper.model.series import I32, N_PARTITIONS, Mask, TenantId
 from watchkeeper.model.signal import HistogramBatch, NewSeries, SampleBatch, Tick, take
 from watchkeeper.store.base import Store
 
-_SAMPLES = telemetry.counter(
-    "watchkeeper_detect_samples_total", "Samples judged, by tier.", ("tier",)
-)
 _CHANGES = telemetry.counter(
     "watchkeeper_detect_changes_total", "Changes of anomalies, by detector.", ("detector",)
 )
@@ -44,34 +41,8 @@ _PREDICTIONS = telemetry.counter(
 _NO_POINTS = Points(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float64))
 
 
-class DetectionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which detectors judge what arrives."""
-
-    detectors: Annotated[
-        list[dict[str, Any]],
-        Meta(
-            description="Detectors by tier: `basic` judges every sample and makes the grid that "
-            "the others judge. An empty list switches detection off.",
-            extra={"plugins": "detector"},
-        ),
-    ] = msgspec.field(default_factory=lambda: [{"use": "basic"}, {"use": "fk"}])
-
-
-class KnownSeries(Protocol):
-    """What detection needs of the catalog: columns by slot, and the series behind one."""
-
-    kind: U8
-    partition: U8
-    identity: U64
-
-    @property
-    def high_slot(self) -> int: ...
-
-    def series(self, slot: int) -> Series: ...
-
-    def lookup(self, identity: U64) -> I32: ...
-
-    def lenders(self, slots: I32) -> I32: ...
+Found = list[tuple[Change, int]]
+"""Each with its position."""
 
 
 class DetectStage:
@@ -82,7 +53,7 @@ class DetectStage:
 
     def __init__(
         self,
-        detectors: Sequence[Detector],
+        document: DetectionConfig | None = None,
         *,
         catalog: KnownSeries,
         store: Store,
@@ -92,9 +63,7 @@ class DetectStage:
     ) -> None:
         """`quantiles` derives what is scored of histograms. `absent` keeps what was learned of
         series until they are known here; without it, they have left for good."""
-        self._basic, self._grid = _tiers(detectors)
-        self._detectors = tuple(detectors)
-        self._judges = {one.name: Judge(one.name, one.streams) for one in detectors}
+        self.tiers = Tiers(Plan(document or DetectionConfig()), catalog)
         self._catalog = catalog
         self._store = store
         self._executor = executor
@@ -103,7 +72,7 @@ class DetectStage:
         self._covered[N_PARTITIONS:] = np.iinfo(np.int64).max
         self._newest_checkpoint = 0
         self._open: dict[AnomalyId, Anomaly] = {}
-        self._unsaved: list[tuple[str, Findings, int]] | None = None
+        self._unsaved: Found | None = None
         self._quantiles = quantiles
         self._absent = absent
         n_shared = len(catalog.kind) if absent is not None else 0
@@ -120,8 +89,6 @@ class DetectStage:
         Judging learns, so where only saving failed, only saving is tried again. What can never be
         saved is let go of with its records, or nothing behind them would be judged.
         """
-        if self._basic is None:
-            return
         if self._unsaved is None:
             self._unsaved = await asyncio.get_running_loop().run_in_executor(
                 self._executor, self._judge_all, deliveries
@@ -160,23 +127,26 @@ class DetectStage:
 
     # Below: on the detection thread.
 
+    def arrange(self, document: DetectionConfig) -> None:
+        """Go on by another document, behind all records so far. Raises ConfigError, and changes
+        nothing then."""
+        self.tiers.arrange(Plan(document))
+        if self._absent is not None:
+            self._absent.arrange(self.tiers.dump(np.empty(0, np.int32)))
+
     def _dump(self, partition: int) -> bytes:
         slots = self._slots_of(partition)
-        identity = self._catalog.identity[slots]
-        states: States = {one.name: one.dump(slots) for one in self._detectors}
+        identity, states = self._catalog.identity[slots], self.tiers.dump(slots)
         if self._absent:
             identity, states = self._absent.joined(partition, identity, states)
-        state = {
-            one.name: (one.version, {name: _pack(a) for name, a in states[one.name].items()})
-            for one in self._detectors
-        }
         derived = b"" if self._quantiles is None else self._quantiles.dump(slots)
-        return msgspec.msgpack.encode((np.ascontiguousarray(identity).tobytes(), state, derived))
+        watchers = self.tiers.dump_watchers(partition)
+        return detect_state.encode(identity, states, self.tiers.versions, derived, watchers)
 
     def _forget(self, partition: int) -> None:
         slots = self._slots_of(partition)
-        for one in self._detectors:
-            one.admit(slots, np.full(len(slots), -1, np.int32))
+        self.tiers.admit(slots, np.full(len(slots), -1, np.int32))
+        self.tiers.load_watchers(partition, {})
         if self._quantiles is not None:
             self._quantiles.forget(slots)
         if self._absent is not None:
@@ -187,43 +157,34 @@ class DetectStage:
         self._forget(partition)
         if not state:
             return
-        identities, by_detector, derived = msgspec.msgpack.decode(
-            state, type=tuple[bytes, dict[str, tuple[int, dict[str, _Packed]]], bytes]
-        )
-        identity = np.frombuffer(identities, np.uint64).reshape(-1, 2)
-        slots = self._catalog.lookup(identity)
+        kept = detect_state.decode(state)
+        slots = self._catalog.lookup(kept.identity)
         here = slots >= 0
-        states = {
-            one.name: {name: _unpack(a) for name, a in by_detector[one.name][1].items()}
-            for one in self._detectors
-            if one.name in by_detector and by_detector[one.name][0] == one.version
-        }
-        for one in self._detectors:
-            if one.name in states:
-                one.load(slots[here], some(states, here)[one.name])
+        states = kept.states(self.tiers.versions)
+        self.tiers.load(slots[here], some(states, here))
+        self.tiers.load_watchers(partition, kept.watchers)
         self._met[:] = False
-        if self._absent is not None and len(states) == len(self._detectors):
-            self._absent.keep(partition, identity[~here], some(states, ~here))
-            self._begun[slots[here]] = identity[here, 0]
-        if self._quantiles is not None and derived:
-            self._quantiles.load(slots, derived)
+        if self._absent is not None and len(states) == len(self.tiers.versions):
+            self._absent.keep(partition, kept.identity[~here], some(states, ~here))
+            self._begun[slots[here]] = kept.identity[here, 0]
+        if self._quantiles is not None and kept.derived:
+            self._quantiles.load(slots, kept.derived)
 
-    def _judge_all(self, deliveries: Sequence[Delivery]) -> list[tuple[str, Findings, int]]:
-        found: list[tuple[str, Findings, int]] = []
+    def _judge_all(self, deliveries: Sequence[Delivery]) -> Found:
+        found: Found = []
         for delivery in deliveries:
             match delivery.record:
                 case NewSeries() as new:
                     self._admit(new, delivery)
                 case SampleBatch() as batch:
                     points = self._uncovered(batch, delivery)
-                    self._judge(points, delivery.position, found)
-                    self._judge(self._derived(batch, points), delivery.position, found)
+                    self._judge(batch.tenant, points, delivery, found)
+                    self._judge(batch.tenant, self._derived(batch, points), delivery, found)
                 case HistogramBatch() as batch:
-                    self._judge(self._derived_native(batch, delivery), delivery.position, found)
+                    points = self._derived_native(batch, delivery)
+                    self._judge(batch.tenant, points, delivery, found)
                 case Tick() as tick:
-                    self._now_ns = tick.now_ns
-                    if self._absent:
-                        self._absent.tick(tick.now_ns)
+                    self._tick(tick.now_ns, delivery, found)
         return found
 
     def _derived(self, batch: SampleBatch, points: Points) -> Points:
@@ -241,20 +202,15 @@ class DetectStage:
             batch = take(batch, np.flatnonzero(fresh))
         return _points(self._quantiles.of_histograms(batch, self._now_ns))
 
-    def _judge(self, points: Points, position: int, found: list[tuple[str, Findings, int]]) -> None:
-        if self._basic is None or not len(points):
-            return
-        swept = self._basic.sweep(points, self._catalog.kind)
-        _SAMPLES.add(len(points), "sample")
-        if len(swept.findings):
-            found.append((self._basic.name, swept.findings, position))
-        if not self._grid or not len(swept.cells):
-            return
-        for detector in self._grid:
-            findings = detector.step(swept.cells.points, self._catalog.kind)
-            _SAMPLES.add(len(swept.cells), "grid")
-            if len(findings):
-                found.append((detector.name, findings, position))
+    def _judge(self, tenant: TenantId, points: Points, delivery: Delivery, found: Found) -> None:
+        found += [(change, delivery.position) for change in self.tiers.judge(tenant, points)]
+
+    def _tick(self, now_ns: int, delivery: Delivery, found: Found) -> None:
+        self._now_ns = now_ns
+        if self._absent:
+            self._absent.tick(now_ns)
+        partitions = self._fresh_partitions(delivery)
+        found += [(one, delivery.position) for one in self.tiers.tick(now_ns, partitions)]
 
     def _admit(self, new: NewSeries, delivery: Delivery) -> None:
         slot, donor = new.slot, new.donor
@@ -263,8 +219,7 @@ class DetectStage:
             slot, donor = slot[fresh], donor[fresh]
         if self._absent is not None:
             slot, donor = self._strangers(slot, donor)
-        for detector in self._detectors:
-            detector.admit(slot, donor)
+        self.tiers.admit(slot, donor)
         if self._absent:
             self._welcome(self._absent, slot)
 
@@ -280,8 +235,7 @@ class DetectStage:
     def _begin(self, slots: I32) -> None:
         """Series that only another stage of this process was told of."""
         slots, donors = self._strangers(slots, slots)
-        for detector in self._detectors:
-            detector.admit(slots, donors)
+        self.tiers.admit(slots, donors)
         self._met[slots] = False
 
     def _welcome(self, absent: Absent, slots: I32) -> None:
@@ -292,8 +246,7 @@ class DetectStage:
         for partition in np.unique(partitions).tolist():
             own = slots[partitions == partition]
             came, states = absent.take(partition, self._catalog.identity[own])
-            for one in self._detectors if came.any() else ():
-                one.load(own[came], states[one.name])
+            self.tiers.load(own[came], states)
 
     def _uncovered(self, batch: SampleBatch, delivery: Delivery) -> Points:
         """The rows that no checkpoint covers: all of them, but for the time after a restart."""
@@ -317,12 +270,20 @@ class DetectStage:
             return fresh
         return np.full(len(slots), self._covered[delivery.partition] < delivery.position)
 
+    def _fresh_partitions(self, delivery: Delivery) -> Mask:
+        """Those that a record speaks of, where no checkpoint covers it."""
+        fresh: Mask = self._covered[:N_PARTITIONS] < delivery.position
+        if delivery.partition != MIXED:
+            fresh &= np.arange(N_PARTITIONS) == delivery.partition
+        return fresh
+
     def _learned(self) -> Baselines:
-        if self._basic is None:
+        basic = self.tiers.basic
+        if basic is None:
             return NOTHING_LEARNED
         live = self._catalog.partition[: self._catalog.high_slot] < N_PARTITIONS
         slots = np.flatnonzero(live).astype(np.int32)
-        return self._basic.baselines(slots, self._catalog.identity[slots])
+        return basic.baselines(slots, self._catalog.identity[slots])
 
     def _slots_of(self, partition: int) -> I32:
         live = self._catalog.partition[: self._catalog.high_slot] == partition
@@ -330,23 +291,18 @@ class DetectStage:
 
     # Below: on the loop.
 
-    async def _save(self, found: Sequence[tuple[str, Findings, int]]) -> None:
-        """Findings in order, each applied to the anomaly that it changes; saved in one go."""
+    async def _save(self, found: Found) -> None:
+        """Changes in order, each applied to the anomaly that it changes; saved in one go."""
         changed: dict[AnomalyId, Anomaly] = {}
-        for name, findings, position in found:
-            judge = self._judges[name]
-            for row in range(len(findings)):
-                series = self._catalog.series(int(findings.slot[row]))
-                key = judge.id_of(series, int(findings.started_ns[row]))
-                known = changed.get(key) or self._open.get(key)
-                if known is None:  # this process opened it before it was restarted, or just now
-                    known = await self._store.get(Anomaly, series.tenant, key)
-                if known is None:
-                    _PREDICTIONS.add(1, "anomaly", series.entity.service)
-                changed[key] = judge.judge(
-                    findings, row, series=series, position=position, known=known
-                )
-            _CHANGES.add(len(findings), name)
+        for change, position in found:
+            key = change.key
+            known = changed.get(key) or self._open.get(key)
+            if known is None:  # this process opened it before it was restarted, or just now
+                known = await self._store.get(Anomaly, change.tenant, key)
+            if known is None:
+                _PREDICTIONS.add(1, "anomaly", change.service)
+            changed[key] = change.anomaly(position, known)
+            _CHANGES.add(1, change.by)
         await self._store.save(list(changed.values()))
         for key, anomaly in changed.items():
             if anomaly.status is AnomalyStatus.OPEN:
@@ -357,32 +313,3 @@ class DetectStage:
 
 def _points(derived: SampleBatch | None) -> Points:
     return _NO_POINTS if derived is None else Points(derived.slot, derived.time_ns, derived.value)
-
-
-class _Packed(msgspec.Struct, array_like=True):
-    """An array in a checkpoint."""
-
-    kind: str
-    shape: list[int]
-    data: bytes
-
-
-def _pack(array: np.ndarray[Any, Any]) -> _Packed:
-    return _Packed(array.dtype.str, list(array.shape), np.ascontiguousarray(array).tobytes())
-
-
-def _unpack(packed: _Packed) -> np.ndarray[Any, Any]:
-    return np.frombuffer(packed.data, np.dtype(packed.kind)).reshape(packed.shape)
-
-
-def _tiers(detectors: Sequence[Detector]) -> tuple[Basic | None, Sequence[Detector]]:
-    """The sample tier first, then the grid tier, which needs its cells."""
-    if not detectors:
-        return None, ()
-    first, *grid = detectors
-    if not isinstance(first, Basic):
-        raise ConfigError(
-            f"detection.detectors: begins with '{first.name}', which judges the grid that `basic` "
-            "makes; put `- {use: basic}` first"
-        )
-    return first, grid

@@ -1,14 +1,20 @@
-"""From a detector's findings to anomalies that a person can read."""
+"""From what detectors and watchers find to anomalies that a person can read."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
-from watchkeeper.analyze.detectors.base import CLOSED, EVIDENCE, OPENED, Findings
-from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, Severity
+from watchkeeper.analyze.detectors.base import CLOSED, EVIDENCE, INFO, OPENED, Findings
+from watchkeeper.analyze.watchers.base import Sighting
+from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, InfoReason, Severity
+from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import Series
+
+SAMPLE_TIER, GRID_TIER, JOINT_TIER = "T1", "T2", "T3"
+_SEVERITIES: Final = tuple(Severity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +23,13 @@ class Judge:
 
     detector: str
     streams: Sequence[str]
+    tier: str = GRID_TIER
+    version: int = 0
+    claims: int = EVIDENCE
 
     def id_of(self, series: Series, started_ns: int) -> AnomalyId:
         """The episode's name: the same after a replay, and in every process."""
-        digest = hashlib.blake2b(digest_size=10)
-        for part in (series.tenant.encode(), series.identity, self.detector.encode()):
-            digest.update(len(part).to_bytes(4, "little"))
-            digest.update(part)
-        digest.update(started_ns.to_bytes(8, "little", signed=True))
-        return AnomalyId(digest.hexdigest())
+        return _id_of((series.tenant.encode(), series.identity, self.detector.encode()), started_ns)
 
     def judge(
         self,
@@ -35,6 +39,7 @@ class Judge:
         series: Series,
         position: int,
         known: Anomaly | None,
+        metric_class: MetricClass = MetricClass.OTHER,
     ) -> Anomaly:
         """The anomaly after one change. `known` is what it was before, if that is known.
 
@@ -50,6 +55,7 @@ class Judge:
         severity = Severity.EVIDENCE if findings.severity[row] == EVIDENCE else Severity.INFO
         if known is not None and int(findings.change[row]) != OPENED:
             severity = max(severity, known.severity, key=_SEVERITIES.index)
+        learning_s = float(findings.learning_s[row])
         return Anomaly(
             id=self.id_of(series, started_ns),
             tenant=series.tenant,
@@ -68,7 +74,80 @@ class Judge:
             p_value=float(findings.p_value[row]),
             position=position,
             evidence={name: value for name, value in zip(self.streams, said, strict=True) if value},
+            tier=self.tier,
+            version=self.version,
+            metric_class=metric_class,
+            n_learned=int(findings.n_learned[row]),
+            learning_s=learning_s,
+            info_reason=self._reason(severity, learning_s),
+        )
+
+    def _reason(self, severity: Severity, learning_s: float) -> InfoReason | None:
+        if severity is not Severity.INFO:
+            return None
+        if self.claims == INFO:
+            return InfoReason.TIER
+        return InfoReason.LEARNING if learning_s > 0.0 else InfoReason.NOISY
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherJudge:
+    """Writes the anomalies of one watcher."""
+
+    watcher: str
+    version: int = 0
+
+    def id_of(self, sighting: Sighting) -> AnomalyId:
+        """As of a detector, with the subject's labels in the place of a series."""
+        parts = [sighting.tenant.encode(), self.watcher.encode()]
+        for name, value in sorted(sighting.labels.items()):
+            parts += [name.encode(), value.encode()]
+        return _id_of(parts, sighting.started_ns)
+
+    def judge(
+        self,
+        sighting: Sighting,
+        *,
+        position: int,
+        known: Anomaly | None,
+        metric_class: MetricClass = MetricClass.OTHER,
+    ) -> Anomaly:
+        """As of a detector."""
+        closed = sighting.change == CLOSED
+        time_ns = sighting.time_ns
+        if closed and known is not None:
+            return replace(known, status=AnomalyStatus.CLOSED, ended_ns=time_ns, position=position)
+        severity = sighting.severity
+        if known is not None and sighting.change != OPENED:
+            severity = max(severity, known.severity, key=_SEVERITIES.index)
+        return Anomaly(
+            id=self.id_of(sighting),
+            tenant=sighting.tenant,
+            series=sighting.series,
+            labels=dict(sighting.labels),
+            entity=sighting.entity,
+            detector=self.watcher,
+            severity=severity,
+            status=AnomalyStatus.CLOSED if closed else AnomalyStatus.OPEN,
+            started_ns=sighting.started_ns,
+            peak_ns=sighting.started_ns if closed else time_ns,
+            ended_ns=time_ns if closed else None,
+            value=sighting.value,
+            expected_low=sighting.expected_low,
+            expected_high=sighting.expected_high,
+            p_value=sighting.p_value,
+            position=position,
+            evidence=dict(sighting.evidence),
+            tier=JOINT_TIER,
+            version=self.version,
+            metric_class=metric_class,
         )
 
 
-_SEVERITIES = (Severity.INFO, Severity.EVIDENCE)
+def _id_of(parts: Sequence[bytes], started_ns: int) -> AnomalyId:
+    digest = hashlib.blake2b(digest_size=10)
+    for part in parts:
+        digest.update(len(part).to_bytes(4, "little"))
+        digest.update(part)
+    digest.update(started_ns.to_bytes(8, "little", signed=True))
+    return AnomalyId(digest.hexdigest())

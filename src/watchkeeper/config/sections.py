@@ -17,7 +17,7 @@ from watchkeeper import plugins
 from watchkeeper.model.part import EVERY, Part
 
 if TYPE_CHECKING:
-    from watchkeeper.analyze.detect_stage import DetectionConfig
+    from watchkeeper.analyze.detection_config import DetectionConfig
     from watchkeeper.analyze.template_groups import TemplatesConfig
     from watchkeeper.api.auth import AuthConfig
     from watchkeeper.api.services import ServerConfig
@@ -189,8 +189,9 @@ SECTIONS: Final[Mapping[str, Section]] = {
         "watchkeeper.bus.share:ShareConfig",
     ),
     "detection": Section(
-        "Which detectors judge what arrives.",
-        "watchkeeper.analyze.detect_stage:DetectionConfig",
+        "Which detectors judge what arrives, and how readily.",
+        "watchkeeper.analyze.detection_config:DetectionConfig",
+        proof="watchkeeper.analyze.plan:Plan",
     ),
     "runtime": Section(
         "How patient stages are, and how often they keep their state.",

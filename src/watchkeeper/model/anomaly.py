@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import Entity, TenantId
 
 AnomalyId = NewType("AnomalyId", str)
@@ -19,12 +21,25 @@ class AnomalyStatus(StrEnum):
 
 
 class Severity(StrEnum):
-    """What one series alone may claim. Only service symptoms and incidents go higher."""
+    """How much is claimed. One series alone claims evidence at most."""
 
     INFO = "info"
     """Shown; found before the series had enough history for more, or by the basic tier alone."""
     EVIDENCE = "evidence"
     """Calibrated, and may be correlated into an incident."""
+    PAGE = "page"
+    """A symptom of a service, which somebody has to look at now."""
+
+
+class InfoReason(StrEnum):
+    """Why no more than INFO is claimed."""
+
+    LEARNING = "learning"
+    """The series has too little history."""
+    TIER = "tier"
+    """Who found it promises no rate of false alarms, and never claims more."""
+    NOISY = "noisy"
+    """The series spoke too often this week, or at this time of the week before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +49,7 @@ class Anomaly:
     id: AnomalyId
     tenant: TenantId
     series: str
-    """The SeriesId in hex."""
+    """The SeriesId in hex; empty where it is of a service, or of several series."""
     labels: Mapping[str, str]
     entity: Entity
     detector: str
@@ -56,3 +71,19 @@ class Anomaly:
     """Where in the log the episode last changed."""
     evidence: Mapping[str, float] = field(default_factory=dict)
     """What each stream of the detector said at the peak, by name."""
+    tier: str = ""
+    """T1 judges samples, T2 points of the grid, T3 several series or the time."""
+    version: int = 0
+    """The detector's."""
+    metric_class: MetricClass = MetricClass.OTHER
+    n_learned: int = 0
+    """Points of its own that the series was judged by."""
+    learning_s: float = 0.0
+    """How long, at the peak, until its history supports all that may be claimed."""
+    info_reason: InfoReason | None = None
+
+    @property
+    def residual(self) -> float:
+        """How far the peak was from the middle of the band; from its one end, if it has one."""
+        ends = [end for end in (self.expected_low, self.expected_high) if math.isfinite(end)]
+        return self.value - sum(ends) / len(ends) if ends else math.nan

@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any
 
-from watchkeeper import plugins
 from watchkeeper.act.share_stage import Sharing, Sources
 from watchkeeper.analyze.absent import Absent
 from watchkeeper.analyze.detect_stage import DetectStage
@@ -20,12 +19,8 @@ from watchkeeper.parts.ground import Ground
 def judging(ground: Ground) -> DetectStage:
     """The part `detect`. Where a partition may come from another process, its series come later."""
     capacity = ground.config.catalog.n_slots
-    detectors = [
-        plugins.build("detector", spec, capacity=capacity)
-        for spec in ground.config.detection.detectors
-    ]
     return DetectStage(
-        detectors,
+        ground.config.detection,
         catalog=ground.catalog,
         store=ground.store,
         executor=ground.thread("detect"),

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from watchkeeper.analyze.detectors.dials import DialArray
 from watchkeeper.model.series import F64, I32, I64, U8
 
 
@@ -42,6 +43,10 @@ class Findings:
     high: F64
     """The band around what was expected, outside of which a value counts as strange."""
     p_value: F64
+    n_learned: I64
+    """How many points, or cells, of its own the series was judged by."""
+    learning_s: F64
+    """How long until it has the history to claim all that the detector may; 0 for enough of it."""
     streams: F64
     """(n, len(detector.streams)): what each stream of the ensemble said, in its own deviations
     and signed; 0 where it had nothing to say."""
@@ -68,9 +73,14 @@ class Detector(Protocol):
     streams: tuple[str, ...]
     version: int
     """Goes up when the state or the scores change: a checkpoint of another version is no use."""
+    claims: int
+    """The highest severity that it finds: INFO or EVIDENCE."""
 
-    def step(self, points: Points, kind: U8) -> Findings:
-        """Score and learn; `kind` is the catalog's column over all slots."""
+    def step(self, points: Points, kind: U8, dials: DialArray) -> Findings:
+        """Score and learn; `kind` is the catalog's column over all slots.
+
+        `dials` is one, too. It bears on what is told, not on what is learned but of episodes.
+        """
         ...
 
     def admit(self, slot: I32, donor: I32) -> None:

@@ -20,8 +20,9 @@ import msgspec
 import numpy as np
 
 from watchkeeper.analyze.detectors import episodes
-from watchkeeper.analyze.detectors.base import Dump, Findings, Points
+from watchkeeper.analyze.detectors.base import INFO, Dump, Findings, Points
 from watchkeeper.analyze.detectors.basic_kernel import sweep
+from watchkeeper.analyze.detectors.dials import DialArray
 from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.baseline import Baselines
@@ -113,6 +114,7 @@ class Basic:
 
     name = "basic"
     version = 1
+    claims = INFO
     streams = ("level", "difference")
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,7 +140,7 @@ class Basic:
     def bytes_per_series(self) -> int:
         return ROW.itemsize
 
-    def sweep(self, points: Points, kind: U8) -> Swept:
+    def sweep(self, points: Points, kind: U8, dials: DialArray) -> Swept:
         """One pass: findings, and the cells that these samples closed.
 
         A cell closes when the first finite sample of a later cell of its series arrives, so cells
@@ -149,7 +151,7 @@ class Basic:
         closed: tuple[Any, ...] = tuple(np.empty(len(points), column) for column in CELL_KINDS)
         n_found, n_closed = sweep(
             (points.slot, points.time_ns, points.value),
-            kind,
+            (kind, dials),
             self._rows.array,
             self._settings,
             found,
@@ -158,8 +160,8 @@ class Basic:
         cells = Cells(*(column[:n_closed] for column in closed))
         return Swept(episodes.findings(found[:n_found]), cells)
 
-    def step(self, points: Points, kind: U8) -> Findings:
-        return self.sweep(points, kind).findings
+    def step(self, points: Points, kind: U8, dials: DialArray) -> Findings:
+        return self.sweep(points, kind, dials).findings
 
     def baselines(self, slot: I32, identity: U64) -> Baselines:
         """What is usual of these slots, of which something was learned. The mean distance from the

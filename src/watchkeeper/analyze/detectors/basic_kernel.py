@@ -23,6 +23,7 @@ from watchkeeper.analyze.detectors.averages_kernel import (
     remember_size,
     weight,
 )
+from watchkeeper.analyze.detectors.dials_kernel import counts
 from watchkeeper.compiled.jit import kernel
 from watchkeeper.compiled.memory import prefetch, prefetch_second
 
@@ -53,9 +54,13 @@ LN10 = math.log(10.0)
 
 
 @kernel
-def sweep(points, kinds, rows, settings, found, closed):
-    """Judge and learn sample by sample; how many findings and closed cells were written."""
+def sweep(points, known, rows, settings, found, closed):
+    """Judge and learn sample by sample; how many findings and closed cells were written.
+
+    `known` is the kinds and the dials of all slots.
+    """
     slots, times, values = points
+    kinds, dials = known
     n = len(slots)
     n_found = 0
     n_closed = 0
@@ -106,9 +111,13 @@ def sweep(points, kinds, rows, settings, found, closed):
             row.last = x
         elif gap and elapsed_s > LEVEL_S:
             row.level = x  # the level that we knew is history
-        if row.n >= MIN_POINTS and _judge(row, x, time_ns, settings, found[n_found]):
-            found[n_found].slot = slot
-            n_found += 1
+        if row.n >= MIN_POINTS:
+            strange = _strangeness(row, x)
+            if row.phase != episode.QUIET or strange > min(row.bulk, row.alarm_at) > 0.0:
+                seen = (x, time_ns, strange)
+                if _judge(row, seen, dials[slot], settings, found[n_found]):
+                    found[n_found].slot = slot
+                    n_found += 1
         _learn(row, x, min(elapsed_s, GAP * row.interval_s))
     return n_found, n_closed
 
@@ -142,22 +151,40 @@ def _read(row, value, is_counter, elapsed_s, gap):
 
 
 @kernel
-def _judge(row, x, time_ns, settings, finding):
-    """Score a sample; whether it changed an episode, which `finding` then tells."""
+def _scales(row):
     least = floor(row)
-    off = x - row.level
-    step = x - row.last
-    level_scale = row.level_dev + least
     step_scale = row.step_dev + least if row.marks < STEPLESS else math.inf
-    strange = (1.0 + abs(off) / level_scale) * (1.0 + abs(step) / step_scale)
+    return row.level_dev + least, step_scale
+
+
+@kernel
+def _strangeness(row, x):
+    """How strange a sample is, which its cell notes."""
+    level_scale, step_scale = _scales(row)
+    strange = (1.0 + abs(x - row.level) / level_scale) * (1.0 + abs(x - row.last) / step_scale)
     row.cell_strangest = max(row.cell_strangest, min(strange, LARGEST))
-    if row.phase == episode.QUIET and (row.alarm_at == 0.0 or strange <= row.alarm_at):
+    return strange
+
+
+@kernel
+def _judge(row, seen, dial, settings, finding):
+    """Take a sample into the series' episode; whether it changed one, which `finding` then tells.
+
+    Few come here: those stranger than 99 % of the cells, and those of an episode.
+    """
+    x, time_ns, strange = seen
+    if row.phase == episode.QUIET and dial.shift == 0.0 and strange <= row.alarm_at:
         return False
+    centres = (float(row.level), float(row.last))
+    scales = _scales(row)
     log_p = _log_p(row, strange)
+    if log_p < 0.0 and not counts(dial, x, episode.nearest(centres, scales)):
+        log_p = 0.0
     began_ns = episode.began_ns(row, time_ns)
     calm = episode.calm_points(row.interval_s)
     phases = (episode.MUTED, episode.SHOWN)
-    limits = (math.log10(_limit(row, settings)), calm, settings.rearm_ns, *phases)
+    limit = episode.dialled(_limit(row, settings), dial, 0.5 * _share(row.n_cells))
+    limits = (math.log10(limit), calm, settings.rearm_ns, *phases)
     change = episode.follow(row, time_ns, log_p, limits)
     if change == episode.NOTHING:
         return False
@@ -166,14 +193,14 @@ def _judge(row, x, time_ns, settings, finding):
     finding.change = change
     finding.severity = 0
     finding.value = x
-    centres = (float(row.level), float(row.last))
-    low, high = episode.band(centres, (level_scale, step_scale), row.alarm_at, x)
-    finding.low = low
-    finding.high = high
+    alarm_at = row.alarm_at if dial.shift == 0.0 else _alarm_at(row, _share(row.n_cells), limit)
+    finding.low, finding.high = episode.band(centres, scales, alarm_at, x)
     claim = 1.0 / (row.n_cells + 1.0) if row.n_cells < FLOOR_CELLS else 0.0
     finding.p_value = max(10.0**log_p, claim)
-    finding.streams[0] = off / level_scale
-    finding.streams[1] = step / step_scale
+    finding.n_learned = row.n_cells
+    finding.learning_s = max(FLOOR_CELLS - row.n_cells, 0) * settings.grid_ns * 1e-9
+    finding.streams[0] = (x - row.level) / scales[0]
+    finding.streams[1] = (x - row.last) / scales[1]
     return True
 
 
@@ -281,8 +308,14 @@ def _calibrate(row, settings):
         row.bulk *= 1.0 + row.excess / n  # the quantile itself moves outwards
     row.n_cells = min(row.n_cells + 1, round(MEMORY))
     if over or share > TAIL:
-        known = PRIOR_EXCESSES + row.n_excess
-        rarer = math.log(share / _limit(row, settings)) / known
-        row.alarm_at = min(row.bulk * math.exp(known * row.excess * math.expm1(rarer)), LARGEST)
+        row.alarm_at = _alarm_at(row, share, _limit(row, settings))
     else:
         row.alarm_at *= 1.0 - rise  # the same to first order, without the logarithms
+
+
+@kernel
+def _alarm_at(row, share, limit):
+    """How strange is as rare as the limit, if so large a share is above `bulk`."""
+    known = PRIOR_EXCESSES + row.n_excess
+    rarer = math.log(share / limit) / known
+    return min(row.bulk * math.exp(known * row.excess * math.expm1(rarer)), LARGEST)

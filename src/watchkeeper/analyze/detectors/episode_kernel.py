@@ -145,17 +145,30 @@ def band(centres, scales, limit, value):
     rare. If even the best centre is too strange (the streams contradict each other), both ends are
     that centre.
     """
+    best = nearest(centres, scales)
+    if strangeness(centres, scales, best) >= limit:
+        return best, best
+    low = _crossing(centres, scales, limit, (best, value, -1.0))
+    high = _crossing(centres, scales, limit, (best, value, 1.0))
+    return low, high
+
+
+@kernel
+def nearest(centres, scales):
+    """The centre that is least strange: what was expected, if it has to be one value."""
     best = centres[0]
     least = strangeness(centres, scales, best)
     for i in range(1, len(centres)):
         if math.isfinite(scales[i]) and strangeness(centres, scales, centres[i]) < least:
             best = centres[i]
             least = strangeness(centres, scales, best)
-    if least >= limit:
-        return best, best
-    low = _crossing(centres, scales, limit, (best, value, -1.0))
-    high = _crossing(centres, scales, limit, (best, value, 1.0))
-    return low, high
+    return best
+
+
+@kernel
+def dialled(limit, dial, largest):
+    """A limit as the series' dial shifts it, which is not beyond where a tail begins."""
+    return limit if dial.shift == 0.0 else min(limit * 10.0**dial.shift, largest)
 
 
 @kernel

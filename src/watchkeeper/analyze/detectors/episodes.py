@@ -37,6 +37,8 @@ def finding_dtype(n_streams: int) -> np.dtype[Any]:
             ("low", "f8"),
             ("high", "f8"),
             ("p_value", "f8"),
+            ("n_learned", "i8"),
+            ("learning_s", "f8"),
             ("streams", "f8", (n_streams,)),
         ]
     )

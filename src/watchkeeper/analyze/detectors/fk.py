@@ -22,7 +22,8 @@ import msgspec
 import numpy as np
 
 from watchkeeper.analyze.detectors import episodes
-from watchkeeper.analyze.detectors.base import Dump, Findings, Points
+from watchkeeper.analyze.detectors.base import EVIDENCE, Dump, Findings, Points
+from watchkeeper.analyze.detectors.dials import DialArray
 from watchkeeper.analyze.detectors.fk_kernel import N_BINS, N_BUCKETS, judge
 from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
 from watchkeeper.clock import NS_PER_S
@@ -73,6 +74,7 @@ class FK:
 
     name = "fk"
     version = 1
+    claims = EVIDENCE
     streams = ("fast", "difference", "seasonal", "slow")
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,13 +96,13 @@ class FK:
     def bytes_per_series(self) -> int:
         return sum(part.bytes_per_row for part in self._parts())
 
-    def step(self, points: Points, kind: U8) -> Findings:
+    def step(self, points: Points, kind: U8, dials: DialArray) -> Findings:
         """Judge grid points. They are gauges by then, so `kind` is not read."""
         for part in self._parts():
             part.hold(points.slot)
         found = np.empty(len(points), FINDING)
         n_found = judge(
-            (points.slot, points.time_ns, points.value),
+            (points.slot, points.time_ns, points.value, dials),
             (self._rows.array, self._profile.array, self._histogram.array),
             self._settings,
             found,

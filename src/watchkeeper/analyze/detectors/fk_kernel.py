@@ -23,6 +23,7 @@ from watchkeeper.analyze.detectors.averages_kernel import (
     remember_size,
     weight,
 )
+from watchkeeper.analyze.detectors.dials_kernel import counts
 from watchkeeper.compiled.jit import kernel
 from watchkeeper.compiled.memory import prefetch, prefetch_second
 
@@ -76,7 +77,7 @@ LN10 = math.log(10.0)
 @kernel
 def judge(points, state, settings, found):
     """Judge and learn point by point; how many findings were written."""
-    slots, times, values = points
+    slots, times, values, dials = points
     rows, profiles, histograms = state
     flat_profiles = profiles.reshape(-1)
     flat_histograms = histograms.reshape(-1)
@@ -104,9 +105,12 @@ def judge(points, state, settings, found):
             bins = BINS_PER_UNIT / n_streams * math.log(product)
             log_p = _log_p(row, bins)
             if row.phase != episode.QUIET or log_p < 0.0:
-                change = _follow(row, time_ns, log_p, settings, found[n_found])
+                if log_p < 0.0 and not counts(dials[slot], x, episode.nearest(centres, scales)):
+                    log_p = 0.0
+                limit = _limit(row, settings, dials[slot])
+                change = _follow(row, time_ns, log_p, (limit, settings), found[n_found])
                 if change:
-                    _explain(row, x, centres, scales, (n_streams, settings), found[n_found])
+                    _explain(row, x, centres, scales, (n_streams, limit), found[n_found])
                     found[n_found].slot = slot
                     n_found += 1
             _remember(row, histograms[slot], bins, elapsed_s)
@@ -206,35 +210,44 @@ def _log_p(row, bins):
 
 
 @kernel
-def _limit(row, settings):
+def _limit(row, settings, dial):
     """log10 of the p-value that is as rare as the budget wants episodes to be."""
-    return math.log10(min(settings.budget_per_week * row.interval_s / WEEK_S, 0.5 * TAIL))
+    limit = min(settings.budget_per_week * row.interval_s / WEEK_S, 0.5 * TAIL)
+    return math.log10(episode.dialled(limit, dial, 0.5 * TAIL))
 
 
 @kernel
-def _follow(row, time_ns, log_p, settings, finding):
+def _follow(row, time_ns, log_p, rules, finding):
+    limit, settings = rules
     began_ns = episode.began_ns(row, time_ns)
     said = row.phase
     phases = (episode.NOISY, episode.NOISY)
-    limits = (_limit(row, settings), CALM_POINTS, settings.rearm_ns, *phases)
+    limits = (limit, CALM_POINTS, settings.rearm_ns, *phases)
     change = episode.follow(row, time_ns, log_p, limits)
     if change:
         finding.started_ns = began_ns
         finding.time_ns = time_ns
         finding.change = change
         finding.p_value = 10.0**log_p
+        finding.n_learned = row.n
+        finding.learning_s = _learning_s(row)
         ripe = row.n >= EVIDENCE_POINTS and row.age_s >= EVIDENCE_S
         finding.severity = 1 if ripe and max(said, row.phase) == episode.SHOWN else 0
     return change
 
 
 @kernel
+def _learning_s(row):
+    """How long until the series has the history to claim all that is claimed of any."""
+    left_s = max(FLOOR_POINTS - float(row.n), 0.0) * row.interval_s
+    return max(left_s, EVIDENCE_S - row.age_s, 0.0)
+
+
+@kernel
 def _explain(row, x, centres, scales, told, finding):
     """What was expected: the values that would not have been beyond the budget."""
-    n_streams, settings = told
-    beyond = (math.log(row.share / MILLION) - _limit(row, settings) * LN10) * max(
-        row.excess, LEAST_EXCESS
-    )
+    n_streams, limit = told
+    beyond = (math.log(row.share / MILLION) - limit * LN10) * max(row.excess, LEAST_EXCESS)
     bins = row.bulk + 1.0 + beyond
     limit = math.exp(bins * n_streams / BINS_PER_UNIT)
     finding.value = x

@@ -27,7 +27,8 @@ import numpy as np
 from msgspec import Meta
 
 from watchkeeper.analyze.detectors import episodes
-from watchkeeper.analyze.detectors.base import Dump, Findings, Points
+from watchkeeper.analyze.detectors.base import INFO, Dump, Findings, Points
+from watchkeeper.analyze.detectors.dials import DialArray
 from watchkeeper.analyze.detectors.rex_kernel import (
     N_COUNTS,
     N_HOURS,
@@ -76,6 +77,7 @@ class REX:
 
     name = "rex"
     version = 1
+    claims = INFO
     streams = ("value", "level", "week", "week_mean", "mean", "squashed")
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -94,13 +96,13 @@ class REX:
     def bytes_per_series(self) -> int:
         return self._rows.bytes_per_row + self._profile.bytes_per_row
 
-    def step(self, points: Points, kind: U8) -> Findings:
+    def step(self, points: Points, kind: U8, dials: DialArray) -> Findings:
         """Judge grid points. They are gauges by then, so `kind` is not read."""
         self._rows.hold(points.slot)
         self._profile.hold(points.slot)
         found = np.empty(len(points), FINDING)
         n_found = judge(
-            (points.slot, points.time_ns, points.value),
+            (points.slot, points.time_ns, points.value, dials),
             (self._rows.array, self._profile.array),
             self._threshold,
             found,

@@ -7,6 +7,7 @@ from watchkeeper.analyze.detectors.averages_kernel import (
     LARGEST,
     clip,
 )
+from watchkeeper.analyze.detectors.dials_kernel import counts
 from watchkeeper.compiled.jit import kernel
 
 HOUR_NS = 3_600_000_000_000
@@ -55,6 +56,8 @@ CALM_POINTS = 20
 """Points without an alarm that end an episode."""
 WORSE = 1.1
 OPENED, WORSENED, CLOSED = 1, 2, 3
+DECADES = 4.0
+"""Of a dial's shift, by which the threshold moves tenfold."""
 N_COUNTS = 32
 COUNTS_PER_UNIT = 3.0
 
@@ -62,7 +65,7 @@ COUNTS_PER_UNIT = 3.0
 @kernel
 def judge(points, state, threshold, found):
     """Judge and learn point by point; how many findings were written."""
-    slots, times, values = points
+    slots, times, values, dials = points
     rows, profiles = state
     n_found = 0
     for i in range(len(slots)):
@@ -81,7 +84,12 @@ def judge(points, state, threshold, found):
         out = _excursions(row, said, least)
         strange = _strangeness(out)
         alarm = _alarm(row, strange)
-        change = _follow(row, time_ns, alarm, threshold)
+        bar = threshold
+        if alarm > 0.0:
+            dial = dials[slots[i]]
+            bar *= 10.0 ** (-dial.shift / DECADES)
+            alarm = alarm if counts(dial, x, row.median) else 0.0
+        change = _follow(row, time_ns, alarm, bar)
         if change:
             finding = found[n_found]
             finding.slot = slots[i]
@@ -91,6 +99,8 @@ def judge(points, state, threshold, found):
             finding.severity = 0
             finding.value = clip(values[i], LARGEST)
             finding.p_value = _share(row, strange)
+            finding.n_learned = row.n
+            finding.learning_s = 0.0
             _explain(row, x, heard, out, finding)
             n_found += 1
         _learn_ranges(row, said, least)

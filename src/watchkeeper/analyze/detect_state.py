@@ -1,0 +1,70 @@
+"""The form of a partition's checkpoint: what was learned, by identity, fit for other processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from watchkeeper.analyze.absent import States
+from watchkeeper.model.series import U64
+
+
+class Packed(msgspec.Struct, array_like=True):
+    """An array."""
+
+    kind: str
+    shape: list[int]
+    data: bytes
+
+
+class Kept(msgspec.Struct, array_like=True):
+    """Of one partition. What others append, older ones do without."""
+
+    identities: bytes
+    detectors: dict[str, tuple[int, dict[str, Packed]]]
+    """By name, the version and the arrays."""
+    derived: bytes
+    watchers: dict[str, tuple[int, bytes]] = {}
+
+    @property
+    def identity(self) -> U64:
+        return np.frombuffer(self.identities, np.uint64).reshape(-1, 2)
+
+    def states(self, versions: Mapping[str, int]) -> States:
+        """Of those detectors whose version is the one that was kept."""
+        return {
+            name: {column: _unpacked(array) for column, array in arrays.items()}
+            for name, (version, arrays) in self.detectors.items()
+            if versions.get(name) == version
+        }
+
+
+def encode(
+    identity: U64,
+    states: States,
+    versions: Mapping[str, int],
+    derived: bytes,
+    watchers: Mapping[str, tuple[int, bytes]],
+) -> bytes:
+    """`decode` reads it."""
+    detectors = {
+        name: (versions[name], {column: _packed(array) for column, array in arrays.items()})
+        for name, arrays in states.items()
+    }
+    identities = np.ascontiguousarray(identity).tobytes()
+    return msgspec.msgpack.encode(Kept(identities, detectors, derived, dict(watchers)))
+
+
+def decode(state: bytes) -> Kept:
+    return msgspec.msgpack.decode(state, type=Kept)
+
+
+def _packed(array: np.ndarray[Any, Any]) -> Packed:
+    return Packed(array.dtype.str, list(array.shape), np.ascontiguousarray(array).tobytes())
+
+
+def _unpacked(packed: Packed) -> np.ndarray[Any, Any]:
+    return np.frombuffer(packed.data, np.dtype(packed.kind)).reshape(packed.shape)

@@ -1,0 +1,64 @@
+"""What is asked of detection for each series: how sensitive, which way, from which size on.
+
+A dial never touches what is learned or how strange a point is. It says what of that is told.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from watchkeeper.analyze.detectors.rows import Rows
+from watchkeeper.model.series import I32
+
+DIAL = np.dtype(
+    [
+        ("shift", "f4"),  # added to log10 of the limit: above 0 more is told
+        ("least_ratio", "f4"),  # of the distance from what was expected to that
+        ("least_change", "f4"),  # of the distance itself, in the series' own unit
+        ("direction", "i1"),  # 1 upwards alone, -1 downwards alone, 0 both
+        ("muted", "u1"),  # nothing is told
+        ("spare", "u2"),  # rows are whole words
+    ]
+)
+
+DialArray = np.ndarray[Any, np.dtype[Any]]
+LARGEST_SHIFT = 6.0
+
+
+class Dial(NamedTuple):
+    """Of one series. The defaults change nothing."""
+
+    shift: float = 0.0
+    least_ratio: float = 0.0
+    least_change: float = 0.0
+    direction: int = 0
+    muted: bool = False
+
+
+class Dials:
+    """By slot. Zeros, and so rows that nobody set, change nothing."""
+
+    def __init__(self, capacity: int) -> None:
+        self._rows = Rows(DIAL, capacity)
+
+    @property
+    def array(self) -> DialArray:
+        """The column that detectors take, over all slots that were held."""
+        return self._rows.array
+
+    def hold(self, slots: I32) -> None:
+        """Make sure that these slots have a dial."""
+        self._rows.hold(slots)
+
+    def turn(self, slot: int, dial: Dial) -> None:
+        """Set the dial of a held slot."""
+        self._rows.array[slot] = (
+            min(max(dial.shift, -LARGEST_SHIFT), LARGEST_SHIFT), *dial[1:], 0
+        )  # fmt: skip
+
+
+def plain(n: int) -> DialArray:
+    """Dials that change nothing, for so many slots."""
+    return np.zeros(n, DIAL)

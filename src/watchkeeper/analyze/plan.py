@@ -1,0 +1,199 @@
+"""What the detection document means for one series: its class, who judges it, and its dial."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from watchkeeper.analyze.classes import classify, per_second
+from watchkeeper.analyze.detection_config import (
+    CLASSES,
+    SPECIALISTS,
+    DetectionConfig,
+    DetectionRule,
+    Direction,
+    Judging,
+    Sensitivity,
+)
+from watchkeeper.analyze.detectors.dials import Dial
+from watchkeeper.errors import ConfigError
+from watchkeeper.model.metric_class import MetricClass
+from watchkeeper.model.series import Entity, Kind
+
+SAMPLE_TIER: Final = "basic"
+SHIFTS: Final = {Sensitivity.LOW: -1.0, Sensitivity.NORMAL: 0.0, Sensitivity.HIGH: 0.5}
+"""Of the limit, in powers of ten."""
+_DIRECTIONS: Final = {Direction.UP: 1, Direction.DOWN: -1, Direction.BOTH: 0}
+_OF_ENTITY: Final = ("service", "environment", "node", "owner")
+_CLASS: Final = "class"
+MAX_DETECTORS: Final = 32
+"""Of the grid: a series' are the bits of a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How one series is judged."""
+
+    metric_class: MetricClass
+    detectors: int
+    """Which of the plan's `grid`, as bits."""
+    dial: Dial
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    fits: Sequence[tuple[str, Callable[[str], object]]]
+    said: DetectionRule
+
+
+class Plan:
+    """A document, checked and compiled. Pure: equal series have equal routes.
+
+    Raises ConfigError, with the paths of all that makes no sense and the remedies.
+    """
+
+    def __init__(self, document: DetectionConfig) -> None:
+        _check(document)
+        self.document = document
+        self.grid: tuple[str, ...] = tuple(_names(document)[1:])
+        """The detectors of the grid, by name."""
+        self._rules = [
+            _Rule([(name, _glob(text)) for name, text in rule.match.items()], rule)
+            for rule in document.rules
+        ]
+        self.asks_entity = any(name in _OF_ENTITY for rule in self._rules for name, _ in rule.fits)
+        """Whether a route depends on whom a series speaks of."""
+        self._plain = cache(self._of_class)
+
+    def route(self, labels: Mapping[str, str], kind: Kind, entity: Entity) -> Route:
+        """Of a series with these labels."""
+        metric_class = classify(labels, kind)
+        said: list[Judging] = []
+        muted = False
+        for rule in self._rules:
+            if all(fits(_value(name, labels, entity, metric_class)) for name, fits in rule.fits):
+                metric_class = rule.said.metric_class or metric_class
+                said.append(rule.said)
+                muted = muted or rule.said.muted
+        per_s = per_second(labels.get("__name__", "")) if metric_class is _LATENCY else 1.0
+        plain = self._plain(metric_class, per_s)
+        return plain if not said else self._ruled(plain, said, muted=muted)
+
+    def _of_class(self, metric_class: MetricClass, per_s: float) -> Route:
+        given = self.document.classes.get(metric_class, Judging())
+        of = _over(CLASSES.get(metric_class, Judging()), given)
+        names = self._made_for(metric_class) if of.detectors is None else of.detectors
+        dial = Dial(
+            SHIFTS[self.document.sensitivity] + SHIFTS[of.sensitivity or Sensitivity.NORMAL],
+            of.least_ratio or 0.0,
+            (of.least_change or 0.0) * per_s,
+            _DIRECTIONS[of.direction or Direction.BOTH],
+        )
+        return Route(metric_class, self._bits(names), dial)
+
+    def _ruled(self, plain: Route, said: Sequence[Judging], *, muted: bool) -> Route:
+        of = Judging()
+        for one in said:
+            of = _over(of, one)
+        dial = plain.dial
+        if of.sensitivity is not None:
+            dial = dial._replace(shift=SHIFTS[of.sensitivity])
+        if of.direction is not None:
+            dial = dial._replace(direction=_DIRECTIONS[of.direction])
+        if of.least_ratio is not None:
+            dial = dial._replace(least_ratio=of.least_ratio)
+        if of.least_change is not None:
+            dial = dial._replace(least_change=of.least_change)
+        detectors = plain.detectors if of.detectors is None else self._bits(of.detectors)
+        return Route(plain.metric_class, detectors, dial._replace(muted=muted))
+
+    def _made_for(self, metric_class: MetricClass) -> list[str]:
+        return [
+            name
+            for name in self.grid
+            if name not in SPECIALISTS or metric_class in SPECIALISTS[name]
+        ]
+
+    def _bits(self, names: Iterable[str]) -> int:
+        return sum(1 << self.grid.index(name) for name in set(names) if name in self.grid)
+
+
+_LATENCY: Final = MetricClass.LATENCY
+
+
+def _over(under: Judging, over: Judging) -> Judging:
+    """What one says, and where it says nothing, the other."""
+    said: dict[str, Any] = {
+        name: getattr(under if getattr(over, name) is None else over, name)
+        for name in Judging.__struct_fields__
+    }
+    return Judging(**said)
+
+
+def _value(name: str, labels: Mapping[str, str], entity: Entity, metric_class: MetricClass) -> str:
+    if name == _CLASS:
+        return metric_class
+    own: str = getattr(entity, name) if name in _OF_ENTITY else ""
+    return own or labels.get(name, "")
+
+
+def _glob(text: str) -> Callable[[str], object]:
+    if not any(sign in text for sign in "*?["):
+        return text.__eq__
+    return re.compile(translate(text)).match
+
+
+def _names(document: DetectionConfig) -> list[str]:
+    return [str(spec.get("use")) for spec in document.detectors]
+
+
+def _check(document: DetectionConfig) -> None:
+    """Every fault of what is well-formed in itself."""
+    names = _names(document)
+    faults = []
+    if names and names[0] != SAMPLE_TIER:
+        faults.append(
+            f"detection.detectors: begins with '{names[0]}', which judges the grid that `basic` "
+            "makes; put `- {use: basic}` first"
+        )
+    faults += [
+        f"detection.detectors[{at}]: '{name}' is there already; name each once"
+        for at, name in enumerate(names)
+        if name in names[:at]
+    ]
+    if len(names) > MAX_DETECTORS:
+        faults.append(f"detection.detectors: {len(names)} are too many; name {MAX_DETECTORS}")
+    known = ", ".join(MetricClass)
+    for name, judging in document.classes.items():
+        path = f"detection.classes.{name}"
+        if name not in list(MetricClass):
+            faults.append(f"{path}: there is no such class; known: {known}")
+        faults += _strangers(f"{path}.detectors", judging, names[1:])
+    for at, rule in enumerate(document.rules):
+        faults += _strangers(f"detection.rules[{at}].detectors", rule, names[1:])
+    if faults:
+        raise ConfigError(faults)
+
+
+def _strangers(path: str, judging: Judging, grid: Sequence[str]) -> list[str]:
+    known = ", ".join(grid) or "none"
+    return [
+        f"{path}: '{name}' is none of the detectors of the grid ({known}); add "
+        f"`- {{use: {name}}}` to detection.detectors"
+        for name in judging.detectors or ()
+        if name not in grid
+    ]
+
+
+def read(content: bytes) -> DetectionConfig:
+    """A document from JSON. Raises ConfigError, with the path of the fault."""
+    try:
+        return msgspec.json.decode(content, type=DetectionConfig)
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"detection: {error}") from error
