@@ -113,7 +113,8 @@ def watched(
                     [],
                 )
             )
-        yield from one.tick(make.START_NS + number * 60 * make.NS_PER_S + 1, EVERYWHERE)
+        told = one.tick(make.START_NS + number * 60 * make.NS_PER_S + 1, EVERYWHERE)
+        yield from (said for said in told if isinstance(said, Sighting))
 
 
 class Loudest:

@@ -299,9 +299,12 @@ class DetectStage:
             known = changed.get(key) or self._open.get(key)
             if known is None:  # this process opened it before it was restarted, or just now
                 known = await self._store.get(Anomaly, change.tenant, key)
+            now = change.anomaly(position, known)
+            if now is None:
+                continue
             if known is None:
                 _PREDICTIONS.add(1, "anomaly", change.service)
-            changed[key] = change.anomaly(position, known)
+            changed[key] = now
             _CHANGES.add(1, change.by)
         await self._store.save(list(changed.values()))
         for key, anomaly in changed.items():

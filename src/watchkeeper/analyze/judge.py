@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from watchkeeper.analyze.detectors.base import CLOSED, EVIDENCE, INFO, OPENED, Findings
-from watchkeeper.analyze.watchers.base import Sighting
+from watchkeeper.analyze.watchers.base import Belief, Sighting
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, InfoReason, Severity
 from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import Series
 
 SAMPLE_TIER, GRID_TIER, JOINT_TIER = "T1", "T2", "T3"
 _SEVERITIES: Final = tuple(Severity)
+SURE: Final = 0.95
+"""From here on what the others say changes the severity; below one less this, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,26 @@ class WatcherJudge:
             version=self.version,
             metric_class=metric_class,
         )
+
+
+def believed(belief: Belief, position: int, known: Anomaly) -> Anomaly:
+    """An open anomaly as the others of its service see it; what they say ends none.
+
+    They lift what a tier or a noisy series could not claim alone, but no guess of a young one.
+    """
+    severity, reason = known.severity, known.info_reason
+    if belief.confidence >= SURE and reason not in (None, InfoReason.LEARNING):
+        severity, reason = Severity.EVIDENCE, None
+    elif belief.confidence <= 1.0 - SURE and severity is Severity.EVIDENCE:
+        severity, reason = Severity.INFO, InfoReason.ALONE
+    return replace(
+        known,
+        severity=severity,
+        info_reason=reason,
+        confidence=belief.confidence,
+        evidence={**known.evidence, **belief.evidence},
+        position=position,
+    )
 
 
 def _id_of(parts: Sequence[bytes], started_ns: int) -> AnomalyId:

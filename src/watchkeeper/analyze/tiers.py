@@ -12,12 +12,12 @@ from watchkeeper import plugins, telemetry
 from watchkeeper.analyze.absent import States
 from watchkeeper.analyze.detectors.base import Detector, Findings, Points
 from watchkeeper.analyze.detectors.basic import Basic
-from watchkeeper.analyze.judge import GRID_TIER, SAMPLE_TIER, Judge, WatcherJudge
+from watchkeeper.analyze.judge import GRID_TIER, SAMPLE_TIER, Judge, WatcherJudge, believed
 from watchkeeper.analyze.known_series import KnownSeries
 from watchkeeper.analyze.plan import Plan
 from watchkeeper.analyze.routes import Routes
-from watchkeeper.analyze.watchers.base import Seen, Sighting, Watcher
-from watchkeeper.model.anomaly import Anomaly, AnomalyId
+from watchkeeper.analyze.watchers.base import Belief, Seen, Sighting, Watcher
+from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus
 from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import I32, N_PARTITIONS, Mask, Series, TenantId
 
@@ -94,7 +94,30 @@ class SubjectChange:
         )
 
 
-Change = SeriesChange | SubjectChange
+@dataclass(frozen=True, slots=True)
+class BeliefChange:
+    """What a watcher has to say of an anomaly that is there."""
+
+    by: str
+    belief: Belief
+    service: str = ""
+
+    @property
+    def tenant(self) -> TenantId:
+        return self.belief.tenant
+
+    @property
+    def key(self) -> AnomalyId:
+        return self.belief.anomaly
+
+    def anomaly(self, position: int, known: Anomaly | None) -> Anomaly | None:
+        """Nothing, where the anomaly is not known or has ended."""
+        if known is None or known.status is AnomalyStatus.CLOSED:
+            return None
+        return believed(self.belief, position, known)
+
+
+Change = SeriesChange | SubjectChange | BeliefChange
 
 
 class Tiers:
@@ -153,9 +176,9 @@ class Tiers:
     def tick(self, now_ns: int, partitions: Mask) -> list[Change]:
         """What watchers say now."""
         return [
-            SubjectChange(WatcherJudge(one.name, one.version), sighting)
+            _told(one, said)
             for one in (self.watchers if self._detectors else ())
-            for sighting in one.tick(now_ns, partitions)
+            for said in one.tick(now_ns, partitions)
         ]
 
     def admit(self, slots: I32, donors: I32) -> None:
@@ -248,6 +271,12 @@ class Tiers:
             return
         for partition in range(N_PARTITIONS):
             watcher.load(partition, before[1].dump(partition))
+
+
+def _told(watcher: Watcher, said: Sighting | Belief) -> Change:
+    if isinstance(said, Belief):
+        return BeliefChange(watcher.name, said)
+    return SubjectChange(WatcherJudge(watcher.name, watcher.version), said)
 
 
 def _forms(state: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, tuple[Any, ...]]:

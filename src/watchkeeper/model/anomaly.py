@@ -40,6 +40,8 @@ class InfoReason(StrEnum):
     """Who found it promises no rate of false alarms, and never claims more."""
     NOISY = "noisy"
     """The series spoke too often this week, or at this time of the week before."""
+    ALONE = "alone"
+    """The other series of the service say clearly that nothing is the matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Anomaly:
     learning_s: float = 0.0
     """How long, at the peak, until its history supports all that may be claimed."""
     info_reason: InfoReason | None = None
+    confidence: float = 0.5
+    """How far the other series of the service bear it out, 0 to 1; a half where nobody says."""
 
     @property
     def residual(self) -> float:
