@@ -37,7 +37,9 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "fk": "watchkeeper.analyze.detectors.fk:FK",
         "rex": "watchkeeper.analyze.detectors.rex:REX",
     },
-    "watcher": {},
+    "watcher": {
+        "no_data": "watchkeeper.analyze.watchers.no_data:NoData",
+    },
     "store": {
         "memory": "watchkeeper.store.memory:MemoryStore",
         "postgres": "watchkeeper.store.postgres.store:PostgresStore",
