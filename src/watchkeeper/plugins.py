@@ -39,6 +39,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
     },
     "watcher": {
         "no_data": "watchkeeper.analyze.watchers.no_data:NoData",
+        "ramp": "watchkeeper.analyze.watchers.ramp:Ramp",
     },
     "store": {
         "memory": "watchkeeper.store.memory:MemoryStore",
