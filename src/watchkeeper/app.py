@@ -34,7 +34,7 @@ from watchkeeper.model.part import Part
 from watchkeeper.parts.detect import judging, sharing
 from watchkeeper.parts.door import open_door
 from watchkeeper.parts.ground import lay_ground, open_bus
-from watchkeeper.parts.keep import asking, keeping, open_keep, upkeep_of
+from watchkeeper.parts.keep import asking, keeping, open_keep, recorder_of, upkeep_of
 from watchkeeper.parts.serve import services_of
 from watchkeeper.runtime import Loop, Relay
 from watchkeeper.telemetry import Tracer
@@ -70,6 +70,8 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             loops[detect.name] = Loop(detect, bus, ground.clock, config.runtime)
             if keep is not None:  # of all that share the work one, so that nothing is told twice
                 beside += sharing(ground, bus, detect, spare)
+        if ground.log is not None:
+            beside.append(recorder_of(ground, bus, spare).run)
         if loops:  # then something is saved here, and to be announced
             beside.append(Relay(ground.store, bus, ground.clock).run)
         tracer = Tracer(config.telemetry.trace_share if door else 0.0, ground.clock.now_ns)

@@ -29,6 +29,7 @@ from watchkeeper.lake.files import Buffer, Files, PageBuffer, whole_pages
 from watchkeeper.lake.frames import frame_group, frame_size
 from watchkeeper.lake.log_segment import Damage, LogSegment
 from watchkeeper.lake.log_spare import Spare
+from watchkeeper.lake.recording.config import ReplayConfig
 
 _log: Final = telemetry.Log(__name__)
 _BYTES: Final = telemetry.gauge(
@@ -62,6 +63,7 @@ class WalConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         int,
         Meta(ge=8192, description="All files together; beyond it senders are told to retry."),
     ] = 8 << 30
+    replay: ReplayConfig = ReplayConfig()
 
 
 class WriteAheadLog:
@@ -80,9 +82,12 @@ class WriteAheadLog:
         *,
         files: Files | None = None,
         executor: Executor | None = None,
+        kept: Path | None = None,
     ) -> None:
-        """`executor` makes the next segment ready; by default a thread of the log's own."""
+        """`executor` makes the next segment ready; by default a thread of the log's own. Segments
+        that are released go to the folder `kept`, on the same disk; without one, for good."""
         self.folder = folder
+        self._kept = kept
         self._config = config or WalConfig()
         self._files = files or Files()
         self._pages = PageBuffer()
@@ -179,7 +184,7 @@ class WriteAheadLog:
                 continue
 
     def release(self, position: int) -> None:
-        """Delete the segments whose records all lie at or below a position."""
+        """Let go of the segments whose records all lie at or below a position."""
         with self._state:
             n_gone = 0
             while (
@@ -192,11 +197,18 @@ class WriteAheadLog:
             return
         try:
             for segment in gone:  # oldest first, so that what a crash leaves has no hole
-                self._files.remove(segment.path)
+                self._let_go(segment)
             self._files.sync_folder(self.folder)
         except OSError as error:  # found again at the next start, and released then
             _log.warning("log segment not deleted", folder=self.folder, why=error.strerror)
         _BYTES.set(self.size_bytes)
+
+    def _let_go(self, segment: LogSegment) -> None:
+        if self._kept is None:
+            self._files.remove(segment.path)
+            return
+        self._kept.mkdir(exist_ok=True)
+        self._files.rename(segment.path, self._kept / segment.path.name)
 
     def close(self) -> None:
         with self._writing:

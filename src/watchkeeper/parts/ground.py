@@ -14,6 +14,7 @@ from watchkeeper.clock import Clock
 from watchkeeper.config import Config
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.lake.files import Files
+from watchkeeper.lake.recording.recording import KEPT_FOLDER
 from watchkeeper.lake.series import Catalog
 from watchkeeper.lake.wal import WriteAheadLog, own
 from watchkeeper.model.part import Part
@@ -69,7 +70,8 @@ async def lay_ground(config: Config, clock: Clock, stack: AsyncExitStack) -> Gro
     keeps = not {Part.INGEST, Part.STORE}.isdisjoint(config.parts)
     log = None
     if config.bus.use == "memory":
-        log = WriteAheadLog(data_dir / "log", config.log)
+        kept = data_dir / "log" / KEPT_FOLDER if config.log.replay.is_on else None
+        log = WriteAheadLog(data_dir / "log", config.log, kept=kept)
         stack.callback(log.close)
     elif keeps:
         stack.callback(os.close, own(data_dir / "log"))

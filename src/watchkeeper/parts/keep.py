@@ -16,6 +16,7 @@ from watchkeeper.analyze.template_stage import TemplateStage
 from watchkeeper.api.services import Readable, Templates
 from watchkeeper.bus.base import Bus
 from watchkeeper.ingest.change_stage import ChangeStage
+from watchkeeper.ingest.recording_stage import Recorder
 from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
 from watchkeeper.ingest.upkeep_stage import Kept, Surroundings, Upkeep
 from watchkeeper.know.decisions_stage import Decisions
@@ -29,6 +30,7 @@ from watchkeeper.lake.details import (
     Named,
     open_details,
 )
+from watchkeeper.lake.recording.keeper import Keeper
 from watchkeeper.lake.remote import Owner, RemoteLake, RemoteTable
 from watchkeeper.lake.remote_templates import RemoteTemplates
 from watchkeeper.lake.tables.definition import LOGS, SPANS
@@ -168,6 +170,18 @@ def upkeep_of(
         preparer=None if door is None else door.preparer,
         kept=kept,
         bus=bus,
+    )
+
+
+def recorder_of(ground: Ground, bus: Bus, executor: Executor) -> Recorder:
+    """Of the log of this process: what it lets go of is kept to be replayed."""
+    return Recorder(
+        Keeper(ground.data_dir / "log", ground.config.log.replay),
+        bus=bus,
+        catalog=ground.catalog,
+        clock=ground.clock,
+        executor=executor,
+        group=DetectStage.name,
     )
 
 
