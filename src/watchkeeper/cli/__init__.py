@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "traces": _Entry("List traces, or show one as a tree.", "traces"),
     "anomalies": _Entry("List anomalies, or follow them as they come.", "anomalies"),
     "sources": _Entry("Who sends, what was not taken and why; send a test event.", "sources"),
+    "replay": _Entry("Judge what is recorded by other settings, and compare.", "replay"),
     "import": _Entry("Learn from the history of a Prometheus.", "import_"),
     "doctor": _Entry("Check this installation, and say what to do about it.", "doctor"),
     "config": _Entry("Check, show and describe the configuration.", "config", has_verbs=True),

@@ -73,6 +73,23 @@ def load(
     return Loaded(config, given, chosen)
 
 
+def section(file: Path, name: str, *, environment: Environment | None = None) -> Any:
+    """The settings of one section, or a ConfigError with every fault. The file is a configuration,
+    of which only this counts, or holds nothing but what stands below `name:`."""
+    seen = variables.environment() if environment is None else environment
+    faults: Faults = []
+    given = document.read(file, seen, faults)
+    if given.is_mapping and not given.value.keys() & {*SECTIONS, *_TOP}:
+        given = planted((name,), given)
+    node = given.at((name,))
+    if node is None and not faults:
+        faults.append(Fault(name, f"is missing; write `{name}:` and its settings", given.origin))
+    found = None if node is None else _section(name, SECTIONS[name], node, faults)
+    if faults:
+        raise ConfigError([str(fault) for fault in _told_once(faults)])
+    return found
+
+
 def _find(file: Path | None, seen: Environment) -> Path | None:
     if file is not None:
         return file

@@ -9,23 +9,43 @@ from typing import Any
 from watchkeeper.act.share_stage import Sharing, Sources
 from watchkeeper.analyze.absent import Absent
 from watchkeeper.analyze.detect_stage import DetectStage
+from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.quantiles import Quantiles
 from watchkeeper.bus.base import Bus
 from watchkeeper.bus.ports import fingerprint
 from watchkeeper.bus.share import Share, ShareConfig
+from watchkeeper.lake.series import Catalog
 from watchkeeper.parts.ground import Ground
+from watchkeeper.store.base import Store
 
 
 def judging(ground: Ground) -> DetectStage:
     """The part `detect`. Where a partition may come from another process, its series come later."""
-    capacity = ground.config.catalog.n_slots
-    return DetectStage(
+    return detecting(
         ground.config.detection,
         catalog=ground.catalog,
         store=ground.store,
         executor=ground.thread("detect"),
-        quantiles=Quantiles(ground.catalog, capacity=capacity),
         absent=Absent() if ground.log is None else None,
+    )
+
+
+def detecting(
+    document: DetectionConfig,
+    *,
+    catalog: Catalog,
+    store: Store,
+    executor: Executor,
+    absent: Absent | None = None,
+) -> DetectStage:
+    """A stage of this installation, or of a replay."""
+    return DetectStage(
+        document,
+        catalog=catalog,
+        store=store,
+        executor=executor,
+        quantiles=Quantiles(catalog, capacity=len(catalog.kind)),
+        absent=absent,
     )
 
 

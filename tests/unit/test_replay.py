@@ -1,0 +1,142 @@
+"""What was recorded is judged once more: with the same settings it is what it was, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.recorded import EAGER, Life, configuration
+from watchkeeper.analyze.detection_config import DetectionConfig, Direction, Judging
+from watchkeeper.errors import ConfigError, Permanent
+from watchkeeper.lake.recording.packed import Packed
+from watchkeeper.lake.recording.recording import pieces
+from watchkeeper.parts import replay
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[Executor]:
+    with ThreadPoolExecutor(1) as one:
+        yield one
+
+
+@asynccontextmanager
+async def lived(folder: Path, executor: Executor, seed: int = 0) -> AsyncIterator[Life]:
+    """Some hours with rollouts, restarts from checkpoints, and slots that changed hands; then a
+    snapshot, and all of it once more."""
+    life = Life(folder, executor, seed)
+    await life.begin()
+    for strange in ("payment", "cart"):
+        await life.live(120)
+        await life.checkpoint(0.5)
+        life.roll()
+        await life.live(40)
+        await life.live(15, strange)
+        await life.begin()
+        await life.live(45)
+        await life.recycle(60)
+        life.release()
+        life.snapshot()
+        await life.checkpoint(0.5)
+    life.roll()
+    await life.live(30)
+    await life.live(15, "search")
+    await life.begin()
+    await life.live(15)
+    yield life
+    await life.end()
+
+
+async def play(life: Life, **asked: Any) -> replay.Outcome:
+    return await replay.replay(life.config, replay.Asked(**asked), lambda _run: None)
+
+
+def kinds(outcome: replay.Outcome) -> set[str]:
+    return {one.kind for one in outcome.differences}
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_with_the_same_settings_it_is_what_it_was(
+    tmp_path: Path, executor: Executor, seed: int
+) -> None:
+    async with lived(tmp_path / "data", executor, seed) as life:
+        first, last = [one.taken_ns for one in replay.snapshots(life.keeper.folder)]
+        outcomes = [
+            await play(life),
+            await play(life, from_ns=first),
+            await play(life, from_ns=last),
+            await play(life, from_ns=first, to_ns=last),
+        ]
+
+        assert [kinds(one) for one in outcomes] == [{"same"}] * 4
+        assert [one.begin.snapshot and one.begin.snapshot.taken_ns for one in outcomes] == [
+            *(None, first, last, first)
+        ]
+        sizes = [len(one.differences) for one in outcomes]
+        assert sizes[0] > sizes[1] > sizes[2] > 0
+        assert any(isinstance(piece, Packed) for piece in pieces(life.folder / "log"))
+        assert life.n_passed_on > 0
+
+
+async def test_other_settings_find_other_things(tmp_path: Path, executor: Executor) -> None:
+    without = DetectionConfig(detectors=[{"use": "basic"}])
+    looser = DetectionConfig(
+        detectors=[{"use": "basic", "budget_per_week": 200.0}, EAGER[1]],
+        classes={"latency": Judging(least_ratio=0.0, least_change=0.0, direction=Direction.BOTH)},
+    )
+    async with lived(tmp_path / "data", executor) as life:
+        fewer = await play(life, detection=without)
+        more = await play(life, detection=looser)
+
+    assert {(one.kind, one.anomaly.detector) for one in fewer.differences} == {
+        ("same", "basic"),
+        ("fewer", "fk"),
+    }
+    assert {one.anomaly.detector for one in more.differences if one.kind == "more"} >= {"basic"}
+
+
+async def test_a_time_that_is_not_recorded_is_refused_with_the_remedy(
+    tmp_path: Path, executor: Executor
+) -> None:
+    async with lived(tmp_path / "data", executor) as life:
+        first, _ = replay.snapshots(life.keeper.folder)
+        for piece in pieces(life.folder / "log")[:1]:
+            piece.path.unlink()
+
+        with pytest.raises(Permanent, match=f"say --from {replay.moment(first.taken_ns)}"):
+            await play(life, from_ns=first.taken_ns - 1)
+        earliest = await play(life)
+
+        assert earliest.from_ns == first.taken_ns
+        assert kinds(earliest) == {"same"}
+
+
+async def test_without_a_snapshot_a_log_that_was_cut_is_no_beginning(
+    tmp_path: Path, executor: Executor
+) -> None:
+    async with lived(tmp_path / "data", executor) as life:
+        for path in life.keeper.folder.iterdir():
+            path.unlink()
+
+        with pytest.raises(Permanent, match="within minutes of its start"):
+            await play(life)
+
+
+async def test_where_nothing_is_recorded_the_folder_is_asked_for(tmp_path: Path) -> None:
+    config = configuration(tmp_path / "none")
+
+    with pytest.raises(ConfigError, match=r"nothing is recorded in .*--data-dir"):
+        await replay.replay(config, replay.Asked(), lambda _run: None)
+
+
+async def test_where_processes_share_the_work_nothing_is_recorded(tmp_path: Path) -> None:
+    shared = configuration(
+        tmp_path / "shared", bus={"use": "redis", "url": "redis://127.0.0.1:1/0"}
+    )
+
+    with pytest.raises(ConfigError, match="bus `redis` forgets"):
+        await replay.replay(shared, replay.Asked(), lambda _run: None)
