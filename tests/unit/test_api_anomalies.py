@@ -14,8 +14,9 @@ import pytest
 from tests import make
 from tests.fronts import Api, api
 from watchkeeper.bus.base import ANOMALIES
-from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
+from watchkeeper.model.anomaly import Anomaly, AnomalyStatus, InfoReason, Severity
 from watchkeeper.model.event import Event
+from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import Entity, TenantId
 
 PATH = "/api/v1/anomalies"
@@ -132,7 +133,12 @@ async def test_an_anomaly_is_told_with_all_that_is_known_of_it(server: Api) -> N
     entity = Entity(service="checkout", environment="prod", node="n1", owner="team-a")
     await server.save(
         replace(
-            ended(episode(1, evidence={"level": 3.5}, value=2.5, p_value=1e-6), 3), entity=entity
+            ended(episode(1, evidence={"level": 3.5}, value=2.5, p_value=1e-6), 3),
+            entity=entity,
+            tier="T2",
+            version=1,
+            metric_class=MetricClass.LATENCY,
+            n_learned=20_160,
         )
     )
 
@@ -149,17 +155,38 @@ async def test_an_anomaly_is_told_with_all_that_is_known_of_it(server: Api) -> N
         "node": "n1",
         "owner": "team-a",
         "detector": "fk",
+        "detector_version": 1,
+        "tier": "T2",
+        "class": "latency",
         "severity": "evidence",
+        "info_reason": None,
+        "confidence": 0.5,
         "status": "closed",
         "started_at": "2023-11-14T22:14:20Z",
         "peak_at": "2023-11-14T22:14:20Z",
         "ended_at": "2023-11-14T22:16:20Z",
         "value": 2.5,
         "expected": {"low": 0.1, "high": 0.4},
+        "residual": 2.25,
         "p_value": 1e-6,
+        "points_learned": 20_160,
+        "learning_s": 0.0,
         "evidence": {"level": 3.5},
+        "loudest": "level",
+        "explanation": "latency_seconds of checkout 2.5 s, expected 100 ms to 400 ms; "
+        "loudest: level (+3.5); p 1e-6 by 20,160 points of its own",
         "position": 1,
     }
+
+
+async def test_who_only_informs_says_why_and_for_how_long(server: Api) -> None:
+    young = {"info_reason": InfoReason.LEARNING, "learning_s": 7200.0, "n_learned": 300}
+    await server.save(episode(1, severity=Severity.INFO, **young))
+
+    told = await server.get(f"{PATH}/at-1")
+
+    assert (told["info_reason"], told["learning_s"]) == ("learning", 7200.0)
+    assert told["explanation"].endswith("the series is learning, for another 2 h")
 
 
 async def test_what_json_cannot_say_is_null(server: Api) -> None:

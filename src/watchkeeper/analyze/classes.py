@@ -27,6 +27,10 @@ _SECONDS: Final[Mapping[str, float]] = {
     **dict.fromkeys(("nanoseconds", "nanosecond", "nanos", "ns"), 1e9),
 }
 """Units of time: how many of each are in a second."""
+_UNITS: Final[Mapping[str, str]] = {
+    "bytes": "bytes", "ratio": "ratio", "percent": "%", "celsius": "°C", "volts": "V",
+    "watts": "W", "joules": "J", "hertz": "Hz", "meters": "m", "amperes": "A",
+}  # fmt: skip
 _TIMES: Final = frozenset({
     "duration", "latency", "latencies", "elapsed", "wait", "delay", "rtt", "ttfb",
     "roundtrip",
@@ -110,6 +114,20 @@ def per_second(name: str) -> float:
     """How many of a metric's unit are in a second; 0 where it tells no unit of time."""
     words = [word for word in _words(name) if word not in _QUANTILES]
     return next((_SECONDS[word] for word in reversed(words[-2:]) if word in _SECONDS), 0.0)
+
+
+def unit_of(name: str) -> str:
+    """What a metric's name says of its unit: `time`, `bytes`, `ratio`, `%` or nothing."""
+    words = [word for word in _words(name) if word not in _QUANTILES and word != "total"]
+    last = words[-1] if words else ""
+    if last in _SECONDS and len(words) > 1:
+        return "time"
+    return _UNITS.get(last, "")
+
+
+def is_rate(name: str) -> bool:
+    """Whether a metric's name says that it counts up, so that its rate is what is judged."""
+    return _words(name)[-1:] == ("total",)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -15,6 +15,8 @@ from msgspec import Meta
 
 from watchkeeper.model.metric_class import MetricClass
 
+NotNegative = Annotated[float, Meta(ge=0.0)]
+
 
 class Sensitivity(StrEnum):
     LOW = "low"
@@ -40,22 +42,28 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = None
     sensitivity: Annotated[
         Sensitivity | None,
-        Meta(description="How readily they are told of: `low` is ten times as rare as `normal`, "
-                         "`high` three times as frequent."),
-    ] = None  # fmt: skip
+        Meta(
+            description="How readily they are told of: `low` is ten times as rare as `normal`, "
+            "`high` three times as frequent."
+        ),
+    ] = None
     direction: Annotated[
         Direction | None, Meta(description="On which side of what was expected trouble lies.")
     ] = None
     least_ratio: Annotated[
-        float | None,
-        Meta(ge=0.0, description="Distances from what was expected that are a smaller part of it "
-                                 "are not told."),
-    ] = None  # fmt: skip
+        NotNegative | None,
+        Meta(
+            description="Distances from what was expected that are a smaller part of it are not "
+            "told."
+        ),
+    ] = None
     least_change: Annotated[
-        float | None,
-        Meta(ge=0.0, description="Smaller distances from what was expected are not told. Of the "
-                                 "class `latency` in seconds, else in the series' own unit."),
-    ] = None  # fmt: skip
+        NotNegative | None,
+        Meta(
+            description="Smaller distances from what was expected are not told. Of the class "
+            "`latency` in seconds, else in the series' own unit."
+        ),
+    ] = None
 
 
 class DetectionRule(Judging, frozen=True, kw_only=True, forbid_unknown_fields=True):

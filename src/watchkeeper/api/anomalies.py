@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from watchkeeper.analyze.explain import explanation, loudest
 from watchkeeper.api.problems import problem
 from watchkeeper.api.services import Services
 from watchkeeper.api.tenants import tenant_of
@@ -41,15 +42,25 @@ def to_json(anomaly: Anomaly) -> dict[str, Any]:
         "node": anomaly.entity.node,
         "owner": anomaly.entity.owner,
         "detector": anomaly.detector,
+        "detector_version": anomaly.version,
+        "tier": anomaly.tier,
+        "class": anomaly.metric_class,
         "severity": anomaly.severity,
+        "info_reason": anomaly.info_reason,
+        "confidence": anomaly.confidence,
         "status": anomaly.status,
         "started_at": iso(anomaly.started_ns),
         "peak_at": iso(anomaly.peak_ns),
         "ended_at": None if anomaly.ended_ns is None else iso(anomaly.ended_ns),
         "value": _finite(anomaly.value),
         "expected": {"low": _finite(anomaly.expected_low), "high": _finite(anomaly.expected_high)},
+        "residual": _finite(anomaly.residual),
         "p_value": anomaly.p_value,
+        "points_learned": anomaly.n_learned,
+        "learning_s": anomaly.learning_s,
         "evidence": {name: _finite(said) for name, said in anomaly.evidence.items()},
+        "loudest": loudest(anomaly),
+        "explanation": explanation(anomaly),
         "position": anomaly.position,
     }
 

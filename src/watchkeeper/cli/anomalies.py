@@ -14,7 +14,7 @@ from watchkeeper.errors import ConfigError
 from watchkeeper.sdk import Anomaly, Client
 
 _LIMIT = 50
-_STYLES = {"evidence": "bold red", "info": "yellow"}
+_STYLES = {"page": "bold white on red", "evidence": "bold red", "info": "yellow"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,6 +86,7 @@ def explained(anomaly: Anomaly) -> list[tuple[str, str]]:
     ended = "still open" if anomaly.ended_at is None else words.moment(anomaly.ended_at)
     said = ", ".join(f"{name} {words.number(value)}" for name, value in anomaly.evidence.items())
     lines = [
+        ("in short", anomaly.explanation),
         ("series", labels_text(anomaly.labels)),
         ("service", anomaly.service),
         ("environment", anomaly.environment),
@@ -98,10 +99,24 @@ def explained(anomaly: Anomaly) -> list[tuple[str, str]]:
         ("expected", words.band(anomaly.expected.low, anomaly.expected.high)),
         ("p-value", f"{anomaly.p_value:.2g}, {words.probability(anomaly.p_value)} "
                     "by the tail of its own history"),
+        ("class", anomaly.metric_class),
         ("severity", anomaly.severity),
-        ("found by", f"{anomaly.detector} ({said})" if said else anomaly.detector),
+        ("learning", _learning(anomaly)),
+        ("found by", _found_by(anomaly, said)),
     ]  # fmt: skip
     return [(name, text) for name, text in lines if text]
+
+
+def _learning(anomaly: Anomaly) -> str:
+    if not anomaly.learning_s:
+        return ""
+    return f"for {words.lasting(anomaly.learning_s)} more, from {anomaly.points_learned:,} points"
+
+
+def _found_by(anomaly: Anomaly, said: str) -> str:
+    version = f" {anomaly.detector_version}" if anomaly.detector_version else ""
+    tier = f", {anomaly.tier}" if anomaly.tier else ""
+    return f"{anomaly.detector}{version}{tier}" + (f" ({said})" if said else "")
 
 
 def _follow(given: argparse.Namespace, client: Client, output: Output) -> int:

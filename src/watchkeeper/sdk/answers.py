@@ -38,6 +38,16 @@ class Anomaly(msgspec.Struct, frozen=True):
     owner: str = ""
     evidence: Mapping[str, float | None] = {}
     position: int = 0
+    detector_version: int = 0
+    tier: str = ""
+    metric_class: str = msgspec.field(default="", name="class")
+    info_reason: str | None = None
+    confidence: float = 0.5
+    residual: float | None = None
+    points_learned: int = 0
+    learning_s: float = 0.0
+    loudest: str = ""
+    explanation: str = ""
 
 
 class AnomalyPage(msgspec.Struct, frozen=True):

@@ -1,0 +1,120 @@
+"""One plain sentence for every verdict: what was seen, what was expected, and what it rests on."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from watchkeeper.analyze.classes import is_rate, per_second, unit_of
+from watchkeeper.model.anomaly import Anomaly, InfoReason, Severity
+from watchkeeper.model.series import METRIC_NAME
+
+_TIMES: Final = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"),
+                 (1e-6, "us"), (1e-9, "ns"))  # fmt: skip
+_BYTES: Final = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
+_WHEN: Final[Mapping[str, str]] = {
+    "seasonal": " at this time of day",
+    "week": " at this hour of the week",
+    "week_mean": " at this hour of the week",
+}
+"""By the stream that spoke loudest, what its expectation was of."""
+_SYMPTOM: Final = "symptom"
+
+
+def loudest(anomaly: Anomaly) -> str:
+    """The stream that was farthest from what it expected; empty where none said anything."""
+    return max(anomaly.evidence, key=lambda name: abs(anomaly.evidence[name]), default="")
+
+
+def explanation(anomaly: Anomaly) -> str:
+    """The whole of it, for a person who has not seen the series before."""
+    name = anomaly.labels.get(METRIC_NAME, "")
+    stream = loudest(anomaly)
+    parts = [
+        f"{_subject(anomaly)} {_amount(anomaly.value, name)}, "
+        f"expected {_band(anomaly, name)}{_WHEN.get(stream, '')}"
+    ]
+    if stream:
+        parts.append(f"loudest: {stream} ({anomaly.evidence[stream]:+.3g})")
+    parts.append(_weight(anomaly))
+    reason = why_info(anomaly)
+    return "; ".join([*parts, reason] if reason else parts)
+
+
+def why_info(anomaly: Anomaly) -> str:
+    """Why no more than information is claimed; empty where more is."""
+    if anomaly.severity is not Severity.INFO:
+        return ""
+    match anomaly.info_reason:
+        case InfoReason.LEARNING:
+            left = duration(anomaly.learning_s)
+            return f"information only: the series is learning, for another {left}"
+        case InfoReason.NOISY:
+            return "information only: the series spoke too often this week"
+        case InfoReason.ALONE:
+            return "information only: the other series of the service bear it out in nothing"
+        case InfoReason.TIER:
+            return f"information only: {anomaly.detector} alone never claims more"
+    return "information only"
+
+
+def duration(seconds: float) -> str:
+    """In the largest unit of which there is at least one: `20 h`, `1.5 days`."""
+    return _scaled(seconds, _TIMES)
+
+
+def _subject(anomaly: Anomaly) -> str:
+    service = anomaly.entity.service
+    labels = anomaly.labels
+    what = labels.get(_SYMPTOM) or labels.get(METRIC_NAME)
+    if what is None:
+        told = {name: text for name, text in labels.items() if name != "service"}
+        what = " ".join(f"{name} {text}" for name, text in sorted(told.items())) or anomaly.detector
+    return f"{what} of {service}" if service else what
+
+
+def _band(anomaly: Anomaly, name: str) -> str:
+    low, high = anomaly.expected_low, anomaly.expected_high
+    if not math.isfinite(low) and not math.isfinite(high):
+        return "anything"
+    if not math.isfinite(low):
+        return f"at most {_amount(high, name)}"
+    if not math.isfinite(high):
+        return f"at least {_amount(low, name)}"
+    return f"{_amount(low, name)} to {_amount(high, name)}"
+
+
+def _weight(anomaly: Anomaly) -> str:
+    said = "p " + re.sub(r"e([+-])0+", r"e\1", f"{anomaly.p_value:.2g}")
+    if not anomaly.n_learned:
+        return said
+    return f"{said} by {anomaly.n_learned:,} points of its own"
+
+
+def _amount(value: float, name: str) -> str:
+    """A value in the unit that its metric's name tells."""
+    unit = unit_of(name)
+    per = "/s" if is_rate(name) else ""
+    if unit == "time":
+        seconds = value / per_second(name)
+        return (f"{_plain(seconds)} s" if per else _scaled(seconds, _TIMES[3:])) + per
+    if unit == "bytes":
+        return _scaled(value, (*_BYTES, (1.0, "B"))) + per
+    if unit == "ratio":
+        return f"{_plain(100.0 * value)} %"
+    return _plain(value) + (f" {unit}" if unit else "") + per
+
+
+def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    size, name = next((one for one in units if abs(value) >= one[0]), units[-1])
+    if value == 0.0:
+        name = "s" if (1.0, "s") in units else name
+    return f"{_plain(value / size)} {name}"
+
+
+def _plain(value: float) -> str:
+    if not math.isfinite(value):
+        return "nothing" if math.isnan(value) else f"{value}"
+    return f"{value:,.0f}" if 1e3 <= abs(value) < 1e15 else f"{value:.3g}"
