@@ -16,18 +16,18 @@ import numpy as np
 from watchkeeper import telemetry
 from watchkeeper.analyze import detect_state
 from watchkeeper.analyze.absent import Absent, some
+from watchkeeper.analyze.derivation import Deriving
 from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.detectors.base import Points
 from watchkeeper.analyze.known_series import KnownSeries
 from watchkeeper.analyze.plan import Plan
-from watchkeeper.analyze.quantiles import Quantiles
 from watchkeeper.analyze.tiers import Change, Tiers
 from watchkeeper.bus.base import MIXED, SAMPLES, Delivery
 from watchkeeper.errors import Retryable
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus
 from watchkeeper.model.baseline import NOTHING_LEARNED, Baselines
 from watchkeeper.model.series import I32, N_PARTITIONS, Mask, TenantId
-from watchkeeper.model.signal import HistogramBatch, NewSeries, SampleBatch, Tick, take
+from watchkeeper.model.signal import HistogramBatch, NewSeries, SampleBatch, SpanBatch, Tick, take
 from watchkeeper.store.base import Store
 
 _CHANGES = telemetry.counter(
@@ -58,11 +58,11 @@ class DetectStage:
         catalog: KnownSeries,
         store: Store,
         executor: Executor,
-        quantiles: Quantiles | None = None,
+        derived: Deriving | None = None,
         absent: Absent | None = None,
     ) -> None:
-        """`quantiles` derives what is scored of histograms. `absent` keeps what was learned of
-        series until they are known here; without it, they have left for good."""
+        """`derived` makes of histograms and spans what is scored of them. `absent` keeps what was
+        learned of series until they are known here; without it, they have left for good."""
         self.tiers = Tiers(Plan(document or DetectionConfig()), catalog)
         self._catalog = catalog
         self._store = store
@@ -73,7 +73,8 @@ class DetectStage:
         self._newest_checkpoint = 0
         self._open: dict[AnomalyId, Anomaly] = {}
         self._unsaved: Found | None = None
-        self._quantiles = quantiles
+        self._quantiles = None if derived is None else derived.quantiles
+        self._red = None if derived is None else derived.red
         self._absent = absent
         n_shared = len(catalog.kind) if absent is not None else 0
         self._met: Mask = np.zeros(n_shared, np.bool_)
@@ -141,7 +142,8 @@ class DetectStage:
             identity, states = self._absent.joined(partition, identity, states)
         derived = b"" if self._quantiles is None else self._quantiles.dump(slots)
         watchers = self.tiers.dump_watchers(partition)
-        return detect_state.encode(identity, states, self.tiers.versions, derived, watchers)
+        red = b"" if self._red is None else self._red.dump(partition)
+        return detect_state.encode(identity, states, self.tiers.versions, derived, watchers, red)
 
     def _forget(self, partition: int) -> None:
         slots = self._slots_of(partition)
@@ -149,6 +151,8 @@ class DetectStage:
         self.tiers.load_watchers(partition, {})
         if self._quantiles is not None:
             self._quantiles.forget(slots)
+        if self._red is not None:
+            self._red.forget(partition)
         if self._absent is not None:
             self._absent.forget(partition)
             self._begun[slots] = 0
@@ -169,6 +173,8 @@ class DetectStage:
             self._begun[slots[here]] = kept.identity[here, 0]
         if self._quantiles is not None and kept.derived:
             self._quantiles.load(slots, kept.derived)
+        if self._red is not None and kept.red:
+            self._red.load(partition, kept.red)
 
     def _judge_all(self, deliveries: Sequence[Delivery]) -> Found:
         found: Found = []
@@ -177,12 +183,12 @@ class DetectStage:
                 case NewSeries() as new:
                     self._admit(new, delivery)
                 case SampleBatch() as batch:
-                    points = self._uncovered(batch, delivery)
-                    self._judge(batch.tenant, points, delivery, found)
-                    self._judge(batch.tenant, self._derived(batch, points), delivery, found)
+                    self._judge_with_derived(batch, delivery, found)
                 case HistogramBatch() as batch:
                     points = self._derived_native(batch, delivery)
                     self._judge(batch.tenant, points, delivery, found)
+                case SpanBatch() as spans:
+                    self._count(spans, delivery)
                 case Tick() as tick:
                     self._tick(tick.now_ns, delivery, found)
         return found
@@ -205,11 +211,25 @@ class DetectStage:
     def _judge(self, tenant: TenantId, points: Points, delivery: Delivery, found: Found) -> None:
         found += [(change, delivery.position) for change in self.tiers.judge(tenant, points)]
 
+    def _judge_with_derived(self, batch: SampleBatch, delivery: Delivery, found: Found) -> None:
+        points = self._uncovered(batch, delivery)
+        self._judge(batch.tenant, points, delivery, found)
+        self._judge(batch.tenant, self._derived(batch, points), delivery, found)
+
+    def _count(self, spans: SpanBatch, delivery: Delivery) -> None:
+        """For what is derived of them."""
+        live = self._fresh_partitions(delivery)
+        if self._red is not None and live.any():
+            # Of one partition, both ends of a call may be of others: they are met where they come.
+            self._red.of_spans(spans, live if delivery.partition == MIXED else None)
+
     def _tick(self, now_ns: int, delivery: Delivery, found: Found) -> None:
         self._now_ns = now_ns
         if self._absent:
             self._absent.tick(now_ns)
         partitions = self._fresh_partitions(delivery)
+        for batch in () if self._red is None else self._red.tick(now_ns, partitions):
+            self._judge_with_derived(batch, delivery, found)
         found += [(one, delivery.position) for one in self.tiers.tick(now_ns, partitions)]
 
     def _admit(self, new: NewSeries, delivery: Delivery) -> None:

@@ -28,6 +28,7 @@ class Kept(msgspec.Struct, array_like=True):
     """By name, the version and the arrays."""
     derived: bytes
     watchers: dict[str, tuple[int, bytes]] = {}
+    red: bytes = b""
 
     @property
     def identity(self) -> U64:
@@ -48,6 +49,7 @@ def encode(
     versions: Mapping[str, int],
     derived: bytes,
     watchers: Mapping[str, tuple[int, bytes]],
+    red: bytes,
 ) -> bytes:
     """`decode` reads it."""
     detectors = {
@@ -55,7 +57,7 @@ def encode(
         for name, arrays in states.items()
     }
     identities = np.ascontiguousarray(identity).tobytes()
-    return msgspec.msgpack.encode(Kept(identities, detectors, derived, dict(watchers)))
+    return msgspec.msgpack.encode(Kept(identities, detectors, derived, dict(watchers), red))
 
 
 def decode(state: bytes) -> Kept:

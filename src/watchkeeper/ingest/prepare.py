@@ -15,7 +15,8 @@ from watchkeeper.ingest.admit import Admission, Admitted
 from watchkeeper.ingest.admit_details import AdmittedHistograms
 from watchkeeper.ingest.admit_rows import RowAdmission
 from watchkeeper.ingest.receivers.base import Receiver
-from watchkeeper.lake import derived
+from watchkeeper.ingest.red_series import RedSeries
+from watchkeeper.lake import derived, red
 from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.series import Catalog
 from watchkeeper.model.change import Change
@@ -101,6 +102,8 @@ class Preparer:
         self._families = families or FamilyTable()
         self._native: set[bytes] = set()
         """Identities of native histograms of which all that is derived is registered."""
+        self._red: RedSeries | None = None
+        """From the first spans on."""
         self._now_ns = 0
         self._unlogged: list[NewSeries | Families] = []
         """First seen, and not in the log yet. Kept over a failed sync: the catalog knows them."""
@@ -181,6 +184,11 @@ class Preparer:
         self._derive(new.tenant, new.slot[new.kind == Kind.UNSCORED], derived.BUCKETS)
         self._unlogged.append(new)
 
+    def _enter_red(self, new: NewSeries) -> None:
+        """Series that spans will be counted in."""
+        self._describe(new.tenant, red.FAMILIES)
+        self._enter(new)
+
     def _derive(self, tenant: TenantId, slots: I32, origin: str) -> None:
         """Register what will be derived of the histograms among new series, in front of them."""
         if not len(slots):
@@ -230,6 +238,10 @@ class Preparer:
         self, tenant: TenantId, wire: WireRows, body_hash: bytes, now_ns: int
     ) -> Prepared:
         admitted = self._rows.admit(tenant, wire, body_hash=body_hash, now_ns=now_ns)
+        for record in admitted.records:
+            if isinstance(record, SpanBatch):
+                self._red = self._red or RedSeries(self._catalog, self._enter_red)
+                self._red.meet(record, now_ns)
         accepted = Accepted(admitted.n_accepted, wire.rejects + admitted.rejects)
         return Prepared(accepted, admitted.records, body_hash)
 

@@ -21,6 +21,8 @@ LABEL: Final = "derived"
 """Marks a series that nobody sent; says of what it was made."""
 BUCKETS: Final = "buckets"
 NATIVE: Final = "native"
+SPANS: Final = "spans"
+"""Of these the histograms themselves are derived (see `red.py`)."""
 QUANTILES: Final = (0.5, 0.95, 0.99)
 PARTS: Final = ("p50", "p95", "p99", "rate")
 RATE: Final = 3
@@ -42,7 +44,9 @@ class Links:
 def bucket(labels: Mapping[str, str]) -> tuple[dict[str, str], float] | None:
     """(the labels of the histogram, the bound) of a bucket; None for what is none."""
     name = labels.get(METRIC_NAME, "")
-    if not name.endswith(_BUCKET) or _BOUND not in labels or LABEL in labels:
+    if not name.endswith(_BUCKET) or _BOUND not in labels:
+        return None
+    if labels.get(LABEL, SPANS) != SPANS:
         return None
     try:
         bound = float(labels[_BOUND])

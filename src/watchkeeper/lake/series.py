@@ -11,7 +11,7 @@ registered: in arrays, in bulk, and in a record that is logged before the first 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -129,26 +129,37 @@ class Catalog:
         wanted = derived.plan(self.labels(slots), origin=origin)
         if not wanted.labels:
             return None
-        scope = self._tenants.scope(tenant)
         kinds: U8 = np.full(len(wanted.labels), Kind.GAUGE, np.uint8)
+        return self.enter(tenant, wanted.labels, kinds, now_ns)
+
+    def enter(
+        self, tenant: TenantId, labels: Sequence[Mapping[str, str]], kinds: U8, now_ns: int
+    ) -> NewSeries | None:
+        """Register series that nobody sent; what is new of them, to be logged before they are
+        used."""
+        scope = self._tenants.scope(tenant)
         with self._changing:
-            found = self._rules.canonicalise(scope, derived.block(wanted.labels), kinds)
+            found = self._rules.canonicalise(scope, derived.block(labels), kinds)
             _, new = self._registrar.register(scope, found, now_ns)
         if new is not None:
             _REGISTERED.add(len(new))
         return new
 
+    def find(self, tenant: TenantId, labels: Sequence[Mapping[str, str]]) -> tuple[U64, I32]:
+        """(identities, slots or -1) of series with these labels."""
+        scope = self._tenants.known(tenant)
+        if scope is None or not labels:
+            return np.zeros((len(labels), 2), np.uint64), np.full(len(labels), -1, np.int32)
+        kinds: U8 = np.full(len(labels), Kind.GAUGE, np.uint8)
+        with self._changing:
+            found = self._rules.canonicalise(scope, derived.block(labels), kinds)
+        return found.identity, self.lookup(found.identity)
+
     def links(self, tenant: TenantId, slots: I32, *, origin: str) -> derived.Links:
         """What was registered for these slots by `derive`, here or elsewhere. Any thread may ask:
         the answer is the same for as long as a slot has its owner."""
         wanted = derived.plan(self.labels(slots), origin=origin)
-        kinds: U8 = np.full(len(wanted.labels), Kind.GAUGE, np.uint8)
-        scope = self._tenants.known(tenant)
-        if scope is None or not wanted.labels:
-            return wanted.links(np.full(len(wanted.labels), -1, np.int32))
-        with self._changing:
-            found = self._rules.canonicalise(scope, derived.block(wanted.labels), kinds)
-        return wanted.links(self.lookup(found.identity))
+        return wanted.links(self.find(tenant, wanted.labels)[1])
 
     def replay(self, new: NewSeries) -> None:
         """Apply a logged record: afterwards its series are in the very slots that it names.

@@ -8,9 +8,9 @@ from typing import Any
 
 from watchkeeper.act.share_stage import Sharing, Sources
 from watchkeeper.analyze.absent import Absent
+from watchkeeper.analyze.derivation import deriving
 from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.analyze.detection_config import DetectionConfig
-from watchkeeper.analyze.quantiles import Quantiles
 from watchkeeper.bus.base import Bus
 from watchkeeper.bus.ports import fingerprint
 from watchkeeper.bus.share import Share, ShareConfig
@@ -44,7 +44,7 @@ def detecting(
         catalog=catalog,
         store=store,
         executor=executor,
-        quantiles=Quantiles(catalog, capacity=len(catalog.kind)),
+        derived=deriving(catalog, len(catalog.kind)),
         absent=absent,
     )
 

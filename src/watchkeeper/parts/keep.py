@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from watchkeeper.analyze.derivation import Derivation
+from watchkeeper.analyze.derivation import Derivation, deriving
 from watchkeeper.analyze.detect_stage import DetectStage
-from watchkeeper.analyze.quantiles import Quantiles
 from watchkeeper.analyze.template_stage import TemplateStage
 from watchkeeper.api.services import Readable, Templates
 from watchkeeper.bus.base import Bus
@@ -86,9 +85,9 @@ class Reading:
 def keeping(ground: Ground, keep: Keep, bus: Bus) -> Reading:
     """What is kept here, and by whom."""
     tables, details, catalog = keep.tables, keep.details, ground.catalog
-    read = Quantiles(catalog, capacity=ground.config.catalog.n_slots)
+    steps = deriving(catalog, ground.config.catalog.n_slots)
     named = Named(catalog)
-    storing = StoreStage(keep.lake, NO_SAMPLES, of=Derivation(read))
+    storing = StoreStage(keep.lake, NO_SAMPLES, of=Derivation(steps))
     logging = StoreStage(tables.logs, nothing(LOGS), name="logs")
     tracing = StoreStage(tables.spans, nothing(SPANS), name="spans")
     shaping = StoreStage(details.histograms, NO_HISTOGRAMS, name="histograms", of=named.histograms)
