@@ -36,6 +36,8 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "basic": "watchkeeper.analyze.detectors.basic:Basic",
         "fk": "watchkeeper.analyze.detectors.fk:FK",
         "rex": "watchkeeper.analyze.detectors.rex:REX",
+        "zscore": "watchkeeper.analyze.detectors.zscore:ZScore",
+        "ewma": "watchkeeper.analyze.detectors.ewma:Ewma",
     },
     "watcher": {
         "no_data": "watchkeeper.analyze.watchers.no_data:NoData",
