@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -29,6 +29,7 @@ from tests.detecting import (
 from tests.make import NS_PER_S
 from watchkeeper import plugins
 from watchkeeper.analyze.detectors.base import Points
+from watchkeeper.analyze.detectors.dials import DialArray
 from watchkeeper.model.series import Kind
 
 N_SERIES = 4
@@ -54,6 +55,21 @@ class Arrival(NamedTuple):
 ARRIVALS = st.lists(
     st.builds(Arrival, st.integers(0, N_SERIES - 1), STEPS_S, VALUES), min_size=1, max_size=120
 )
+TURNED = st.lists(
+    st.sampled_from(
+        [
+            {},
+            {"muted": 1},
+            {"direction": 1},
+            {"direction": -1, "shift": 1.0},
+            {"shift": -2.0},
+            {"least_ratio": 0.2, "least_change": 5.0, "shift": 0.5},
+        ]
+    ),
+    min_size=N_SERIES,
+    max_size=N_SERIES,
+)
+"""What is said of each series' dial."""
 CUTS = st.lists(st.integers(0, 120), max_size=6)
 
 
@@ -75,21 +91,76 @@ def stream(arrivals: Sequence[Arrival]) -> Points:
     )
 
 
+def turned(said: Sequence[Mapping[str, float]]) -> DialArray:
+    array = dials()
+    for slot, one in enumerate(said):
+        for field, value in one.items():
+            array[field][slot] = value
+    return array
+
+
 @EVERY
 @settings(max_examples=60)
-@given(arrivals=ARRIVALS, cuts=CUTS)
-def test_batches_may_end_anywhere(name: str, arrivals: list[Arrival], cuts: list[int]) -> None:
+@given(arrivals=ARRIVALS, cuts=CUTS, said=TURNED)
+def test_batches_may_end_anywhere(
+    name: str, arrivals: list[Arrival], cuts: list[int], said: list[dict[str, float]]
+) -> None:
     whole = stream(arrivals)
     n_past = len(whole) - len(arrivals)
     ends = sorted({n_past + min(c, len(arrivals)) for c in cuts} | {0, len(whole)})
+    array = turned(said)
     at_once, in_parts = build(name), build(name)
 
-    parts = [
-        in_parts.step(cut(whole, first, last), KINDS, dials()) for first, last in pairwise(ends)
-    ]
+    parts = [in_parts.step(cut(whole, first, last), KINDS, array) for first, last in pairwise(ends)]
 
-    assert joined(parts) == columns(at_once.step(whole, KINDS, dials()))
+    assert joined(parts) == columns(at_once.step(whole, KINDS, array))
     assert state(in_parts, *range(N_SERIES)) == state(at_once, *range(N_SERIES))
+
+
+@EVERY
+@settings(max_examples=15)
+@given(arrivals=ARRIVALS, at=st.integers(0, 120), said=TURNED)
+def test_the_findings_of_a_prefix_are_the_first_findings(
+    name: str, arrivals: list[Arrival], at: int, said: list[dict[str, float]]
+) -> None:
+    whole = stream(arrivals)
+    k = len(whole) - len(arrivals) + min(at, len(arrivals))
+    array = turned(said)
+
+    told = columns(build(name).step(whole, KINDS, array))
+    prefix = columns(build(name).step(cut(whole, 0, k), KINDS, array))
+
+    assert all(told[column].startswith(prefix[column]) for column in told)
+
+
+@EVERY
+@settings(max_examples=15)
+@given(arrivals=ARRIVALS, said=TURNED)
+def test_dials_leave_alone_what_is_learned(
+    name: str, arrivals: list[Arrival], said: list[dict[str, float]]
+) -> None:
+    """What they bear on is what an episode remembers of itself."""
+    whole = stream(arrivals)
+    plain, other = build(name), build(name)
+
+    plain.step(whole, KINDS, dials())
+    other.step(whole, KINDS, turned(said))
+
+    for part in ("_rows", "_profile", "_histogram"):
+        mine, theirs = (getattr(one, part, None) for one in (plain, other))
+        if mine is not None and theirs is not None:
+            assert learned(mine.array) == learned(theirs.array)
+
+
+def learned(array: np.ndarray[Any, Any]) -> list[bytes]:
+    """The first slots' fields, but for those of episodes."""
+    episode = {"since_ns", "peak", "began", "peaks", "calm", "phase", "top"}
+    names = array.dtype.names
+    if names is None or "peak" not in names or "top" in names:
+        episode.discard("peak")  # of one that keeps the loudest of all that it heard
+    if names is None:
+        return [array[:N_SERIES].tobytes()]
+    return [array[name][:N_SERIES].tobytes() for name in names if name not in episode]
 
 
 @EVERY
