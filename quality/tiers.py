@@ -17,6 +17,7 @@ from watchkeeper import plugins
 from watchkeeper.analyze.detectors.base import EVIDENCE, OPENED, Detector, Findings, Points
 from watchkeeper.analyze.detectors.basic import Basic
 from watchkeeper.analyze.detectors.dials import plain
+from watchkeeper.analyze.detectors.fk import FK
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import F64, I64, U8, Kind
 
@@ -86,6 +87,17 @@ def told_by(name: str, swept: Swept, **settings: Any) -> Told:
         return _told(swept.said, swept, 0)
     detector: Detector = plugins.build("detector", {"use": name, **settings}, capacity=1)
     return _told(detector.step(swept.cells, _GAUGE, _DIALS), swept, swept.grid_ns)
+
+
+def strangeness(swept: Swept, n: int) -> F64:
+    """By row of a series of `n` rows: -log10 of the p-value that FK gives to the cell of which the
+    row made it known; 0 of rows that made none known."""
+    p_values = FK(capacity=1).p_values(swept.cells, _DIALS)
+    place = np.searchsorted(swept.time_ns, swept.cells.time_ns + swept.grid_ns)
+    known = np.flatnonzero(place < len(swept.time_ns))
+    found: F64 = np.zeros(n)
+    np.maximum.at(found, swept.row[place[known]], -np.log10(p_values[known]))
+    return found
 
 
 def opened(values: F64, step_s: float) -> tuple[I64, I64, I64]:

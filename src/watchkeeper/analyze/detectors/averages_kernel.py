@@ -85,7 +85,7 @@ def lasts(row, off, least, elapsed_s):
     if row.run * side < 0:
         row.run = 0
         row.run_s = 0.0
-    row.run = min(max(row.run + side, -30_000), 30_000)
+    row.run = min(max(row.run + side, -100), 100)
     row.run_s += elapsed_s
     was_flat = row.level_dev < least
     return abs(row.run) >= SHIFT_POINTS and (row.run_s >= SHIFT_S or was_flat)

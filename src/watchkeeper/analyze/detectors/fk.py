@@ -3,9 +3,10 @@
 Four streams, each in units of its own usual deviation: distance from the level of the last hour,
 from the point before, from the day's profile (288 buckets, shifted by the level's own drift), and
 from a level that takes a night to move. The mean of their log1p is judged by the series' own
-history: a histogram of all its scores, with an exponential tail above its 99 % bin. A run of high
-scores is one event and counts little more than once, so that an incident does not become normal,
-and a recurring job does.
+history, nearly half of it with that of the point before, because incidents last and most noise does
+not: a histogram with an exponential tail above the highest in a hundred. A run of high scores is
+one event and counts once, at its highest, so that an incident does not become normal, and a
+recurring job does.
 
 Method: robust residuals, and peaks over a threshold in the line of Siffer et al., "Anomaly
 Detection in Streams with Extreme Value Theory" (KDD 2017), without its fits.
@@ -27,7 +28,7 @@ from watchkeeper.analyze.detectors.dials import DialArray
 from watchkeeper.analyze.detectors.fk_kernel import N_BINS, N_BUCKETS, judge
 from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
 from watchkeeper.clock import NS_PER_S
-from watchkeeper.model.series import I32, U8
+from watchkeeper.model.series import F64, I32, U8
 
 ROW = np.dtype(
     [
@@ -45,20 +46,30 @@ ROW = np.dtype(
         ("interval_s", "f4"),  # mean time between points
         ("age_s", "f4"),  # time that was learned from
         ("credit", "f4"),  # what a new score weighs in the histogram: old ones fade by its growth
-        ("mass", "f4"),  # of the whole histogram
+        ("score", "f4"),  # of the last point alone, in bins
         ("excess", "f4"),  # mean distance of the scores above `bulk` from it, in bins
         ("n", "u4"),  # points learned
         ("bulk", "u1"),  # the last bin below the tail
         ("marks", "u1"),  # bits: 1 has a last point; 2 and 4 count points without a step
         ("run_s", "f4"),  # how long the points have been off the level on one side
-        ("run", "i2"),  # how many they are, signed
+        ("run", "i1"),  # how many they are, signed
+        ("run_points", "u1"),  # of the present run of scores above `bulk`
         *episodes.fields(10),
-        ("run_bin", "u1"),  # where the present run of scores above `bulk` began; 0 is none
+        ("run_bin", "u1"),  # the highest of the present run of scores above `bulk`; 0 is none
         ("share", "u2"),  # of the scores above `bulk`, in millionths
     ]
 )
 FINDING = episodes.finding_dtype(4)
-PERSONAL = ("last_ns", "marks", "run", "run_s", "run_bin", *episodes.PERSONAL)
+PERSONAL = (
+    "last_ns",
+    "marks",
+    "run",
+    "run_s",
+    "score",
+    "run_bin",
+    "run_points",
+    *episodes.PERSONAL,
+)
 """What a newcomer does not take over from a donor: its last point and its episode."""
 
 
@@ -73,15 +84,15 @@ class FK:
     """The grid tier: one point per series and cell, whatever the sender's interval."""
 
     name = "fk"
-    version = 1
+    version = 2
     claims = EVIDENCE
     streams = ("fast", "difference", "seasonal", "slow")
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Settings of the detector `fk`."""
 
-        budget_per_week: float = 0.1
-        """Episodes per series and week by the nominal p-value: at one point a minute p < 1e-5."""
+        budget_per_week: float = 0.5
+        """Episodes per series and week by the nominal p-value: at one point a minute p < 5e-5."""
         rearm_s: float = 3600.0
         """Quiet time after an episode before an equally strange one counts as another."""
 
@@ -98,16 +109,13 @@ class FK:
 
     def step(self, points: Points, kind: U8, dials: DialArray) -> Findings:
         """Judge grid points. They are gauges by then, so `kind` is not read."""
-        for part in self._parts():
-            part.hold(points.slot)
-        found = np.empty(len(points), FINDING)
-        n_found = judge(
-            (points.slot, points.time_ns, points.value, dials),
-            (self._rows.array, self._profile.array, self._histogram.array),
-            self._settings,
-            found,
-        )
-        return episodes.findings(found[:n_found])
+        return self._judge(points, dials, np.empty(0))
+
+    def p_values(self, points: Points, dials: DialArray) -> F64:
+        """The same, but the p-value of each point: 1 of all that is usual, or not judged yet."""
+        log_ps = np.zeros(len(points))
+        self._judge(points, dials, log_ps)
+        return np.power(10.0, log_ps)
 
     def admit(self, slot: I32, donor: I32) -> None:
         """Start afresh, or with what a donor of the same role has learned but its levels."""
@@ -126,6 +134,19 @@ class FK:
         self._rows.put(slot, state["row"])
         self._profile.put(slot, state["profile"])
         self._histogram.put(slot, state["histogram"])
+
+    def _judge(self, points: Points, dials: DialArray, log_ps: F64) -> Findings:
+        for part in self._parts():
+            part.hold(points.slot)
+        found = np.empty(len(points), FINDING)
+        n_found = judge(
+            (points.slot, points.time_ns, points.value, dials),
+            (self._rows.array, self._profile.array, self._histogram.array),
+            self._settings,
+            found,
+            log_ps,
+        )
+        return episodes.findings(found[:n_found])
 
     def _parts(self) -> tuple[Rows, Rows, Rows]:
         return self._rows, self._profile, self._histogram

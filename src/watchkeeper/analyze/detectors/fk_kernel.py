@@ -41,8 +41,12 @@ NEARLY_ZERO = 1e-30
 N_BINS = 160
 BINS_PER_UNIT = 16.0
 """Of the mean log1p: the last bin begins where a point is 20,000 deviations off everywhere."""
-TAIL = 0.01
+TAIL = 0.0075
 """The share of scores above `bulk`."""
+ECHO_S, ALONE = 50.0, 6.0
+"""Memory of a score, at one point a minute .45 of what is judged: incidents last, and most noise
+does not. A point that is stranger alone than with the one before is judged alone, at so many bins
+less: as if every stream were off by a third less."""
 HEAP = 2.0
 """A bin that would make the tail larger than so many times its share stays outside of it."""
 MILLION = 1e6
@@ -56,14 +60,12 @@ At one point a minute 1e-5 a point, a half-life of seven weeks."""
 MAX_CREDIT = 1e6
 PRIOR_EXCESS, PRIOR_SCORES = 4.0, 5.0
 """Mean excess in bins expected before any was seen, and how many scores that weighs."""
-LEAST_EXCESS = 2.25
+LEAST_EXCESS = 2.75
 """Of counts and other coarse values the mean excess may be that of one value: too small."""
-FOLLOWER, PRECURSOR = 0.1, 24
-"""What a score above `bulk` weighs that follows another: a run of them is one event, not many.
-One that is so many bins higher than the run's first counts in full: that one was a precursor, as
-the minute is in whose last seconds something begins."""
 FLOOR_POINTS = 1000
 """Below so many points no p-value under 1 / (n + 1) is claimed, so none is an alarm."""
+NEW_STATE = 120
+"""Scores above `bulk` in a row after which each counts: the series is another now."""
 EVIDENCE_POINTS, EVIDENCE_S = 500, DAY_S
 """History that makes a finding more than information."""
 
@@ -75,8 +77,11 @@ LN10 = math.log(10.0)
 
 
 @kernel
-def judge(points, state, settings, found):
-    """Judge and learn point by point; how many findings were written."""
+def judge(points, state, settings, found, log_ps):
+    """Judge and learn point by point; how many findings were written.
+
+    `log_ps` takes log10 of each point's p-value, where it has room.
+    """
     slots, times, values, dials = points
     rows, profiles, histograms = state
     flat_profiles = profiles.reshape(-1)
@@ -102,17 +107,23 @@ def judge(points, state, settings, found):
         centres, scales, n_streams = _streams(row, seen)
         if row.n >= MIN_POINTS:
             product = episode.strangeness(centres, scales, x)
-            bins = BINS_PER_UNIT / n_streams * math.log(product)
+            score = BINS_PER_UNIT / n_streams * math.log(product)
+            echo = ECHO_S / (ECHO_S + elapsed_s)
+            bins = max(echo * row.score + (1.0 - echo) * score, score - ALONE)
             log_p = _log_p(row, bins)
+            if i < len(log_ps):
+                log_ps[i] = log_p
             if row.phase != episode.QUIET or log_p < 0.0:
                 if log_p < 0.0 and not counts(dials[slot], x, episode.nearest(centres, scales)):
                     log_p = 0.0
                 limit = _limit(row, settings, dials[slot])
                 change = _follow(row, time_ns, log_p, (limit, settings), found[n_found])
                 if change:
-                    _explain(row, x, centres, scales, (n_streams, limit), found[n_found])
+                    least = _least_score(row, limit, echo)
+                    _explain(row, x, centres, scales, (n_streams, least), found[n_found])
                     found[n_found].slot = slot
                     n_found += 1
+            row.score = score
             _remember(row, histograms[slot], bins, elapsed_s)
         profiles[slot, bucket] = _learn(row, x, seen, centres, elapsed_s)
     return n_found
@@ -244,12 +255,18 @@ def _learning_s(row):
 
 
 @kernel
-def _explain(row, x, centres, scales, told, finding):
-    """What was expected: the values that would not have been beyond the budget."""
-    n_streams, limit = told
+def _least_score(row, limit, echo):
+    """From where on the score of this point alone is beyond the limit, after the one before it."""
     beyond = (math.log(row.share / MILLION) - limit * LN10) * max(row.excess, LEAST_EXCESS)
     bins = row.bulk + 1.0 + beyond
-    limit = math.exp(bins * n_streams / BINS_PER_UNIT)
+    return min((bins - echo * row.score) / (1.0 - echo), bins + ALONE)
+
+
+@kernel
+def _explain(row, x, centres, scales, told, finding):
+    """What was expected: the values that would not have been beyond the budget."""
+    n_streams, least_score = told
+    limit = math.exp(least_score * n_streams / BINS_PER_UNIT)
     finding.value = x
     finding.low, finding.high = episode.band(centres, scales, limit, x)
     for k in range(4):
@@ -258,24 +275,31 @@ def _explain(row, x, centres, scales, told, finding):
 
 @kernel
 def _remember(row, histogram, bins, elapsed_s):
-    """Take the score into the series' history, and from time to time look where its tail is."""
+    """Take the score into the series' history, and from time to time look where its tail is.
+
+    A run of scores above `bulk` is one event and counts once, by its highest so far, unless it has
+    become what the series is like now.
+    """
     if row.credit == 0.0:
         row.credit = 1.0
     place = min(int(bins), N_BINS - 1)
-    credit = row.credit
     if place <= row.bulk:
         row.run_bin = 0
-    elif row.run_bin > 0 and place <= row.run_bin + PRECURSOR:
-        credit *= FOLLOWER
+        row.run_points = 0
+        histogram[place] += row.credit
+    elif row.run_points >= NEW_STATE:
+        histogram[place] += row.credit
     else:
-        row.run_bin = place
-    histogram[place] += credit
-    row.mass += credit
+        row.run_points += 1
+        if place > row.run_bin:
+            if row.run_bin > 0:
+                histogram[row.run_bin] = max(histogram[row.run_bin] - row.credit, 0.0)
+            histogram[place] += row.credit
+            row.run_bin = place
     row.credit *= 1.0 + elapsed_s / FADE_S
     if row.credit > MAX_CREDIT:
         for k in range(N_BINS):
             histogram[k] /= row.credit
-        row.mass /= row.credit
         row.credit = 1.0
     if row.n % REFRESH == 0:
         _refresh(row, histogram)
@@ -289,7 +313,10 @@ def _refresh(row, histogram):
     bin, because the mean of a tail that begins within a heap says nothing of what lies beyond it.
     Share and excess are shrunk towards what is usual while scores are few.
     """
-    wanted = TAIL * row.mass
+    whole = 0.0
+    for k in range(N_BINS):
+        whole += histogram[k]
+    wanted = TAIL * whole
     mass = 0.0
     moment = 0.0
     top = N_BINS - 1
@@ -300,7 +327,7 @@ def _refresh(row, histogram):
     prior = PRIOR_SCORES * row.credit
     row.bulk = top
     row.excess = (moment - mass * (top + 0.5) + PRIOR_EXCESS * prior) / (mass + prior)
-    row.share = round(min((mass + prior) / row.mass, HEAP * TAIL) * MILLION)
+    row.share = round(min((mass + prior) / whole, HEAP * TAIL) * MILLION)
 
 
 @kernel
