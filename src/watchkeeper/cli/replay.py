@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the server's imports take a second, which --help need not s
     from watchkeeper.parts.replay import Outcome, Run
 
 _LIMIT = 40
-_KINDS = ("same", "earlier", "later", "more", "fewer", "severity", "changed")
+KINDS = ("same", "earlier", "later", "more", "fewer", "severity", "changed")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,9 +65,14 @@ def run(given: argparse.Namespace) -> int:
             replay.replay(config, asked, lambda run: steps.to(run.share, _speed(run)))
         )
     if output.as_json:
-        output.json(_as_json(outcome))
+        output.json(as_json(outcome))
     else:
-        _print(outcome, output, None if given.all else _LIMIT)
+        show(outcome, output, None if given.all else _LIMIT)
+    return status(given, outcome)
+
+
+def status(given: argparse.Namespace, outcome: Outcome) -> Exit:
+    """No, only where somebody expected something."""
     differs = any(one.kind != "same" for one in outcome.differences)
     return Exit.NO if given.expect and differs else Exit.OK
 
@@ -85,7 +90,7 @@ def _speed(run: Run) -> str:
 # For people.
 
 
-def _print(outcome: Outcome, output: Output, limit: int | None) -> None:
+def show(outcome: Outcome, output: Output, limit: int | None) -> None:
     output.say(f"replayed {_speed(outcome.run)}; {_begin(outcome)}", "dim")
     if outcome.run.n_missing:
         output.say(f"{outcome.run.n_missing} damaged records are missing", "yellow")
@@ -94,7 +99,7 @@ def _print(outcome: Outcome, output: Output, limit: int | None) -> None:
         return
     counted = by_service(outcome.differences)
     columns = [Column("service"), Column("detector")]
-    columns += [Column(kind, is_number=True) for kind in _KINDS]
+    columns += [Column(kind, is_number=True) for kind in KINDS]
     output.table(columns, [(*key, *_numbers(count)) for key, count in counted.items()])
     told = [one for one in outcome.differences if one.kind != "same"]
     if told:
@@ -121,7 +126,7 @@ def by_service(found: Sequence[Difference]) -> dict[tuple[str, str], Counter[str
 
 
 def _numbers(count: Mapping[str, int]) -> list[str]:
-    return [str(count[kind] or "") for kind in _KINDS]
+    return [str(count[kind] or "") for kind in KINDS]
 
 
 _COLUMNS = (
@@ -163,7 +168,7 @@ def _shift(one: Difference) -> str:
 # For programs.
 
 
-def _as_json(outcome: Outcome) -> dict[str, Any]:
+def as_json(outcome: Outcome) -> dict[str, Any]:
     from watchkeeper.api.anomalies import to_json
     from watchkeeper.api.times import iso
 
@@ -181,9 +186,9 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
         "oldest": iso(run.oldest_ns) if run.n_samples else None,
         "newest": iso(run.newest_ns) if run.n_samples else None,
         "took_s": run.took_s,
-        "counts": {kind: total[kind] for kind in _KINDS},
+        "counts": {kind: total[kind] for kind in KINDS},
         "services": [
-            {"service": service, "detector": detector, **{kind: count[kind] for kind in _KINDS}}
+            {"service": service, "detector": detector, **{kind: count[kind] for kind in KINDS}}
             for (service, detector), count in counted.items()
         ],
         "differences": [
