@@ -20,14 +20,20 @@ from watchkeeper.analyze.template_stage import TemplateStage
 from watchkeeper.api.app import Front
 from watchkeeper.api.auth import AuthConfig
 from watchkeeper.api.services import Check, Readable, ServerConfig, Services
-from watchkeeper.bus.base import ANOMALIES, Bus
+from watchkeeper.bus.base import ANOMALIES, MIXED, SAMPLES, Bus, Delivery
 from watchkeeper.clock import FakeClock
+from watchkeeper.config.sections import SECTIONS
+from watchkeeper.config.sent import read, written
+from watchkeeper.ingest.change_stage import ChangeStage
 from watchkeeper.ingest.prepare import Accepted, Request
 from watchkeeper.ingest.stage import Ingest
+from watchkeeper.know.decisions_stage import Decisions
 from watchkeeper.lake.base import Frame, Lake, SampleQuery
 from watchkeeper.lake.tables.config import LogsConfig, SpansConfig
 from watchkeeper.lake.tables.tables import Tables, open_tables
 from watchkeeper.model.anomaly import Anomaly
+from watchkeeper.model.series import TenantId
+from watchkeeper.model.signal import Logged
 from watchkeeper.store.base import Store
 
 NOTHING = Frame((), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float64))
@@ -46,6 +52,31 @@ class Door:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+
+@dataclass
+class Deciding:
+    """Brings what people decide into the log, and out of it into the store."""
+
+    bus: Bus
+    stage: ChangeStage
+    file: str = field(default_factory=lambda: written(SECTIONS["detection"].type()()))
+    logged: list[Logged] = field(default_factory=list)
+
+    async def log(self, record: Logged) -> int:
+        position = await self.bus.publish(SAMPLES, [record])
+        self.logged.append(record)
+        await self.stage.handle([Delivery(MIXED, position, record)])
+        return position
+
+    async def caught_up(self, position: int) -> bool:
+        return await self.stage.caught_up(position)
+
+    def partition_of(self, tenant: TenantId, service: str) -> int:
+        return 7
+
+    def read(self, body: bytes, media: str) -> str:
+        return written(read("detection", body, media))
 
 
 @dataclass
@@ -79,6 +110,7 @@ class Api:
     checks: list[Check]
     waited_for: list[int]
     """Positions that answers were held back for."""
+    deciding: Deciding
 
     async def save(self, *anomalies: Anomaly) -> None:
         """Into the store, and out of its outbox onto the bus."""
@@ -171,6 +203,7 @@ async def api(
     tables = open_tables(folder / "tables", LogsConfig(), SpansConfig())
     with ThreadPoolExecutor(1) as queries:
         templates = TemplateStage(TemplatesConfig(), lambda _tenant, _service: 0, queries)
+        deciding = Deciding(bus, ChangeStage(kept, Decisions(kept, clock)))
         services = Services(
             config=config,
             ingest=cast(Ingest, door),
@@ -185,6 +218,7 @@ async def api(
             spans=Readable(tables.spans, caught_up),
             changes_caught_up=caught_up,
             auth=auth or AuthConfig(),
+            deciding=deciding,
             checks=told,
             newest=newest,
         )
@@ -194,7 +228,18 @@ async def api(
         )
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             yield Api(
-                http, front, clock, kept, bus, door, lake, tables, templates, checks, waited_for
+                http,
+                front,
+                clock,
+                kept,
+                bus,
+                door,
+                lake,
+                tables,
+                templates,
+                checks,
+                waited_for,
+                deciding,
             )
     await kept.close()
     await world.stop()

@@ -14,7 +14,7 @@ from watchkeeper.model.audit import NO_HASH, Act, AuditEntry
 from watchkeeper.model.change import Change
 from watchkeeper.model.principal import ALL_TENANTS, INSTALLATION, ApiKey, Limits, Role, User
 from watchkeeper.model.row import Origin, origin, texts
-from watchkeeper.model.ruling import DetectionSet, Verdict, Word
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict, Word
 from watchkeeper.model.series import DEFAULT_TENANT, Entity, Kind, LabelBlock, TenantId
 from watchkeeper.model.signal import (
     LogBatch,
@@ -197,6 +197,21 @@ def verdict(word: Word = Word.NOT_USEFUL, **fields: Any) -> Verdict:
         "entity": of.entity,
     }
     return Verdict(word=word, **{**usual, **fields})
+
+
+def maintenance(**fields: Any) -> Maintenance:
+    """An hour of the checkout service."""
+    usual: dict[str, Any] = {
+        "id": "m1",
+        "tenant": DEFAULT_TENANT,
+        "match": {"service": "checkout"},
+        "from_ns": START_NS,
+        "to_ns": START_NS + 3600 * NS_PER_S,
+        "reason": "disks are exchanged",
+        "principal": "user:ops",
+        "time_ns": START_NS,
+    }
+    return Maintenance(**{**usual, **fields})
 
 
 def tick(after_s: float = 0.0) -> Tick:

@@ -17,7 +17,7 @@ from watchkeeper.bus.base import MIXED, SAMPLES
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family, MetricType
 from watchkeeper.model.row import Origin, texts
-from watchkeeper.model.ruling import DetectionSet, Verdict, Word
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict, Word
 from watchkeeper.model.series import DEFAULT_TENANT, N_PARTITIONS, Entity
 from watchkeeper.model.signal import (
     DetailBatch,
@@ -164,11 +164,13 @@ async def test_a_change_comes_as_it_went_and_as_often_as_it_was_told(world: Worl
     assert found == [started, ended]
 
 
-async def test_settings_are_told_to_every_partition_between_what_lies_around_them(
-    world: World,
+@pytest.mark.parametrize(
+    "sent", [make.settings('{"sensitivity": "größer"}', expected=3), make.maintenance()]
+)
+async def test_what_holds_for_all_is_told_to_every_partition_between_what_lies_around_it(
+    world: World, sent: DetectionSet | Maintenance
 ) -> None:
     bus = await world.start()
-    sent = make.settings('{"sensitivity": "größer"}', expected=3)
     await bus.publish(SAMPLES, [make.tick(1), sent, make.tick(2)])
 
     found = await take_all(bus, SAMPLES)
@@ -179,7 +181,7 @@ async def test_settings_are_told_to_every_partition_between_what_lies_around_the
     assert set(told_to) in ({MIXED}, set(range(N_PARTITIONS)))
     assert all(came == [make.tick(1), sent, make.tick(2)] for came in told_to.values())
     assert isinstance(found[-1].record, Tick)
-    assert sum(isinstance(one.record, DetectionSet) for one in found) == len(told_to)
+    assert sum(isinstance(one.record, type(sent)) for one in found) == len(told_to)
 
 
 async def test_a_verdict_comes_once_where_its_service_meets(world: World) -> None:

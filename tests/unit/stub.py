@@ -89,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = _serve  # noqa: N815 - the names that http.server calls
     do_POST = _serve  # noqa: N815
+    do_PUT = _serve  # noqa: N815
+    do_DELETE = _serve  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the tests' own output is enough."""

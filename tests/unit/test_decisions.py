@@ -14,7 +14,7 @@ from watchkeeper.ingest.change_stage import ChangeStage
 from watchkeeper.know.decisions_stage import Decisions, newest_settings
 from watchkeeper.model.audit import AuditEntry
 from watchkeeper.model.principal import INSTALLATION
-from watchkeeper.model.ruling import DetectionSet, Verdict, Word
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict, Word
 from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.store.base import Filter, Store
 
@@ -111,3 +111,14 @@ async def test_a_withdrawn_verdict_is_known_as_withdrawn(store: Store) -> None:
     assert found is not None
     assert (found.word, found.position) == (Word.WITHDRAWN, 6)
     assert (await trail(store))[-1].act.action == "verdict.withdraw"
+
+
+async def test_a_window_that_is_ended_early_is_the_same_window(store: Store) -> None:
+    window = make.maintenance()
+    sooner = make.maintenance(to_ns=window.from_ns + 60, principal="user:else")
+
+    await stage(store).handle([at(5, window), at(6, sooner), at(5, window)])
+
+    page = await store.list(Maintenance, Filter(DEFAULT_TENANT))
+    assert [(one.to_ns, one.position) for one in page.items] == [(sooner.to_ns, 6)]
+    assert [one.act.action for one in await trail(store)] == ["maintenance.add", "maintenance.end"]

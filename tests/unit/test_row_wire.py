@@ -14,7 +14,7 @@ from watchkeeper.errors import BadInput
 from watchkeeper.model import wire
 from watchkeeper.model.change import Change
 from watchkeeper.model.row import Origin, Texts, origin, texts
-from watchkeeper.model.ruling import DetectionSet, Verdict
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import Entity
 from watchkeeper.model.signal import LogBatch, RowBatch, SpanBatch, take
 
@@ -77,9 +77,13 @@ def test_a_change_comes_back_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "record", [make.settings('{"a": 1}', expected=0), make.verdict(comment="größer")], ids=repr
+    "record",
+    [make.settings('{"a": 1}', expected=0), make.verdict(comment="größer"), make.maintenance()],
+    ids=repr,
 )
-def test_what_people_decided_comes_back_as_it_was(record: DetectionSet | Verdict) -> None:
+def test_what_people_decided_comes_back_as_it_was(
+    record: DetectionSet | Verdict | Maintenance,
+) -> None:
     assert wire.decode(wire.encode(record)) == record
 
 

@@ -19,6 +19,7 @@ from watchkeeper.analyze.absent import Absent, some
 from watchkeeper.analyze.derivation import Deriving
 from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.detectors.base import Points
+from watchkeeper.analyze.governing import Governing, Hands, quiet
 from watchkeeper.analyze.known_series import KnownSeries
 from watchkeeper.analyze.plan import Plan
 from watchkeeper.analyze.tiers import Change, Tiers
@@ -26,6 +27,7 @@ from watchkeeper.bus.base import MIXED, SAMPLES, Delivery
 from watchkeeper.errors import Retryable
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus
 from watchkeeper.model.baseline import NOTHING_LEARNED, Baselines
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import I32, N_PARTITIONS, Mask, TenantId
 from watchkeeper.model.signal import HistogramBatch, NewSeries, SampleBatch, SpanBatch, Tick, take
 from watchkeeper.store.base import Store
@@ -41,8 +43,8 @@ _PREDICTIONS = telemetry.counter(
 _NO_POINTS = Points(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float64))
 
 
-Found = list[tuple[Change, int]]
-"""Each with its position."""
+Found = list[tuple[Change, int, str]]
+"""Each with its position, and why it is muted if it begins there."""
 
 
 class DetectStage:
@@ -63,7 +65,15 @@ class DetectStage:
     ) -> None:
         """`derived` makes of histograms and spans what is scored of them. `absent` keeps what was
         learned of series until they are known here; without it, they have left for good."""
-        self.tiers = Tiers(Plan(document or DetectionConfig()), catalog)
+        file = document or DetectionConfig()
+        self.tiers = Tiers(Plan(file), catalog)
+        self._governing = Governing(
+            file,
+            catalog,
+            self.tiers,
+            Hands(self.arrange, self._learn),
+            is_alone=absent is None,
+        )
         self._catalog = catalog
         self._store = store
         self._executor = executor
@@ -101,6 +111,10 @@ class DetectStage:
         except Retryable:
             self._unsaved = unsaved
             raise
+
+    def pin(self) -> None:
+        """Judge by the document that this was made with, whatever was set in what is replayed."""
+        self._governing.pin()
 
     async def baselines(self) -> Baselines:
         """What is usual, by the tier that sees every sample."""
@@ -140,10 +154,13 @@ class DetectStage:
         identity, states = self._catalog.identity[slots], self.tiers.dump(slots)
         if self._absent:
             identity, states = self._absent.joined(partition, identity, states)
-        derived = b"" if self._quantiles is None else self._quantiles.dump(slots)
-        watchers = self.tiers.dump_watchers(partition)
-        red = b"" if self._red is None else self._red.dump(partition)
-        return detect_state.encode(identity, states, self.tiers.versions, derived, watchers, red)
+        beside = detect_state.Beside(
+            derived=b"" if self._quantiles is None else self._quantiles.dump(slots),
+            watchers=self.tiers.dump_watchers(partition),
+            red=b"" if self._red is None else self._red.dump(partition),
+            ruled=self._governing.dump(partition),
+        )
+        return detect_state.encode(identity, states, self.tiers.versions, beside)
 
     def _forget(self, partition: int) -> None:
         slots = self._slots_of(partition)
@@ -159,8 +176,10 @@ class DetectStage:
 
     def _load(self, partition: int, state: bytes) -> None:
         self._forget(partition)
-        if not state:
-            return
+        ruled = detect_state.decode(state).ruled if state else b""
+        self._governing.load(partition, ruled, state)
+
+    def _learn(self, partition: int, state: bytes) -> None:
         kept = detect_state.decode(state)
         slots = self._catalog.lookup(kept.identity)
         here = slots >= 0
@@ -178,6 +197,7 @@ class DetectStage:
 
     def _judge_all(self, deliveries: Sequence[Delivery]) -> Found:
         found: Found = []
+        self._governing.begin()
         for delivery in deliveries:
             match delivery.record:
                 case NewSeries() as new:
@@ -191,6 +211,9 @@ class DetectStage:
                     self._count(spans, delivery)
                 case Tick() as tick:
                     self._tick(tick.now_ns, delivery, found)
+                case DetectionSet() | Maintenance() | Verdict() as ruling:
+                    partitions = np.flatnonzero(self._fresh_partitions(delivery)).tolist()
+                    self._governing.take(ruling, partitions)
         return found
 
     def _derived(self, batch: SampleBatch, points: Points) -> Points:
@@ -209,7 +232,7 @@ class DetectStage:
         return _points(self._quantiles.of_histograms(batch, self._now_ns))
 
     def _judge(self, tenant: TenantId, points: Points, delivery: Delivery, found: Found) -> None:
-        found += [(change, delivery.position) for change in self.tiers.judge(tenant, points)]
+        self._note(self.tiers.judge(tenant, points), delivery, found)
 
     def _judge_with_derived(self, batch: SampleBatch, delivery: Delivery, found: Found) -> None:
         points = self._uncovered(batch, delivery)
@@ -230,7 +253,12 @@ class DetectStage:
         partitions = self._fresh_partitions(delivery)
         for batch in () if self._red is None else self._red.tick(now_ns, partitions):
             self._judge_with_derived(batch, delivery, found)
-        found += [(one, delivery.position) for one in self.tiers.tick(now_ns, partitions)]
+        self._note(self.tiers.tick(now_ns, partitions), delivery, found)
+        self._governing.tick(now_ns)
+
+    def _note(self, changes: Sequence[Change], delivery: Delivery, found: Found) -> None:
+        of = None if delivery.partition == MIXED else delivery.partition
+        found += [(one, delivery.position, self._governing.muted(one, of)) for one in changes]
 
     def _admit(self, new: NewSeries, delivery: Delivery) -> None:
         slot, donor = new.slot, new.donor
@@ -314,7 +342,7 @@ class DetectStage:
     async def _save(self, found: Found) -> None:
         """Changes in order, each applied to the anomaly that it changes; saved in one go."""
         changed: dict[AnomalyId, Anomaly] = {}
-        for change, position in found:
+        for change, position, muted in found:
             key = change.key
             known = changed.get(key) or self._open.get(key)
             if known is None:  # this process opened it before it was restarted, or just now
@@ -324,7 +352,7 @@ class DetectStage:
                 continue
             if known is None:
                 _PREDICTIONS.add(1, "anomaly", change.service)
-            changed[key] = now
+            changed[key] = quiet(now, muted if known is None else known.muted)
             _CHANGES.add(1, change.by)
         await self._store.save(list(changed.values()))
         for key, anomaly in changed.items():

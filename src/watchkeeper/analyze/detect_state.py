@@ -29,6 +29,8 @@ class Kept(msgspec.Struct, array_like=True):
     derived: bytes
     watchers: dict[str, tuple[int, bytes]] = {}
     red: bytes = b""
+    ruled: bytes = b""
+    """What people decided; see `rulings.py`."""
 
     @property
     def identity(self) -> U64:
@@ -43,21 +45,25 @@ class Kept(msgspec.Struct, array_like=True):
         }
 
 
-def encode(
-    identity: U64,
-    states: States,
-    versions: Mapping[str, int],
-    derived: bytes,
-    watchers: Mapping[str, tuple[int, bytes]],
-    red: bytes,
-) -> bytes:
+class Beside(msgspec.Struct, frozen=True):
+    """What a checkpoint holds besides what detectors learned."""
+
+    derived: bytes
+    watchers: Mapping[str, tuple[int, bytes]]
+    red: bytes
+    ruled: bytes
+
+
+def encode(identity: U64, states: States, versions: Mapping[str, int], beside: Beside) -> bytes:
     """`decode` reads it."""
     detectors = {
         name: (versions[name], {column: _packed(array) for column, array in arrays.items()})
         for name, arrays in states.items()
     }
     identities = np.ascontiguousarray(identity).tobytes()
-    return msgspec.msgpack.encode(Kept(identities, detectors, derived, dict(watchers), red))
+    of = dict(beside.watchers)
+    kept = Kept(identities, detectors, beside.derived, of, beside.red, beside.ruled)
+    return msgspec.msgpack.encode(kept)
 
 
 def decode(state: bytes) -> Kept:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from watchkeeper.analyze.maintenance import MaintenanceWindow
 from watchkeeper.model.metric_class import MetricClass
 
 NotNegative = Annotated[float, Meta(ge=0.0)]
@@ -112,6 +113,10 @@ class DetectionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             "traffic, errors, queue, business, state, log_rate, other."
         ),
     ] = {}
+    maintenance: Annotated[
+        list[MaintenanceWindow],
+        Meta(description="When nobody is to be woken: what begins then is found and shown, muted."),
+    ] = []
     rules: Annotated[
         list[DetectionRule],
         Meta(description="For some series; applied in order, later ones override earlier ones."),

@@ -63,7 +63,7 @@ def differences(
     )
     for side, anomalies in enumerate((before, after)):
         for one in anomalies:
-            subject = subject_of(one.series, one.labels)
+            subject = subject_of(one.tenant, one.series, one.labels)
             groups[one.tenant, one.detector, subject][side].append(one)
     found = [one for old, new in groups.values() for one in _compared(old, new, reached)]
     return sorted(found, key=lambda one: (one.anomaly.started_ns, one.anomaly.id))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import numpy as np
 
-from watchkeeper.analyze.detectors.dials import DialArray, Dials
+from watchkeeper.analyze.detectors.dials import Dial, DialArray, Dials
 from watchkeeper.analyze.plan import Plan
 from watchkeeper.model.metric_class import MetricClass
-from watchkeeper.model.series import I32, U8, Entity, Kind, Mask
+from watchkeeper.model.series import I32, U8, U64, Entity, Kind, Mask
 
 _CLASSES: Final = tuple(MetricClass)
 _UNKNOWN: Final = Entity()
@@ -21,6 +21,7 @@ class Labelled(Protocol):
     """What this needs of the catalog."""
 
     kind: U8
+    identity: U64
 
     def labels(self, slots: I32) -> Sequence[dict[str, str]]: ...
 
@@ -39,6 +40,8 @@ class Routes:
         self._detectors = np.zeros(n, np.uint32)
         self._dials = Dials(n)
         self.plan = plan
+        self.turned: Mapping[bytes, float] = {}
+        """By identity: what verdicts add to the shift of a dial."""
 
     @property
     def dials(self) -> DialArray:
@@ -72,7 +75,17 @@ class Routes:
             route = self.plan.route(own, Kind(kind), entity)
             self._class[slot] = 1 + _CLASSES.index(route.metric_class)
             self._detectors[slot] = route.detectors
-            self._dials.turn(slot, route.dial)
+            self._dials.turn(slot, self._turned(slot, route.dial))
+
+    def again(self, slots: I32) -> None:
+        """Turn the dials of those that were met anew."""
+        self.meet(slots[(slots >= 0) & (self._class[slots] != 0)], anew=True)
+
+    def _turned(self, slot: int, dial: Dial) -> Dial:
+        if not self.turned:
+            return dial
+        more = self.turned.get(self._catalog.identity[slot].tobytes(), 0.0)
+        return dial._replace(shift=dial.shift + more) if more else dial
 
     def judged_by(self, slots: I32, detector: int) -> Mask:
         """Which of these, met ones, are judged by a detector of the plan's grid."""

@@ -61,6 +61,7 @@ def to_json(anomaly: Anomaly) -> dict[str, Any]:
         "evidence": {name: _finite(said) for name, said in anomaly.evidence.items()},
         "loudest": loudest(anomaly),
         "explanation": explanation(anomaly),
+        "muted": anomaly.muted,
         "position": anomaly.position,
     }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,6 +23,7 @@ _TITLES = {
     405: "This method is not offered here",
     408: "The request took too long",
     409: "This cannot be done",
+    412: "It is not as you expected",
     413: "The request is too large",
     415: "The content type or encoding is not spoken here",
     422: "The request cannot be understood",
@@ -50,17 +52,26 @@ def status_of(error: WatchkeeperError) -> int:
             return 500
 
 
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    body = problem_body(status, detail)
+def problem(
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    errors: Sequence[str] = (),
+) -> Response:
+    """`errors` are the faults one by one, where there may be several."""
+    body = problem_body(status, detail, errors=errors)
     return Response(body, status, dict(headers or {}), media_type="application/problem+json")
 
 
-def problem_body(status: int, detail: str, *, title: str = "") -> bytes:
-    body = {
+def problem_body(status: int, detail: str, *, title: str = "", errors: Sequence[str] = ()) -> bytes:
+    body: dict[str, Any] = {
         "title": title or _TITLES.get(status, "Error"),
         "status": status,
         "detail": detail,
     }
+    if errors:
+        body["errors"] = list(errors)
     served = telemetry.request_id.get()
     return json.dumps(body | {"request_id": served} if served else body).encode()
 

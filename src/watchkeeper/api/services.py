@@ -15,6 +15,7 @@ from watchkeeper.api.auth import AuthConfig
 from watchkeeper.bus.base import Bus
 from watchkeeper.clock import Clock
 from watchkeeper.ingest.stage import Ingest
+from watchkeeper.know.settings_stage import Writing
 from watchkeeper.lake.base import Readings
 from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.tables.base import B, Searchable
@@ -130,6 +131,8 @@ class Services:
     spans: Readable[SpanBatch]
     changes_caught_up: Callable[[int], Awaitable[bool]]
     checks: Callable[[], Awaitable[list[Check]]]
+    deciding: Writing
+    """How what people decide about detection comes into the log."""
     newest: Callable[[], Awaitable[int]]
     """Position up to which all that anybody was told is durable; who waits for it reads their own
     writes."""

@@ -22,7 +22,7 @@ from watchkeeper.model.anomaly import Anomaly
 from watchkeeper.model.change import Change
 from watchkeeper.model.event import Event
 from watchkeeper.model.family import Families
-from watchkeeper.model.ruling import DetectionSet, Verdict
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import F64, I32, I64, N_PARTITIONS, U8, U64, LabelBlock, TenantId
 from watchkeeper.model.signal import (
     DetailBatch,
@@ -45,7 +45,8 @@ _DETAILS: Final = struct.Struct("<BBxxIq")  # version kind n generation
 _AS_DETAILS: Final = 0x80
 """Set in the kind of a batch that follows the identities of its series."""
 
-Shared = NewSeries | Families | LogBatch | SpanBatch | Change | DetectionSet | Verdict | Tick
+Decided = DetectionSet | Maintenance | Verdict
+Shared = NewSeries | Families | LogBatch | SpanBatch | Change | Decided | Tick
 """Records that any process understands as they are."""
 
 

@@ -29,7 +29,7 @@ from watchkeeper.bus.ports import SeriesCatalog
 from watchkeeper.model import wire
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families
-from watchkeeper.model.ruling import DetectionSet, Verdict
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import I32, I64, N_PARTITIONS, U8, U64
 from watchkeeper.model.signal import (
     ExemplarBatch,
@@ -117,7 +117,7 @@ class Writer:
         match record:
             case NewSeries():
                 return split_series(record)
-            case Tick() | DetectionSet():  # everybody's
+            case Tick() | DetectionSet() | Maintenance():  # everybody's
                 payload = wire.encode(record)
                 return ((partition, payload) for partition in range(N_PARTITIONS))
             case Change() | Families() | Verdict():

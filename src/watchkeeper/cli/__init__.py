@@ -40,6 +40,8 @@ COMMANDS: Final = {
     "logs": _Entry("Search log lines by words, labels, severity and trace.", "logs"),
     "traces": _Entry("List traces, or show one as a tree.", "traces"),
     "anomalies": _Entry("List anomalies, or follow them as they come.", "anomalies"),
+    "detection": _Entry("Show, set and take back how is judged.", "detection", has_verbs=True),
+    "maintenance": _Entry("Let detection be quiet for a while.", "maintenance", has_verbs=True),
     "sources": _Entry("Who sends, what was not taken and why; send a test event.", "sources"),
     "replay": _Entry("Judge what is recorded by other settings, and compare.", "replay"),
     "import": _Entry("Learn from the history of a Prometheus.", "import_"),

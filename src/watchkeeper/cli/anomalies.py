@@ -1,4 +1,4 @@
-"""`watchkeeper anomalies`: list them, or follow them as they come."""
+"""`watchkeeper anomalies`: list them, follow them as they come, say what they were."""
 
 from __future__ import annotations
 
@@ -11,14 +11,26 @@ from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.output import Column, Output, labels_text
 from watchkeeper.clock import SystemClock
 from watchkeeper.errors import ConfigError
-from watchkeeper.sdk import Anomaly, Client
+from watchkeeper.sdk import Anomaly, Client, Verdict
 
 _LIMIT = 50
+_WORDS = ("real", "not_useful", "expected")
 _STYLES = {"page": "bold white on red", "evidence": "bold red", "info": "yellow"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", nargs="?", help="one anomaly, with its evidence")
+    parser.add_argument(
+        "verdict",
+        nargs="*",
+        metavar="verdict ID WORD",
+        help=f"`verdict ID {'|'.join(_WORDS)}`: say what an anomaly was; without a word: what is "
+        "said of it",
+    )
+    parser.add_argument("--comment", metavar="TEXT", help="with a verdict: why")
+    parser.add_argument(
+        "--withdraw", action="store_true", help="with `verdict ID`: take back what you said"
+    )
     parser.add_argument("--status", choices=("open", "closed"), help="only these")
     parser.add_argument("--service", metavar="NAME", help="only of this service")
     parser.add_argument("--detector", metavar="NAME", help="only by this detector")
@@ -39,6 +51,8 @@ def run(given: argparse.Namespace) -> int:
     with connection.connect(given) as client:
         if given.follow:
             return _follow(given, client, output)
+        if given.id == "verdict":
+            return _verdict(given, client, output)
         if given.id is not None:
             return _one(client.anomaly(given.id), output)
         return _list(given, client, output)
@@ -65,6 +79,28 @@ def _list(given: argparse.Namespace, client: Client, output: Output) -> int:
             output.say(f"the newest {limit}; --limit prints more")
     else:
         output.say("no anomalies")
+    return Exit.OK
+
+
+def _verdict(given: argparse.Namespace, client: Client, output: Output) -> int:
+    identity, word = (*given.verdict, None, None)[:2]
+    if identity is None or len(given.verdict) > 2 or (word is not None and word not in _WORDS):
+        raise ConfigError(
+            f"anomalies verdict: write `verdict ID {'|'.join(_WORDS)}`, or `verdict ID --withdraw`"
+        )
+    if given.withdraw:
+        found: tuple[Verdict, ...] = (client.withdraw_verdict(identity),)
+    elif word is not None:
+        found = (client.give_verdict(identity, word, comment=given.comment or ""),)
+    else:
+        found = client.verdicts(identity)
+    if output.as_json:
+        output.json({"items": found})
+        return Exit.OK
+    for one in found:
+        output.print(f"{one.verdict} by {one.by}: changes {one.changes.says}")
+    if not found:
+        output.say("nobody has said anything of it")
     return Exit.OK
 
 
@@ -101,6 +137,7 @@ def explained(anomaly: Anomaly) -> list[tuple[str, str]]:
                     "by the tail of its own history"),
         ("class", anomaly.metric_class),
         ("severity", anomaly.severity),
+        ("muted", anomaly.muted),
         ("learning", _learning(anomaly)),
         ("found by", _found_by(anomaly, said)),
     ]  # fmt: skip

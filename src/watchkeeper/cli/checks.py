@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import resource
 import shutil
@@ -23,10 +24,14 @@ from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.compiled import jit
 from watchkeeper.config import Config
 from watchkeeper.config.sections import Chosen
+from watchkeeper.config.sent import written
 from watchkeeper.errors import Permanent, Retryable, WatchkeeperError
+from watchkeeper.know.decisions_stage import newest_settings
+from watchkeeper.know.settings_stage import source
 from watchkeeper.lake.inspection import Tell, catalog_damage, lake_damage, log_damage
 from watchkeeper.lake.tables.inspection import table_damage
 from watchkeeper.sdk import Client, Retry
+from watchkeeper.store.base import Store
 from watchkeeper.store.installation import FILE_NAME, KEY_BYTES
 from watchkeeper.store.sqlite.connection import damage as state_damage
 from watchkeeper.store.sqlite.store import FILE_NAME as STATE_FILE
@@ -178,6 +183,24 @@ def state(config: Config) -> Iterator[Finding]:
     except WatchkeeperError as error:
         found = [str(error)]
     yield from _damage("state", found, "restore it from a backup")
+
+
+def settings(config: Config) -> Iterator[Finding]:
+    """Whose settings of detection are in force."""
+    if config.store.use != "sqlite" or not (config.data_dir / STATE_FILE).exists():
+        return
+    try:
+        yield Finding("settings", State.OK, asyncio.run(_settings(config)))
+    except WatchkeeperError as error:
+        yield Finding("settings", State.WARN, str(error), "see what is said of the state")
+
+
+async def _settings(config: Config) -> str:
+    store: Store = config.store.build(data_dir=config.data_dir)
+    try:
+        return source(await newest_settings(store), written(config.detection))
+    finally:
+        await store.close()
 
 
 def peers(config: Config) -> Iterator[Finding]:

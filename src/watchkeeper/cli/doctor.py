@@ -73,6 +73,7 @@ def _examine(given: argparse.Namespace, steps: Steps) -> Iterator[Finding]:
         yield from checks.lake(config, lambda share: steps.to(share, "the lake"))
         yield from checks.tables(config, lambda share: steps.to(share, "the tables"))
     yield from checks.state(config)
+    yield from checks.settings(config)
 
 
 def _line(finding: Finding) -> Text:

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from watchkeeper.bus.base import MIXED, SAMPLES, Delivery
 from watchkeeper.bus.progress import Progress
 from watchkeeper.model.change import Change
-from watchkeeper.model.ruling import DetectionSet, Verdict
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.store.base import Store
 
 _OF_ALL: Final = 0
@@ -20,6 +20,8 @@ class Decisions(Protocol):
     """Saves what people decided about detection. To be told the same again changes nothing."""
 
     async def settle(self, settings: DetectionSet) -> None: ...
+
+    async def hold(self, window: Maintenance) -> None: ...
 
     async def note(self, verdict: Verdict) -> None: ...
 
@@ -53,6 +55,8 @@ class ChangeStage:
         match delivery.record:
             case DetectionSet() as settings if delivery.partition in (MIXED, _OF_ALL):
                 await decisions.settle(replace(settings, position=delivery.position))
+            case Maintenance() as window if delivery.partition in (MIXED, _OF_ALL):
+                await decisions.hold(replace(window, position=delivery.position))
             case Verdict() as verdict:
                 await decisions.note(replace(verdict, position=delivery.position))
 

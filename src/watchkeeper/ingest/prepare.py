@@ -21,7 +21,7 @@ from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.series import Catalog
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family
-from watchkeeper.model.ruling import DetectionSet, Verdict
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import I32, Kind, TenantId
 from watchkeeper.model.signal import (
     ExemplarBatch,
@@ -296,7 +296,7 @@ class Preparer:
                 self._families.learn(record.tenant, record.families)
             case LogBatch() | SpanBatch() | ExemplarBatch():
                 self._admission.remember_logged_body(record.body_hash, now_ns)
-            case Change() | DetectionSet() | Verdict():
+            case Change() | DetectionSet() | Maintenance() | Verdict():
                 pass  # to be told the same again is no harm
         return now_ns
 

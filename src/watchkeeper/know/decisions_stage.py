@@ -10,7 +10,7 @@ from watchkeeper.clock import Clock
 from watchkeeper.know.audit_stage import Audit, Decided
 from watchkeeper.model.audit import Act
 from watchkeeper.model.principal import INSTALLATION
-from watchkeeper.model.ruling import FROM_FILE, DetectionSet, Verdict, Word
+from watchkeeper.model.ruling import FROM_FILE, DetectionSet, Maintenance, Verdict, Word
 from watchkeeper.store.base import Filter, Store
 
 
@@ -31,6 +31,17 @@ class Decisions:
                 return Decided(None)
             numbered = replace(settings, version=version + 1)
             return Decided(None, [numbered], _set(numbered))
+
+        await self._audit.change(decide)
+
+    async def hold(self, window: Maintenance) -> None:
+        """As it is told now, whatever it was before."""
+
+        async def decide() -> Decided[None]:
+            before = await self._store.get(Maintenance, window.tenant, window.id)
+            if before is not None and before.position >= window.position:
+                return Decided(None)
+            return Decided(None, [window], _held(window, before))
 
         await self._audit.change(decide)
 
@@ -67,6 +78,21 @@ def _set(settings: DetectionSet) -> Act:
         before={"version": str(settings.version - 1)},
         after={name: text for name, text in after.items() if text},
         request_id=settings.request_id,
+    )
+
+
+def _held(window: Maintenance, before: Maintenance | None) -> Act:
+    ended = {"until_ns": str(window.to_ns)}
+    match = ", ".join(f"{name}={wanted}" for name, wanted in sorted(window.match.items()))
+    begun = {"match": match, "from_ns": str(window.from_ns), **ended, "reason": window.reason}
+    return Act(
+        principal=window.principal,
+        action="maintenance.add" if before is None else "maintenance.end",
+        target=f"maintenance:{window.id}",
+        tenant=window.tenant,
+        before={} if before is None else {"until_ns": str(before.to_ns)},
+        after=begun if before is None else ended,
+        request_id=window.request_id,
     )
 
 

@@ -38,6 +38,8 @@ class InfoReason(StrEnum):
     """The series has too little history."""
     TIER = "tier"
     """Who found it promises no rate of false alarms, and never claims more."""
+    MUTED = "muted"
+    """People said that nobody is to be woken for it; see `Anomaly.muted`."""
     NOISY = "noisy"
     """The series spoke too often this week, or at this time of the week before."""
     ALONE = "alone"
@@ -83,6 +85,8 @@ class Anomaly:
     learning_s: float = 0.0
     """How long, at the peak, until its history supports all that may be claimed."""
     info_reason: InfoReason | None = None
+    muted: str = ""
+    """Why nobody is to be woken for it: a maintenance window, or that it was expected."""
     confidence: float = 0.5
     """How far the other series of the service bear it out, 0 to 1; a half where nobody says."""
 

@@ -23,6 +23,8 @@ class Scope(StrEnum):
     WRITE_LOGS = "write:logs"
     WRITE_TRACES = "write:traces"
     WRITE_CHANGES = "write:changes"
+    JUDGE = "judge"
+    """Verdicts on anomalies, and maintenance windows."""
     INTERNAL = "internal"
     """What processes of an installation ask of one another. Of the roles admin alone has it."""
     ADMINISTER = "administer"

@@ -1,6 +1,6 @@
-"""What people decide about detection: its settings, and what they say of anomalies.
+"""What people decide about detection: its settings, when it is to be quiet, what an anomaly was.
 
-Both lie in the log and take effect at their position there, in every process and after every
+All of it lies in the log and takes effect at their position there, in every process and after every
 restart alike.
 """
 
@@ -29,7 +29,7 @@ class DetectionSet:
     id: str
     """By which its sender finds it again."""
     document: str
-    """JSON."""
+    """JSON; empty for what the configuration file says."""
     time_ns: int
     principal: str
     action: str
@@ -45,6 +45,27 @@ class DetectionSet:
     def follows(self, version: int) -> bool:
         """Whether it takes effect where this version is in force."""
         return self.expected is None or self.expected == version
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """A window in which what begins is shown, and nobody is woken for it.
+
+    Told again under the same id, it is as it is told then: one that is ended early ends sooner.
+    """
+
+    id: str
+    tenant: TenantId
+    match: Mapping[str, str]
+    """Labels, `service` and the like among them, with what they must be; `*` stands for any run."""
+    from_ns: int
+    to_ns: int
+    reason: str
+    principal: str
+    time_ns: int
+    """When it was told so."""
+    request_id: str = ""
+    position: int = 0
 
 
 class Word(StrEnum):
@@ -83,6 +104,6 @@ class Verdict:
     position: int = 0
 
 
-def subject_of(series: str, labels: Mapping[str, str]) -> str:
-    """What an anomaly is about: a series, or that which has these labels."""
-    return series or ",".join(f"{name}={labels[name]}" for name in sorted(labels))
+def subject_of(tenant: TenantId, series: str, labels: Mapping[str, str]) -> str:
+    """What an anomaly is about: a series, or what of a tenant has these labels."""
+    return series or ",".join([tenant, *(f"{name}={labels[name]}" for name in sorted(labels))])

@@ -11,7 +11,7 @@ import numpy as np
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family
 from watchkeeper.model.row import Origin, Texts
-from watchkeeper.model.ruling import DetectionSet, Verdict
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import (
     DEFAULT_TENANT,
     F64,
@@ -327,6 +327,7 @@ Logged = (
     | SpanBatch
     | Change
     | DetectionSet
+    | Maintenance
     | Verdict
     | Tick
 )

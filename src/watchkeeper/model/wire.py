@@ -18,7 +18,7 @@ from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import row_wire
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families
-from watchkeeper.model.ruling import DetectionSet, Verdict
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import I64, LabelBlock, TenantId
 from watchkeeper.model.signal import (
     DetailBatch,
@@ -35,7 +35,7 @@ from watchkeeper.model.signal import (
 
 VERSION: Final = 1
 SAMPLES, SERIES, TICK, LOGS, SPANS, CHANGE, HISTOGRAMS, EXEMPLARS, FAMILIES = range(1, 10)
-SETTINGS, VERDICT = 10, 11
+SETTINGS, VERDICT, MAINTENANCE = 10, 11, 12
 """The second byte of a record."""
 
 _ROWS: Final[Mapping[type[Any], int]] = {
@@ -50,10 +50,11 @@ _PACKED: Final[Mapping[int, type[Any]]] = {
     FAMILIES: Families,
     SETTINGS: DetectionSet,
     VERDICT: Verdict,
+    MAINTENANCE: Maintenance,
 }
 """Rare records, as MessagePack."""
 _KIND_PACKED: Final[Mapping[type[Any], int]] = {record: kind for kind, record in _PACKED.items()}
-Packed = Change | Families | DetectionSet | Verdict
+Packed = Change | Families | DetectionSet | Verdict | Maintenance
 
 _HEAD: Final = struct.Struct("<BB6x")
 _SAMPLES: Final = struct.Struct("<BBBxIqHH4x")  # version kind times n base_ns tenant body_hash
@@ -122,7 +123,7 @@ def kind_of(payload: Payload) -> int:
             f"wire: a record is of version {version}, this release reads version {VERSION}; "
             "run the release that wrote it, or a newer one"
         )
-    if not SAMPLES <= kind <= VERDICT:
+    if not SAMPLES <= kind <= MAINTENANCE:
         raise Permanent(f"wire: a record is of kind {kind}, unknown to this release; run a newer")
     return int(kind)
 

@@ -25,7 +25,6 @@ from watchkeeper.lake.recording.snapshot import Snapshot, snapshots
 from watchkeeper.lake.series import Catalog
 from watchkeeper.model import wire
 from watchkeeper.model.anomaly import Anomaly
-from watchkeeper.model.ruling import DetectionSet
 from watchkeeper.model.series import TenantId
 from watchkeeper.model.signal import Logged, NewSeries, SampleBatch, Tick
 from watchkeeper.parts.detect import detecting
@@ -162,6 +161,8 @@ class _Player:
             store=self.found,
             executor=stack.enter_context(ThreadPoolExecutor(1, "replay")),
         )
+        if asked.detection is not None:
+            self._stage.pin()
         snapshot_ns = 0 if start.snapshot is None else start.snapshot.taken_ns
         self.from_ns = snapshot_ns if asked.from_ns is None else asked.from_ns
         self._run = Run(position=start.position)
@@ -208,8 +209,6 @@ class _Player:
 
     async def _hand(self, delivery: Delivery, n_bytes: int) -> None:
         record = delivery.record
-        if isinstance(record, DetectionSet) and self._asked.detection is not None:
-            return
         if isinstance(record, NewSeries):
             await self._flush()  # what is handed over speaks of who was in these slots before
             self._catalog.replay(record)

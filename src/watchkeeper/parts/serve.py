@@ -9,9 +9,13 @@ from typing import Final
 
 from watchkeeper.api.services import Check, Services
 from watchkeeper.bus.base import SAMPLES, Bus
+from watchkeeper.config.sent import written
 from watchkeeper.errors import Retryable
 from watchkeeper.ingest.stage import Ingest
+from watchkeeper.know.decisions_stage import newest_settings
+from watchkeeper.know.settings_stage import source
 from watchkeeper.lake.families import FamilyTable
+from watchkeeper.parts.decide import deciding
 from watchkeeper.parts.door import Door
 from watchkeeper.parts.ground import Ground
 from watchkeeper.parts.keep import Reading
@@ -48,10 +52,20 @@ def services_of(
         families=FamilyTable() if door is None else door.families,
         changes_caught_up=reading.changes_caught_up,
         auth=ground.config.auth,
+        deciding=deciding(ground, bus, ingest, reading.changes_caught_up),
         checks=partial(checks, ground, bus, loops, ingest),
         newest=newest,
         parts=ground.config.parts,
     )
+
+
+async def _settings(ground: Ground) -> Check:
+    """By which detection judges, and whether that is what the file says."""
+    try:
+        settings = await newest_settings(ground.store)
+    except Retryable as error:
+        return Check("settings", True, f"not known now: {error}")
+    return Check("settings", True, source(settings, written(ground.config.detection)))
 
 
 async def checks(
@@ -74,6 +88,7 @@ async def checks(
         size = "in the bus" if log is None else f"{log.size_bytes >> 20} MiB"
         said = f"{size}, position {newest}"
     found.append(Check("log", not damage and refusal is None, refusal or said))
+    found.append(await _settings(ground))
     for name, loop in loops.items():
         lag = loop.lag(newest)
         dead = f", {len(loop.dead)} put aside" if loop.dead else ""

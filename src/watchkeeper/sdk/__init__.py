@@ -19,6 +19,13 @@ from watchkeeper.sdk.client import Client
 from watchkeeper.sdk.found import FoundLine, FoundSpan, LinePage, Trace, TraceSummary
 from watchkeeper.sdk.retry import Retry
 from watchkeeper.sdk.rows import ChangeNote, LogLine
+from watchkeeper.sdk.ruled import (
+    DetectionSettings,
+    MaintenanceWindow,
+    SettingChange,
+    Verdict,
+    VerdictChanges,
+)
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
 from watchkeeper.sdk.spans import Span, SpanEvent
 
@@ -30,22 +37,27 @@ __all__ = [
     "ChangeNote",
     "Check",
     "Client",
+    "DetectionSettings",
     "Expected",
     "FoundLine",
     "FoundSpan",
     "Health",
     "LinePage",
     "LogLine",
+    "MaintenanceWindow",
     "QueriedSeries",
     "Rejected",
     "Retry",
     "Sample",
+    "SettingChange",
     "Source",
     "Span",
     "SpanEvent",
     "TimeSeries",
     "Trace",
     "TraceSummary",
+    "Verdict",
+    "VerdictChanges",
     "Written",
     "series_of",
 ]

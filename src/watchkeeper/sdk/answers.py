@@ -48,6 +48,8 @@ class Anomaly(msgspec.Struct, frozen=True):
     learning_s: float = 0.0
     loudest: str = ""
     explanation: str = ""
+    muted: str = ""
+    """Why nobody is to be woken for it; empty if it is not muted."""
 
 
 class AnomalyPage(msgspec.Struct, frozen=True):

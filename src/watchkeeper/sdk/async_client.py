@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from watchkeeper.errors import Retryable
-from watchkeeper.sdk import calls
+from watchkeeper.sdk import calls, ruling_calls
 from watchkeeper.sdk.address import ApiKey, address
 from watchkeeper.sdk.answers import (
     Anomaly,
@@ -28,6 +28,7 @@ from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.found import LinePage, Trace, TraceSummary
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
+from watchkeeper.sdk.ruled import DetectionSettings, MaintenanceWindow, Verdict
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
 from watchkeeper.sdk.spans import Span
 
@@ -167,6 +168,63 @@ class AsyncClient:
 
     async def trace(self, identity: str) -> Trace:
         return await self.call(calls.trace(identity))
+
+    async def detection(self, version: int | None = None) -> DetectionSettings:
+        """The settings of detection that are in force, or those of a version."""
+        return await self.call(ruling_calls.detection(version))
+
+    async def detection_versions(self) -> tuple[DetectionSettings, ...]:
+        """Newest first, without their documents."""
+        return await self.call(ruling_calls.detection_versions())
+
+    async def set_detection(
+        self,
+        document: Mapping[str, Any] | str,
+        *,
+        expected: int | None = None,
+        dry_run: bool = False,
+    ) -> DetectionSettings:
+        """Set the whole document; a text is YAML. With `expected`, only if that version is in
+        force."""
+        asked = ruling_calls.set_detection(document, expected=expected, dry_run=dry_run)
+        return await self.call(asked)
+
+    async def restore_detection(
+        self, version: int, *, expected: int | None = None
+    ) -> DetectionSettings:
+        """Set again what was in force then; 0 is the configuration file."""
+        return await self.call(ruling_calls.restore_detection(version, expected=expected))
+
+    async def verdicts(self, anomaly: str) -> tuple[Verdict, ...]:
+        """What is said of an anomaly, and what that changes."""
+        return await self.call(ruling_calls.verdicts(anomaly))
+
+    async def give_verdict(self, anomaly: str, verdict: str, *, comment: str = "") -> Verdict:
+        """Say that it was `real`, `not_useful` or `expected`."""
+        return await self.call(ruling_calls.give_verdict(anomaly, verdict, comment))
+
+    async def withdraw_verdict(self, anomaly: str) -> Verdict:
+        """Take back what this principal said of it."""
+        return await self.call(ruling_calls.withdraw_verdict(anomaly))
+
+    async def maintenance(self, *, over: bool = False) -> tuple[MaintenanceWindow, ...]:
+        """Windows that are not over, or all."""
+        return await self.call(ruling_calls.maintenance(over=over))
+
+    async def add_maintenance(
+        self,
+        match: Mapping[str, str],
+        duration: str,
+        *,
+        reason: str = "maintenance",
+        start: str | None = None,
+    ) -> MaintenanceWindow:
+        """From now on, if no start is given."""
+        return await self.call(ruling_calls.add_maintenance(match, duration, reason, start))
+
+    async def end_maintenance(self, identity: str) -> MaintenanceWindow:
+        """It is over now."""
+        return await self.call(ruling_calls.end_maintenance(identity))
 
     async def sources(self) -> tuple[Source, ...]:
         """Who sends, and how that goes; who was heard of last comes first."""

@@ -117,7 +117,7 @@ def write_spans(given: Sequence[Span]) -> Call[Written]:
     total = len(given)
 
     def read(response: httpx.Response) -> Written:
-        told = _decoded(response, _Exported).partial_success.error_message
+        told = decoded(response, _Exported).partial_success.error_message
         return _in_part(response, told) if told else Written(total)
 
     return Call(
@@ -176,7 +176,7 @@ def query(selector: str, **asked: str | Time | None) -> Call[tuple[QueriedSeries
         try:
             return tuple(
                 QueriedSeries(one.labels, tuple((at_s, float(value)) for at_s, value in one.points))
-                for one in _decoded(response, _Answered).series
+                for one in decoded(response, _Answered).series
             )
         except ValueError as error:
             raise _foreign(response, error) from error
@@ -202,7 +202,7 @@ def _promql(route: str, asked: Mapping[str, Time | None]) -> Call[tuple[QueriedS
     form = {name: _text(value) for name, value in asked.items() if value is not None}
 
     def read(response: httpx.Response) -> tuple[QueriedSeries, ...]:
-        data = _decoded(response, _Computed).data
+        data = decoded(response, _Computed).data
         try:
             return _series_of(data)
         except (ValueError, TypeError, KeyError) as error:
@@ -245,40 +245,40 @@ def _point(told: Any) -> tuple[float, float]:
 def anomalies(**asked: str | Time | None) -> Call[AnomalyPage]:
     """A page of anomalies, newest first."""
     params = {name: _text(value) for name, value in asked.items() if value is not None}
-    return Call("GET", "/api/v1/anomalies", lambda r: _decoded(r, AnomalyPage), params)
+    return Call("GET", "/api/v1/anomalies", lambda r: decoded(r, AnomalyPage), params)
 
 
 def anomaly(identity: str) -> Call[Anomaly]:
     path = f"/api/v1/anomalies/{quote(identity, safe='')}"  # what is no id leads nowhere else
-    return Call("GET", path, lambda r: _decoded(r, Anomaly))
+    return Call("GET", path, lambda r: decoded(r, Anomaly))
 
 
 def logs(**asked: str | Time | None) -> Call[LinePage]:
     """A page of log lines, newest first."""
     params = {name: _text(value) for name, value in asked.items() if value is not None}
-    return Call("GET", "/api/v1/logs/search", lambda r: _decoded(r, LinePage), params)
+    return Call("GET", "/api/v1/logs/search", lambda r: decoded(r, LinePage), params)
 
 
 def traces(**asked: str | Time | None) -> Call[tuple[TraceSummary, ...]]:
     """Traces with such a span, newest first."""
     params = {name: _text(value) for name, value in asked.items() if value is not None}
-    return Call("GET", "/api/v1/traces", lambda r: _decoded(r, TraceList).items, params)
+    return Call("GET", "/api/v1/traces", lambda r: decoded(r, TraceList).items, params)
 
 
 def trace(identity: str) -> Call[Trace]:
     path = f"/api/v1/traces/{quote(identity, safe='')}"
-    return Call("GET", path, lambda r: _decoded(r, Trace))
+    return Call("GET", path, lambda r: decoded(r, Trace))
 
 
 def sources() -> Call[tuple[Source, ...]]:
     """Who sends, who was heard of last first."""
-    return Call("GET", "/api/v1/sources", lambda r: _decoded(r, SourceList).items)
+    return Call("GET", "/api/v1/sources", lambda r: decoded(r, SourceList).items)
 
 
 def health() -> Call[Health]:
     """Also when it is not well: then the answer says what is wrong."""
     also = frozenset({503})
-    return Call("GET", "/health", lambda r: _decoded(r, Health), also=also)
+    return Call("GET", "/health", lambda r: decoded(r, Health), also=also)
 
 
 def fed(lines: EventLines, line: str, response: httpx.Response) -> Change | None:
@@ -327,7 +327,8 @@ def _said(response: httpx.Response) -> str:
     return problem.detail or problem.title or problem.message or problem.error
 
 
-def _decoded(response: httpx.Response, kind: type[T]) -> T:
+def decoded(response: httpx.Response, kind: type[T]) -> T:
+    """An answer's body. Raises Permanent where it is nobody's of ours."""
     try:
         return msgspec.json.decode(response.content, type=kind)
     except UNREADABLE as error:

@@ -12,15 +12,15 @@ knows a body that it has already taken, so nothing is written twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from watchkeeper.errors import Retryable
-from watchkeeper.sdk import calls
+from watchkeeper.sdk import calls, ruling_calls
 from watchkeeper.sdk.address import ApiKey, address
 from watchkeeper.sdk.answers import (
     Anomaly,
@@ -36,6 +36,7 @@ from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.found import LinePage, Trace, TraceSummary
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
+from watchkeeper.sdk.ruled import DetectionSettings, MaintenanceWindow, Verdict
 from watchkeeper.sdk.series import Sample, TimeSeries, series_of
 from watchkeeper.sdk.spans import Span
 
@@ -178,6 +179,61 @@ class Client:
 
     def trace(self, identity: str) -> Trace:
         return self.call(calls.trace(identity))
+
+    def detection(self, version: int | None = None) -> DetectionSettings:
+        """The settings of detection that are in force, or those of a version."""
+        return self.call(ruling_calls.detection(version))
+
+    def detection_versions(self) -> tuple[DetectionSettings, ...]:
+        """Newest first, without their documents."""
+        return self.call(ruling_calls.detection_versions())
+
+    def set_detection(
+        self,
+        document: Mapping[str, Any] | str,
+        *,
+        expected: int | None = None,
+        dry_run: bool = False,
+    ) -> DetectionSettings:
+        """Set the whole document; a text is YAML. With `expected`, only if that version is in
+        force."""
+        asked = ruling_calls.set_detection(document, expected=expected, dry_run=dry_run)
+        return self.call(asked)
+
+    def restore_detection(self, version: int, *, expected: int | None = None) -> DetectionSettings:
+        """Set again what was in force then; 0 is the configuration file."""
+        return self.call(ruling_calls.restore_detection(version, expected=expected))
+
+    def verdicts(self, anomaly: str) -> tuple[Verdict, ...]:
+        """What is said of an anomaly, and what that changes."""
+        return self.call(ruling_calls.verdicts(anomaly))
+
+    def give_verdict(self, anomaly: str, verdict: str, *, comment: str = "") -> Verdict:
+        """Say that it was `real`, `not_useful` or `expected`."""
+        return self.call(ruling_calls.give_verdict(anomaly, verdict, comment))
+
+    def withdraw_verdict(self, anomaly: str) -> Verdict:
+        """Take back what this principal said of it."""
+        return self.call(ruling_calls.withdraw_verdict(anomaly))
+
+    def maintenance(self, *, over: bool = False) -> tuple[MaintenanceWindow, ...]:
+        """Windows that are not over, or all."""
+        return self.call(ruling_calls.maintenance(over=over))
+
+    def add_maintenance(
+        self,
+        match: Mapping[str, str],
+        duration: str,
+        *,
+        reason: str = "maintenance",
+        start: str | None = None,
+    ) -> MaintenanceWindow:
+        """From now on, if no start is given."""
+        return self.call(ruling_calls.add_maintenance(match, duration, reason, start))
+
+    def end_maintenance(self, identity: str) -> MaintenanceWindow:
+        """It is over now."""
+        return self.call(ruling_calls.end_maintenance(identity))
 
     def sources(self) -> tuple[Source, ...]:
         """Who sends, and how that goes; who was heard of last comes first."""

@@ -20,7 +20,7 @@ from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
 from watchkeeper.model.audit import AuditEntry
 from watchkeeper.model.change import Change
 from watchkeeper.model.principal import INSTALLATION, ApiKey, User
-from watchkeeper.model.ruling import DetectionSet, Verdict, Word
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict, Word
 from watchkeeper.store.base import Occupied
 
 STILL_OPEN: Final = 2**63 - 1
@@ -175,6 +175,21 @@ def _settings_row(settings: DetectionSet) -> Row:
     )
 
 
+def _maintenance_row(window: Maintenance) -> Row:
+    return Row(
+        kind="maintenance",
+        tenant=window.tenant,
+        key=window.id,
+        started_ns=window.from_ns,
+        ended_ns=window.to_ns,
+        status="",
+        service=window.match.get("service", ""),
+        detector="",
+        version=(window.position, 0, 0),
+        body=_encoder.encode(window),
+    )
+
+
 def _verdict_row(verdict: Verdict) -> Row:
     """Listings by service are, of verdicts, by anomaly; those by detector, by subject."""
     withdrawn = verdict.word is Word.WITHDRAWN
@@ -197,6 +212,12 @@ _KINDS: Final[Mapping[type, _Kind]] = {
     Change: _Kind("change", _change_row, msgspec.msgpack.Decoder(Change), is_announced=False),
     DetectionSet: _Kind(
         "detection", _settings_row, msgspec.msgpack.Decoder(DetectionSet), is_announced=False
+    ),
+    Maintenance: _Kind(
+        "maintenance",
+        _maintenance_row,
+        msgspec.msgpack.Decoder(Maintenance),
+        is_announced=False,
     ),
     Verdict: _Kind("verdict", _verdict_row, msgspec.msgpack.Decoder(Verdict), is_announced=False),
     ApiKey: _Kind("api_key", _key_row, msgspec.msgpack.Decoder(ApiKey), is_announced=False),

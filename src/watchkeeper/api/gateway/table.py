@@ -19,6 +19,7 @@ Needs = Mapping[str, Scope | None]
 
 _READ: Final[Needs] = {"GET": Scope.READ}
 _READ_BY_FORM: Final[Needs] = {"GET": Scope.READ, "POST": Scope.READ}
+_JUDGED: Final[Needs] = {"POST": Scope.JUDGE}
 _ASKED_INSIDE: Final[Needs] = {"POST": Scope.INTERNAL}
 
 ROUTES: Final[Mapping[str, Needs]] = {
@@ -32,6 +33,9 @@ ROUTES: Final[Mapping[str, Needs]] = {
     "/api/v1/anomalies": _READ,
     "/api/v1/anomalies/stream": _READ,
     "/api/v1/anomalies/{anomaly_id}": _READ,
+    "/api/v1/anomalies/{anomaly_id}/verdict": {**_READ, **_JUDGED, "DELETE": Scope.JUDGE},
+    "/api/v1/maintenance": {**_READ, **_JUDGED},
+    "/api/v1/maintenance/{window_id}": {"DELETE": Scope.JUDGE},
     "/api/v1/logs/search": _READ,
     "/api/v1/logs/templates": _READ,
     "/api/v1/traces": _READ,
@@ -50,6 +54,10 @@ ROUTES: Final[Mapping[str, Needs]] = {
     "/prometheus/api/v1/status/buildinfo": _READ,
     "/prometheus/-/healthy": {"GET": None},
     "/prometheus/-/ready": {"GET": None},
+    "/api/v1/config/detection": {"GET": Scope.READ, "PUT": Scope.ADMINISTER},
+    "/api/v1/config/detection/versions": _READ,
+    "/api/v1/config/detection/versions/{version}": _READ,
+    "/api/v1/config/detection/versions/{version}/restore": {"POST": Scope.ADMINISTER},
     "/api/v1/audit": {"GET": Scope.ADMINISTER},
     "/api/v1/keys": {"GET": Scope.ADMINISTER, "POST": Scope.ADMINISTER},
     "/api/v1/keys/{key_id}": {"DELETE": Scope.ADMINISTER},

@@ -1,0 +1,129 @@
+"""`watchkeeper detection`: the settings of detection of a running server: show, set, take back."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from watchkeeper import cli
+from watchkeeper.cli import connection, numbers, words
+from watchkeeper.cli.exits import MEANINGS, Exit
+from watchkeeper.cli.output import Column, Output
+from watchkeeper.errors import ConfigError
+from watchkeeper.sdk import Client, DetectionSettings, SettingChange
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True)
+    found = {}
+    for name, says in {
+        "show": "What is in force, or what was: the whole document.",
+        "set": "Set the whole document from a file of YAML or JSON; in force at once.",
+        "versions": "What was set when, and by whom.",
+        "restore": "Set again what was in force then; 0 is the configuration file.",
+    }.items():
+        verb = verbs.add_parser(
+            name, help=says, description=says, epilog=MEANINGS, allow_abbrev=False
+        )
+        cli.add_everywhere(verb)
+        connection.arguments(verb)
+        found[name] = verb
+    found["show"].add_argument(
+        "--version", type=numbers.whole(0), metavar="N", help="what was in force as version N"
+    )
+    found["set"].add_argument("file", help="the document; - for standard input")
+    found["set"].add_argument(
+        "--dry-run", action="store_true", help="only check, and say what would change"
+    )
+    found["restore"].add_argument("version", type=numbers.whole(0), help="as `versions` shows it")
+    for name in ("set", "restore"):
+        found[name].add_argument(
+            "--expected",
+            type=numbers.whole(0),
+            metavar="N",
+            help="only if version N is in force",
+        )
+
+
+def run(given: argparse.Namespace) -> int:
+    output = Output(as_json=given.json)
+    verb = {"show": _show, "set": _set, "versions": _versions, "restore": _restore}[given.verb]
+    with connection.connect(given) as client:
+        return verb(given, client, output)
+
+
+def _show(given: argparse.Namespace, client: Client, output: Output) -> int:
+    settings = client.detection(given.version)
+    if output.as_json:
+        output.json(settings)
+        return Exit.OK
+    output.say(f"version {settings.version}, {_whose(settings)}")
+    print(json.dumps(settings.document, indent=2, sort_keys=True, ensure_ascii=False))
+    return Exit.OK
+
+
+def _set(given: argparse.Namespace, client: Client, output: Output) -> int:
+    text = sys.stdin.read() if given.file == "-" else _text(Path(given.file))
+    settings = client.set_detection(text, expected=given.expected, dry_run=given.dry_run)
+    return _told(settings, output)
+
+
+def _restore(given: argparse.Namespace, client: Client, output: Output) -> int:
+    return _told(client.restore_detection(given.version, expected=given.expected), output)
+
+
+def _told(settings: DetectionSettings, output: Output) -> int:
+    if output.as_json:
+        output.json(settings)
+        return Exit.OK
+    for change in settings.changed:
+        output.print(_line(change))
+    if settings.dry_run:
+        would = "would change" if settings.changed else "nothing would change"
+        output.say(f"{would}; version {settings.version} stays in force")
+    elif not settings.changed:
+        output.say(f"nothing changed; version {settings.version} stays in force")
+    else:
+        output.say(f"version {settings.version}; `watchkeeper detection restore "
+                   f"{settings.version - 1}` takes it back")  # fmt: skip
+    return Exit.OK
+
+
+def _versions(given: argparse.Namespace, client: Client, output: Output) -> int:
+    found = client.detection_versions()
+    if output.as_json:
+        output.json({"items": found})
+        return Exit.OK
+    columns = [Column("version", is_number=True), Column("since (UTC)"), Column("by"),
+               Column("what"), Column("position", is_number=True)]  # fmt: skip
+    output.table(columns, [
+        (str(one.version), "" if one.since is None else words.moment(one.since), one.by,
+         one.action, str(one.position) if one.position else "")
+        for one in found
+    ])  # fmt: skip
+    return Exit.OK
+
+
+def _whose(settings: DetectionSettings) -> str:
+    if settings.since is None:
+        return "as the configuration file says"
+    back = ", back to the configuration file" if settings.source == "file" else ""
+    return f"since {words.moment(settings.since)} by {settings.by}{back}"
+
+
+def _line(change: SettingChange) -> str:
+    return f"{change.path}: {_short(change.before)} -> {_short(change.after)}"
+
+
+def _short(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}; name a text file, or -") from error

@@ -1,0 +1,46 @@
+"""How what people decide about detection comes into the log, from whichever part serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from watchkeeper.bus.base import SAMPLES, Bus
+from watchkeeper.config.sent import read, written
+from watchkeeper.ingest.stage import Ingest
+from watchkeeper.model.series import TenantId
+from watchkeeper.model.signal import Logged
+from watchkeeper.parts.ground import Ground
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """Implements `know.settings_stage.Writing`."""
+
+    ground: Ground
+    bus: Bus
+    ingest: Ingest | None
+    stored: Callable[[int], Awaitable[bool]]
+    file: str
+
+    async def log(self, record: Logged) -> int:
+        """Where this process has the log, its door is the one that appends."""
+        if self.ingest is not None and self.ground.log is not None:
+            return await self.ingest.log(record)
+        return await self.bus.publish(SAMPLES, [record])
+
+    async def caught_up(self, position: int) -> bool:
+        return await self.stored(position)
+
+    def partition_of(self, tenant: TenantId, service: str) -> int:
+        return self.ground.catalog.partition_of(tenant, service)
+
+    def read(self, body: bytes, media: str) -> str:
+        return written(read("detection", body, media))
+
+
+def deciding(
+    ground: Ground, bus: Bus, ingest: Ingest | None, stored: Callable[[int], Awaitable[bool]]
+) -> Deciding:
+    """`stored` waits for the store."""
+    return Deciding(ground, bus, ingest, stored, written(ground.config.detection))
