@@ -331,8 +331,39 @@ def test_no_anomalies_are_said_to_be_none(stub: Stub, capsys: pytest.CaptureFixt
     assert json.loads(out) == {"items": []}
 
 
+LINKED = {
+    "items": [
+        {
+            "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            "root": {"service": "web", "name": "GET /"},
+            "start": "2026-01-05T10:00:00Z",
+            "duration_ms": 950.0,
+            "n_spans": 3,
+            "why": ["failed", "slow"],
+            "span": {"name": "POST /pay", "start": "2026-01-05T10:00:00.1Z", "duration_ms": 720.0},
+        }
+    ],
+    "exemplars": [{"time": "2026-01-05T10:00:00Z", "value": 0.7, "trace_id": None}],
+}
+
+
+def test_one_anomaly_is_told_with_its_traces(
+    stub: Stub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stub.routes["/api/v1/anomalies/a1"] = Reply(200, ANOMALY)
+    stub.routes["/api/v1/anomalies/a1/traces"] = Reply(200, LINKED)
+
+    _, out, _ = ran(capsys, "anomalies", "a1", "--url", stub.url)
+    _, as_json, _ = ran(capsys, "anomalies", "a1", "--url", stub.url, "--json")
+
+    assert "failed, slow" in out
+    assert "0af7651916cd43dd8448eb211c80319c" in out
+    assert json.loads(as_json)["traces"]["items"][0]["span"]["name"] == "POST /pay"
+
+
 def test_one_anomaly_is_explained(stub: Stub, capsys: pytest.CaptureFixture[str]) -> None:
     stub.routes["/api/v1/anomalies/a1"] = Reply(200, ANOMALY)
+    stub.routes["/api/v1/anomalies/a1/traces"] = Reply(200, {"items": []})
 
     _, out, _ = ran(capsys, "anomalies", "a1", "--url", stub.url)
     assert "1e-06, 1 in 1M by the tail of its own history" in out

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from watchkeeper import __version__
 from watchkeeper.api import (
     anomalies,
+    anomaly_traces,
     audit,
     changes,
     detection,
@@ -53,6 +54,7 @@ ROUTERS: Final = (
     prometheus.router,
     anomalies.router,
     verdicts.router,
+    anomaly_traces.router,
     logs.router,
     traces.router,
     changes.router,

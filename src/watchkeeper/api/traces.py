@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
@@ -16,7 +16,7 @@ from watchkeeper.api.tenants import tenant_of
 from watchkeeper.api.times import iso, parse_duration
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.lake.tables.base import RowQuery
-from watchkeeper.model.series import Matcher, MatchOp
+from watchkeeper.model.series import Matcher, MatchOp, TenantId
 from watchkeeper.model.severity import SpanKind, SpanStatus
 from watchkeeper.model.signal import SpanBatch
 
@@ -138,21 +138,35 @@ async def _summaries(services: Services, asked: RowQuery, limit: int) -> list[di
         if len(ids) == limit or found.cursor is None:
             break
         asked = replace(asked, before=found.cursor)
+    return await summaries(services, asked.tenant, ids)
+
+
+async def summaries(
+    services: Services, tenant: TenantId, ids: Mapping[tuple[int, int], int]
+) -> list[dict[str, Any]]:
+    """Of these traces in this order, given about when each was; without those that are gone."""
     if not ids:
         return []
+    spans = await spans_of(services, tenant, ids)
+    of_trace: dict[tuple[int, int], list[int]] = {trace: [] for trace in ids}
+    for row, (high, low) in enumerate(spans.trace.tolist()):
+        of_trace[high, low].append(row)
+    return [_summary(spans, found_rows) for found_rows in of_trace.values() if found_rows]
+
+
+async def spans_of(
+    services: Services, tenant: TenantId, ids: Mapping[tuple[int, int], int]
+) -> SpanBatch:
+    """All spans of these traces, but for their texts."""
     whole = RowQuery(
-        tenant=asked.tenant,
+        tenant=tenant,
         start_ns=min(ids.values()) - _AROUND_NS,
         end_ns=max(ids.values()) + _AROUND_NS,
         traces=tuple(ids),
         limit=_SPANS_OF_LIST,
         texts=("name",),
     )
-    spans = (await rows.search(services, services.spans, whole)).batch
-    of_trace: dict[tuple[int, int], list[int]] = {trace: [] for trace in ids}
-    for row, (high, low) in enumerate(spans.trace.tolist()):
-        of_trace[high, low].append(row)
-    return [_summary(spans, found_rows) for found_rows in of_trace.values() if found_rows]
+    return (await rows.search(services, services.spans, whole)).batch
 
 
 def _summary(batch: SpanBatch, of_trace: Sequence[int]) -> dict[str, Any]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+import msgspec
 from rich.text import Text
 
 from watchkeeper.cli import connection, numbers, times, words
 from watchkeeper.cli.exits import Exit
-from watchkeeper.cli.output import Column, Output, labels_text
+from watchkeeper.cli.output import Column, Output, harmless, labels_text
 from watchkeeper.clock import SystemClock
 from watchkeeper.errors import ConfigError
-from watchkeeper.sdk import Anomaly, Client, Verdict
+from watchkeeper.sdk import Anomaly, AnomalyTraces, Client, LinkedTrace, Verdict
 
 _LIMIT = 50
 _WORDS = ("real", "not_useful", "expected")
@@ -54,7 +55,7 @@ def run(given: argparse.Namespace) -> int:
         if given.id == "verdict":
             return _verdict(given, client, output)
         if given.id is not None:
-            return _one(client.anomaly(given.id), output)
+            return _one(client.anomaly(given.id), client.anomaly_traces(given.id), output)
         return _list(given, client, output)
 
 
@@ -108,13 +109,34 @@ def _time(text: str | None, name: str, now_ns: int) -> float | None:
     return None if text is None else times.time_s(text, name, now_ns=now_ns)
 
 
-def _one(anomaly: Anomaly, output: Output) -> int:
+def _one(anomaly: Anomaly, linked: AnomalyTraces, output: Output) -> int:
     if output.as_json:
-        output.json(anomaly)
+        output.json({**msgspec.to_builtins(anomaly), "traces": msgspec.to_builtins(linked)})
         return Exit.OK
     rows = [(name, str(value)) for name, value in explained(anomaly)]
     output.table([Column("anomaly"), Column(anomaly.id, may_shrink=True)], rows)
+    if linked.items:
+        output.table(_TRACES, [_trace(one) for one in linked.items], title="traces of its time")
     return Exit.OK
+
+
+_TRACES = (
+    Column("why"),
+    Column("start (UTC)"),
+    Column("span", may_shrink=True),
+    Column("took", is_number=True),
+    Column("trace"),
+)
+
+
+def _trace(one: LinkedTrace) -> tuple[str | Text, ...]:
+    return (
+        ", ".join(one.why),
+        words.moment(one.span.start),
+        harmless(one.span.name),
+        words.lasting(one.span.duration_ms / 1000),
+        one.trace_id,
+    )
 
 
 def explained(anomaly: Anomaly) -> list[tuple[str, str]]:

@@ -214,7 +214,7 @@ class Groups:
                 continue
             kind = _kind(int(batch.kind[row]))
             service = services.known[number]
-            found = self._number(_operation(service, self._name(batch, row), kind))
+            found = self._number(_operation(service, operation_name(batch.name[row]), kind))
             if found >= 0:
                 self._put(key[row : row + 1], found)
                 continue
@@ -317,10 +317,12 @@ class Groups:
         if self._n_keys < _MAX_KEYS:
             self._n_keys += kernel.put_all(self._table, key, np.array([number], np.int32))
 
-    def _name(self, batch: SpanBatch, row: int) -> str:
-        data, offset = batch.name.data, batch.name.offset
-        n = kernel.masked(data, offset[row], offset[row + 1], self._scratch)
-        return self._scratch[:n].tobytes().decode(errors="replace").strip() or "unnamed"
+
+def operation_name(name: bytes) -> str:
+    """Of spans of this name."""
+    scratch = np.empty(kernel.SCRATCH, np.uint8)
+    n = kernel.masked(np.frombuffer(name, np.uint8), 0, len(name), scratch)
+    return scratch[:n].tobytes().decode(errors="replace").strip() or "unnamed"
 
 
 def _kind(number: int) -> int:

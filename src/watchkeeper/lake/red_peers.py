@@ -65,6 +65,12 @@ def strangers(group: I32, key: U64) -> I64:
 _attributes = msgspec.json.Decoder(dict[str, str])
 
 
+def peer_of(attributes: bytes) -> str:
+    """The peer that a span names, of whatever sort it is; empty for none."""
+    found = (_peer(attributes, sort) for sort in (kernel.DATABASE, kernel.QUEUE, kernel.CALL))
+    return next((name for name in found if name), "")
+
+
 def _peer(attributes: bytes, sort: int) -> str:
     """The name of a peer, as one of `kernel.peers` has found it."""
     try:

@@ -16,7 +16,15 @@ from watchkeeper.sdk.answers import (
 )
 from watchkeeper.sdk.async_client import AsyncClient
 from watchkeeper.sdk.client import Client
-from watchkeeper.sdk.found import FoundLine, FoundSpan, LinePage, Trace, TraceSummary
+from watchkeeper.sdk.found import (
+    AnomalyTraces,
+    FoundLine,
+    FoundSpan,
+    LinePage,
+    LinkedTrace,
+    Trace,
+    TraceSummary,
+)
 from watchkeeper.sdk.retry import Retry
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.ruled import (
@@ -32,6 +40,7 @@ from watchkeeper.sdk.spans import Span, SpanEvent
 __all__ = [
     "Anomaly",
     "AnomalyPage",
+    "AnomalyTraces",
     "AsyncClient",
     "Change",
     "ChangeNote",
@@ -43,6 +52,7 @@ __all__ = [
     "FoundSpan",
     "Health",
     "LinePage",
+    "LinkedTrace",
     "LogLine",
     "MaintenanceWindow",
     "QueriedSeries",

@@ -25,7 +25,7 @@ from watchkeeper.sdk.answers import (
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.client import ENDED, STREAM, STREAM_TIMEOUT, TENANT_HEADER
 from watchkeeper.sdk.events import EventLines
-from watchkeeper.sdk.found import LinePage, Trace, TraceSummary
+from watchkeeper.sdk.found import AnomalyTraces, LinePage, Trace, TraceSummary
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.ruled import DetectionSettings, MaintenanceWindow, Verdict
@@ -151,6 +151,10 @@ class AsyncClient:
 
     async def anomaly(self, identity: str) -> Anomaly:
         return await self.call(calls.anomaly(identity))
+
+    async def anomaly_traces(self, identity: str, *, limit: int = 5) -> AnomalyTraces:
+        """Traces of its time that failed, so many, and the slowest."""
+        return await self.call(calls.anomaly_traces(identity, limit))
 
     async def logs(
         self, *, limit: int = 100, cursor: str | None = None, **chosen: str | Time | None

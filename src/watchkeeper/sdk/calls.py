@@ -28,7 +28,7 @@ from watchkeeper.sdk.answers import (
     Written,
 )
 from watchkeeper.sdk.events import EventLines
-from watchkeeper.sdk.found import LinePage, Trace, TraceList, TraceSummary
+from watchkeeper.sdk.found import AnomalyTraces, LinePage, Trace, TraceList, TraceSummary
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import TimeSeries, count
 from watchkeeper.sdk.spans import Span
@@ -251,6 +251,11 @@ def anomalies(**asked: str | Time | None) -> Call[AnomalyPage]:
 def anomaly(identity: str) -> Call[Anomaly]:
     path = f"/api/v1/anomalies/{quote(identity, safe='')}"  # what is no id leads nowhere else
     return Call("GET", path, lambda r: decoded(r, Anomaly))
+
+
+def anomaly_traces(identity: str, limit: int) -> Call[AnomalyTraces]:
+    path = f"/api/v1/anomalies/{quote(identity, safe='')}/traces"
+    return Call("GET", path, lambda r: decoded(r, AnomalyTraces), {"limit": str(limit)})
 
 
 def logs(**asked: str | Time | None) -> Call[LinePage]:

@@ -33,7 +33,7 @@ from watchkeeper.sdk.answers import (
 )
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.events import EventLines
-from watchkeeper.sdk.found import LinePage, Trace, TraceSummary
+from watchkeeper.sdk.found import AnomalyTraces, LinePage, Trace, TraceSummary
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.ruled import DetectionSettings, MaintenanceWindow, Verdict
@@ -164,6 +164,10 @@ class Client:
 
     def anomaly(self, identity: str) -> Anomaly:
         return self.call(calls.anomaly(identity))
+
+    def anomaly_traces(self, identity: str, *, limit: int = 5) -> AnomalyTraces:
+        """Traces of its time that failed, so many, and the slowest."""
+        return self.call(calls.anomaly_traces(identity, limit))
 
     def logs(
         self, *, limit: int = 100, cursor: str | None = None, **chosen: str | Time | None

@@ -82,3 +82,39 @@ class Trace(TraceSummary, frozen=True, kw_only=True):
     spans: tuple[FoundSpan, ...]
     complete: bool = True
     """Whether these are all."""
+
+
+class ChosenSpan(msgspec.Struct, frozen=True):
+    """The span that a trace was chosen for."""
+
+    name: str
+    start: datetime
+    duration_ms: float
+    span_id: str | None = None
+    kind: str = ""
+    status: str = ""
+
+
+class LinkedTrace(TraceSummary, frozen=True, kw_only=True):
+    """A trace of an anomaly's time."""
+
+    why: tuple[str, ...]
+    """`failed`, `slow`, or both."""
+    span: ChosenSpan
+
+
+class LinkedExemplar(msgspec.Struct, frozen=True):
+    """An observation that a sender pointed at."""
+
+    time: datetime
+    value: float
+    trace_id: str | None = None
+
+
+class AnomalyTraces(msgspec.Struct, frozen=True):
+    """Traces of an anomaly: failed ones first, then the slowest."""
+
+    items: tuple[LinkedTrace, ...]
+    exemplars: tuple[LinkedExemplar, ...] = ()
+    complete: bool = True
+    """Whether all spans of its time were looked through."""
