@@ -45,8 +45,8 @@ lint: $(READY)  ## ruff, import-linter, codespell
 types: $(READY)  ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(READY) peers  ## speed beside its peers (SUITE=ingest|kernel|scale|lake|latency|doors|durability|processes)
-	$(BIN)/python -m bench $(SUITE) $(ARGS)
+bench: $(READY) peers  ## speed beside its peers (SUITE=ingest|kernel|logs|scale|lake|latency|doors|durability|processes)
+	$(BIN)/python -m bench $(SUITE) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 quality: $(READY)  ## scores on labelled data (SUITE=name DATA=folder)
 	$(BIN)/python -m quality $(SUITE) $(if $(DATA),--data $(DATA)) $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from pathlib import Path
 from typing import Final
 
 from bench.client import Refused
@@ -17,6 +18,7 @@ SUITES: Final = {
     "ingest": "samples over HTTP beside VictoriaMetrics and Prometheus, CPU per sample",
     "kernel": "the detectors' kernels beside a river pipeline",
     "scale": "memory and CPU at a million series",
+    "logs": "log lines to templates beside Drain3, lines a second and core",
     "lake": "bytes on disk, and queries while 200,000 samples/s arrive",
     "latency": "POST to queryable anomaly, and the write itself, at 200,000 samples/s",
     "doors": "lines and spans through HTTP, read back from ten million; PromQL beside Prometheus",
@@ -37,10 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small: does it run at all?")
     parser.add_argument("--keep", action="store_true", help="leave data and logs of all servers")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--data", type=Path, help="a folder of log lines (logs)")
     asked = parser.parse_args(arguments)
     if asked.quick:
         progress("a quick run: small, so its figures are no evidence")
-    result = measure(asked.suite, Options(asked.quick, asked.keep, asked.seed))
+    result = measure(asked.suite, Options(asked.quick, asked.keep, asked.seed, asked.data))
     print_result(result)
     return 0 if result.met else 1
 

@@ -23,6 +23,8 @@ class Options:
     keep: bool = False
     """Leave the scratch folder, with data and logs of all servers."""
     seed: int = 1
+    data: Path | None = None
+    """A folder of lines, for a suite that takes such instead of its own."""
 
 
 Measured = tuple[Mapping[str, float], Sequence[str]]

@@ -21,6 +21,8 @@ SUITES: Final = {
     "kpi": "false alarms, recall and F1 on labelled series of operations",
     "wsd": "the same on series of web services",
     "loghub": "log lines grouped by the statement that printed them",
+    "sessions": "strange sessions of log lines, by what is counted in them",
+    "log_nulls": "false findings on log lines of services where nothing happens (needs no data)",
 }
 
 

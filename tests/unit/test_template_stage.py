@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from tests.line_watching import BEGAN, ERROR, MINUTE, lines_of
 from tests.templating import S, batch
+from watchkeeper.analyze.log_watch_config import LogWatchConfig
 from watchkeeper.analyze.template_groups import TemplatesConfig
 from watchkeeper.analyze.template_stage import TemplateStage
 from watchkeeper.bus.base import MIXED, Delivery
+from watchkeeper.errors import Retryable
+from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
+from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.model.signal import Tick
 from watchkeeper.model.template import template_id
+from watchkeeper.store.base import Filter, Store
+from watchkeeper.store.memory import MemoryConfig, MemoryStore
 
 PARTITION = {"shop": 3, "bank": 4}
 NAMES = ("ann", "bob", "cyd", "dan", "eve", "fay")
@@ -25,8 +33,30 @@ def executor() -> Iterator[ThreadPoolExecutor]:
         yield made
 
 
-def stage(executor: ThreadPoolExecutor) -> TemplateStage:
-    return TemplateStage(TemplatesConfig(), lambda _, service: PARTITION[service], executor)
+def stage(executor: ThreadPoolExecutor, store: Store | None = None) -> TemplateStage:
+    return TemplateStage(
+        TemplatesConfig(),
+        lambda _, service: PARTITION[service],
+        executor,
+        watch=LogWatchConfig(learning_s=0.0),
+        store=store,
+    )
+
+
+def news() -> list[Delivery]:
+    """Of a service that was known for three minutes, something new."""
+    ticks = [Delivery(MIXED, 2 + minute, Tick(BEGAN + minute * MINUTE)) for minute in range(5)]
+    return [
+        Delivery(MIXED, 1, lines_of(["begin"], BEGAN)),
+        *ticks[:2],
+        Delivery(MIXED, 10, lines_of(["no room left"], BEGAN + MINUTE, ERROR)),
+        Delivery(MIXED, 11, Tick(BEGAN + 2 * MINUTE)),
+        Delivery(MIXED, 12, Tick(BEGAN + 3 * MINUTE)),
+    ]
+
+
+async def anomalies(store: Store) -> list[Anomaly]:
+    return list((await store.list(Anomaly, Filter(DEFAULT_TENANT))).items)
 
 
 async def shown(one: TemplateStage, service: str | None = None) -> dict[str, int]:
@@ -93,3 +123,73 @@ async def test_a_partition_that_another_process_has_is_forgotten(
     await one.load(3, 0, b"")
 
     assert await shown(one) == {}
+
+
+async def test_what_is_new_is_saved_as_an_anomaly_of_its_service(
+    executor: ThreadPoolExecutor,
+) -> None:
+    store = MemoryStore(MemoryConfig())
+    one = stage(executor, store)
+
+    await one.handle(news())
+
+    (found,) = await anomalies(store)
+    assert (found.detector, found.entity.service, found.series) == ("log_new", "shop", "")
+    assert found.labels["pattern"] == "no room left"
+    assert found.metric_class is MetricClass.LOG_RATE
+    assert found.status is AnomalyStatus.OPEN
+    assert found.position == 12
+
+
+async def test_a_finding_that_could_not_be_saved_is_saved_with_the_next_try(
+    executor: ThreadPoolExecutor,
+) -> None:
+    store = Unsteady(MemoryConfig())
+    one = stage(executor, store)
+
+    with pytest.raises(Retryable):
+        await one.handle(news())
+    await one.handle(news())
+
+    assert len(await anomalies(store)) == 1
+    assert await shown(one) == {"begin": 1, "no room left": 1}
+
+
+async def test_a_finding_is_the_same_after_a_restart_and_ends(executor: ThreadPoolExecutor) -> None:
+    store = MemoryStore(MemoryConfig())
+    one, restarted = stage(executor, store), stage(executor, store)
+    *first, last = news()
+    await one.handle(first)
+    await restarted.load(3, first[-1].position, await one.dump(3))
+
+    await restarted.handle([*first, last])
+    opened = await anomalies(store)
+    hour = [Delivery(MIXED, 20 + n, Tick(BEGAN + (4 + n) * MINUTE)) for n in range(62)]
+    await restarted.handle(hour)
+
+    (ended,) = await anomalies(store)
+    assert [found.id for found in opened] == [ended.id]
+    assert ended.status is AnomalyStatus.CLOSED
+
+
+async def test_where_nobody_keeps_findings_lines_are_not_watched(
+    executor: ThreadPoolExecutor,
+) -> None:
+    one, watched = stage(executor), stage(executor, MemoryStore(MemoryConfig()))
+
+    for each in (one, watched):
+        await each.handle(news())
+
+    assert len(await one.dump(3)) < len(await watched.dump(3))
+
+
+class Unsteady(MemoryStore):
+    """Fails once."""
+
+    failed = False
+
+    async def save(self, records: Sequence[Any]) -> int:
+        if not self.failed:
+            self.failed = True
+            raise Retryable("busy")
+        return await super().save(records)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from watchkeeper.analyze.log_watch_config import LogWatchConfig
 from watchkeeper.analyze.maintenance import MaintenanceWindow
 from watchkeeper.model.metric_class import MetricClass
 
@@ -121,6 +122,7 @@ class DetectionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         list[DetectionRule],
         Meta(description="For some series; applied in order, later ones override earlier ones."),
     ] = []
+    logs: LogWatchConfig = LogWatchConfig()
 
 
 CLASSES: Final[Mapping[MetricClass, Judging]] = {

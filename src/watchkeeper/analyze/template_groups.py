@@ -143,6 +143,14 @@ class Groups:
         known = self._known.get(fingerprint)
         return OTHER if known is None else self._last(known.form)
 
+    def current(self, template: int) -> int | None:
+        """The template that has the lines of this one now; None where it was forgotten."""
+        return self._last(template) if template in self._text else None
+
+    def text(self, template: int) -> str | None:
+        """Of a template that is not forgotten."""
+        return self._text.get(template)
+
     def fingerprints(self, template: int) -> set[int]:
         """What a template means, be it succeeded or not."""
         if template not in self._text:

@@ -25,7 +25,7 @@ import numpy as np
 import xxhash
 
 from watchkeeper.analyze.template_form import WILD, tokens
-from watchkeeper.model.series import I64, U64, Mask
+from watchkeeper.model.series import U64, Mask
 
 MANY: Final = 6
 SEVERAL: Final = 4
@@ -34,8 +34,8 @@ RICH: Final = 4
 
 _IS_WORD, _IS_WILD = 1, 2
 _WORD: Final = re.compile(r"[^\W\d_]")
-_STEP: Final = np.uint64(0x9E3779B97F4A7C15)
-_PLACE: Final = np.uint64(0xA0761D6478BD642F)
+_STEP: Final = 0x9E3779B97F4A7C15
+_PLACE: Final = 0xA0761D6478BD642F
 _LENGTH: Final = 0xE7037ED1A0B428DB
 _ALL_BITS: Final = (1 << 64) - 1
 """Odd numbers by chance. The hash of a text is a sum over its places, so that of a column is it
@@ -47,9 +47,9 @@ class _Text:
     """A text, and of each place that can be variable: its column, and whether `<*>` is there."""
 
     words: Sequence[str]
-    place: I64
-    column: U64
-    is_wild: Mask
+    place: Sequence[int]
+    column: Sequence[int]
+    is_wild: Sequence[bool]
     n_words: int
 
 
@@ -78,16 +78,18 @@ def settled(text: str, variable: set[int]) -> str:
 
 
 def _split(text: str) -> _Text:
+    """Numbers of our own and not of numpy, whose calls cost more than the few words of a text."""
     words = tokens(text)
-    known = [_known(word) for word in words]
-    token = np.array([one[0] for one in known], np.uint64)
-    sort = np.array([one[1] for one in known], np.uint8)
-    at = np.arange(1, len(words) + 1, dtype=np.uint64)
-    share = token * (at * _STEP | np.uint64(1))
-    whole = np.uint64((int(share.sum()) + len(words) * _LENGTH) & _ALL_BITS)
-    place = np.flatnonzero(sort)
-    column = (whole - share + at * _PLACE)[place]
-    return _Text(words, place, column, sort[place] == _IS_WILD, int((sort == _IS_WORD).sum()))
+    shares, places, is_wild = [], [], []
+    for at, word in enumerate(words):
+        token, sort = _known(word)
+        shares.append(token * ((at + 1) * _STEP | 1))
+        if sort:
+            places.append(at)
+            is_wild.append(sort == _IS_WILD)
+    whole = sum(shares) + len(words) * _LENGTH
+    column = [(whole - shares[at] + (at + 1) * _PLACE) & _ALL_BITS for at in places]
+    return _Text(words, places, column, is_wild, is_wild.count(False))
 
 
 @lru_cache(maxsize=1 << 14)
@@ -101,10 +103,11 @@ def _variable(split: Sequence[_Text]) -> set[int]:
     """Columns that these distinct texts show to be variable."""
     if not sum(len(one.place) for one in split):
         return set()
-    column = np.concatenate([one.column for one in split])
-    wild = np.concatenate([one.is_wild for one in split])
+    n_places = [len(one.place) for one in split]
+    column: U64 = np.array([column for one in split for column in one.column], np.uint64)
+    wild: Mask = np.array([is_wild for one in split for is_wild in one.is_wild], np.bool_)
     # The rest is the same for all of a column, so any of them tells how many words are in it.
-    n_rest = np.repeat([one.n_words for one in split], [len(one.place) for one in split]) - ~wild
+    n_rest = np.repeat([one.n_words for one in split], n_places) - ~wild
     order = np.argsort(column)
     column, wild, n_rest = column[order], wild[order], n_rest[order]
     begins = np.flatnonzero(np.r_[True, column[1:] != column[:-1]])
@@ -119,11 +122,10 @@ def _variable(split: Sequence[_Text]) -> set[int]:
 
 def _masked(one: _Text, variable: set[int]) -> str:
     """With all that is variable masked; as it is, if no word would be left."""
-    columns = one.column.tolist()
-    if variable.isdisjoint(columns):
+    if variable.isdisjoint(one.column):
         return "".join(one.words)
     words = list(one.words)
-    for place, column in zip(one.place.tolist(), columns, strict=True):
+    for place, column in zip(one.place, one.column, strict=True):
         if column in variable:
             words[place] = WILD
     if not any(_known(word)[1] == _IS_WORD for word in words):

@@ -6,15 +6,15 @@ log has them, and on ticks. It is kept by no more than one process for a partiti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from watchkeeper import telemetry
 from watchkeeper.analyze.template_groups import Groups, TemplatesConfig
-from watchkeeper.model.series import I64, U64, TenantId
+from watchkeeper.analyze.template_runs import Run, Runs
+from watchkeeper.model.series import TenantId
 from watchkeeper.model.signal import LogBatch
 from watchkeeper.model.template import OTHER, Template
 
@@ -38,13 +38,12 @@ class Templates:
 
     def take(self, batch: LogBatch, is_new: Callable[[int], bool] = lambda _: True) -> None:
         """Lines of the partitions of which this batch is new."""
-        if not len(batch):
-            return
-        services = [origin.entity.service for origin in batch.origins]
-        numbers = {service: number for number, service in enumerate(dict.fromkeys(services))}
-        of_row = np.array([numbers[service] for service in services], np.int64)[batch.origin]
-        runs = _Runs(of_row, batch.template, batch.time_ns)
-        for number, service in enumerate(numbers):
+        if len(batch):
+            self.take_runs(batch, Runs(batch), is_new)
+
+    def take_runs(self, batch: LogBatch, runs: Runs, is_new: Callable[[int], bool]) -> None:
+        """The same of a batch whose runs are known."""
+        for number, service in enumerate(runs.services):
             partition = self._partition_of(batch.tenant, service)
             if is_new(partition):
                 self._count(partition, (batch.tenant, service), batch, runs.of(number))
@@ -54,38 +53,56 @@ class Templates:
         partition: int,
         key: _Key,
         batch: LogBatch,
-        runs: Iterator[tuple[int, int, int, int, int]],
+        runs: Sequence[Run],
     ) -> None:
         groups = self._groups.get(partition, {}).get(key)
-        for fingerprint, row, n_lines, first_ns, last_ns in runs:
+        n_other = 0
+        for run in runs:
+            fingerprint = run.fingerprint
             if groups is None or not groups.knows(fingerprint):
-                groups = self._met(partition, key, fingerprint, batch.body.text(row))
-            if groups is None or not groups.count(fingerprint, n_lines, first_ns, last_ns):
-                _OTHER.add(n_lines)
+                if self._has_room(partition, groups):
+                    groups = self._met(partition, key, fingerprint, batch.body.text(run.row))
+                else:
+                    n_other += run.n_lines
+            if groups is not None:
+                groups.count(fingerprint, run.n_lines, run.first_ns, run.last_ns)
+        if n_other:
+            _OTHER.add(n_other)
 
-    def _met(self, partition: int, key: _Key, fingerprint: int, line: str) -> Groups | None:
-        """The service, which knows the fingerprint now if there is room for one more; None where
-        there is no room for the service."""
-        groups = self._groups.setdefault(partition, {})
+    def _has_room(self, partition: int, groups: Groups | None) -> bool:
+        """For one more fingerprint of a service. Without it no line is looked at."""
         n_patterns = self._n_patterns.get(partition, 0)
         if n_patterns >= self._config.patterns_per_partition:
-            return groups.get(key)
-        one = groups.setdefault(key, Groups(self._config))
-        if one.meet(fingerprint, line):
-            self._n_patterns[partition] = n_patterns + 1
+            return False
+        return groups is None or len(groups) < self._config.patterns_per_service
+
+    def _met(self, partition: int, key: _Key, fingerprint: int, line: str) -> Groups:
+        """The service, which knows the fingerprint now."""
+        one = self._groups.setdefault(partition, {}).setdefault(key, Groups(self._config))
+        one.meet(fingerprint, line)
+        self._n_patterns[partition] = self._n_patterns.get(partition, 0) + 1
         return one
 
-    def tick(self, now_ns: int, is_new: Callable[[int], bool] = lambda _: True) -> None:
-        """Compare and forget where it is time for it."""
+    def tick(
+        self, now_ns: int, is_new: Callable[[int], bool] = lambda _: True
+    ) -> Sequence[tuple[TenantId, str]]:
+        """Compare and forget where it is time for it; the services where it was."""
+        compared: list[_Key] = []
         for partition, groups in self._groups.items():
             if not is_new(partition):
                 continue
-            ticked = [one.tick(now_ns) for one in groups.values()]
-            if any(ticked):
+            ticked = [key for key, one in groups.items() if one.tick(now_ns)]
+            if ticked:
                 self._n_patterns[partition] = sum(len(one) for one in groups.values())
+            compared += ticked
         for groups in self._groups.values():
             for key in [key for key, one in groups.items() if not len(one)]:
                 del groups[key]
+        return compared
+
+    def groups(self, partition: int, key: tuple[TenantId, str]) -> Groups | None:
+        """What is known of a service of a tenant."""
+        return self._groups.get(partition, {}).get(key)
 
     def templates(self, tenant: TenantId, service: str | None = None) -> list[Template]:
         """Those that stand for a tenant's lines now."""
@@ -126,29 +143,3 @@ class Templates:
     def _all(self) -> Iterator[tuple[_Key, Groups]]:
         for partition in sorted(self._groups):
             yield from self._groups[partition].items()
-
-
-class _Runs:
-    """Rows of one service and fingerprint, together."""
-
-    def __init__(self, service: I64, fingerprint: U64, time_ns: I64) -> None:
-        order = np.lexsort((fingerprint, service))
-        service, fingerprint = service[order], fingerprint[order]
-        differs = (service[1:] != service[:-1]) | (fingerprint[1:] != fingerprint[:-1])
-        begins = np.flatnonzero(np.r_[True, differs])
-        time_ns = time_ns[order]
-        self._service = service[begins]
-        self._columns = (
-            fingerprint[begins],
-            order[begins],
-            np.diff(np.r_[begins, len(order)]),
-            np.minimum.reduceat(time_ns, begins),
-            np.maximum.reduceat(time_ns, begins),
-        )
-
-    def of(self, service: int) -> Iterator[tuple[int, int, int, int, int]]:
-        """(fingerprint, first row, rows, first and last time) of each run of a service, by its
-        first row: so it does not matter which lines came together."""
-        here = np.arange(*np.searchsorted(self._service, [service, service + 1]))
-        here = here[np.argsort(self._columns[1][here])]
-        return zip(*(column[here].tolist() for column in self._columns), strict=True)

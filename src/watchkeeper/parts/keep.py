@@ -94,7 +94,11 @@ def keeping(ground: Ground, keep: Keep, bus: Bus) -> Reading:
     sampling = StoreStage(details.exemplars, NO_EXEMPLARS, name="exemplars", of=named.exemplars)
     noting = ChangeStage(ground.store, Decisions(ground.store, ground.clock))
     grouping = TemplateStage(
-        ground.config.templates, catalog.partition_of, ground.thread("templates")
+        ground.config.templates,
+        catalog.partition_of,
+        ground.thread("templates"),
+        watch=ground.config.detection.logs,
+        store=ground.store,
     )
     stages: tuple[StoreStage[Any], ...] = (storing, logging, tracing, shaping, sampling)
     runtime = ground.config.runtime
