@@ -42,6 +42,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
     "watcher": {
         "no_data": "watchkeeper.analyze.watchers.no_data:NoData",
         "ramp": "watchkeeper.analyze.watchers.ramp:Ramp",
+        "flatline": "watchkeeper.analyze.watchers.flatline:Flatline",
     },
     "store": {
         "memory": "watchkeeper.store.memory:MemoryStore",

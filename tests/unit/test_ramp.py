@@ -134,7 +134,7 @@ def test_a_jump_is_not_a_climb() -> None:
 
 @pytest.mark.parametrize("name", sorted(set(synthetic.GENERATORS) - {"linear_trend"}))
 def test_where_nothing_happens_nothing_is_told(name: str) -> None:
-    values = synthetic.make(name, step_s=300.0, weeks=2.0, seed=5)
+    values = synthetic.make(name, step_s=300.0, weeks=1.5, seed=5)
 
     assert [one for one in told(CPU, values) if one.change == OPENED] == []
 

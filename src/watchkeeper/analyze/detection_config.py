@@ -103,7 +103,9 @@ class DetectionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             description="What looks at several series at a time, or at the time itself.",
             extra={"plugins": "watcher"},
         ),
-    ] = msgspec.field(default_factory=lambda: [{"use": "no_data"}, {"use": "ramp"}])
+    ] = msgspec.field(
+        default_factory=lambda: [{"use": "no_data"}, {"use": "ramp"}, {"use": "flatline"}]
+    )
     sensitivity: Annotated[
         Sensitivity, Meta(description="How readily all of them speak: `low`, `normal` or `high`.")
     ] = Sensitivity.NORMAL

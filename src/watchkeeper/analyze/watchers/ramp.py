@@ -21,9 +21,9 @@ import numpy as np
 from msgspec import Meta
 
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED, WORSENED
-from watchkeeper.analyze.detectors.rows import Rows
 from watchkeeper.analyze.known_series import KnownSeries
 from watchkeeper.analyze.watchers.base import Seen, Sighting
+from watchkeeper.analyze.watchers.by_slot import BySlot
 from watchkeeper.analyze.watchers.ramp_kernel import (
     BLOCK_NS,
     N_BLOCKS,
@@ -35,7 +35,7 @@ from watchkeeper.analyze.watchers.ramp_kernel import (
 )
 from watchkeeper.model.anomaly import Severity
 from watchkeeper.model.metric_class import MetricClass
-from watchkeeper.model.series import I32, U64, Kind, Mask, Series
+from watchkeeper.model.series import I32, Kind, Mask, Series
 
 ROW = np.dtype(
     [
@@ -43,6 +43,7 @@ ROW = np.dtype(
         ("day", "i8"),
         ("since_ns", "i8"),  # start of the ramp that is told; 0 is none
         ("total", "f8"),  # of the open block
+        ("last", "f8"),
         ("means", "f4", (N_BLOCKS,)),  # of the closed ones, the newest last
         ("top", "f4", (N_DAYS,)),  # highest mean of each day, today first
         ("bottom", "f4", (N_DAYS,)),
@@ -99,83 +100,44 @@ class Ramp:
         self._config = config or self.Config()
         self._catalog = catalog
         self._class_of = class_of
-        n = len(catalog.kind)
-        self._rows = Rows(ROW, n)
-        self._watched: Mask = np.zeros(n, np.bool_)
-        self._fresh: Mask = np.zeros(n, np.bool_)
-        """By slot: a block was closed since the last look."""
-        self._whose: U64 = np.zeros(n, np.uint64)
-        """By slot: whose row it is, the low half of the series' identity."""
-        self._limits: dict[Key, tuple[int, float]] = {}
-        """Slot and newest value of what is the limit of others."""
+        self._slots = BySlot(ROW, catalog, self._wants)
+        self._limits: dict[Key, int] = {}
+        """The slot of what is the limit of others."""
         self._limit_slots: dict[int, Key] = {}
 
     def see(self, seen: Seen) -> None:
         cells = seen.cells
         if not len(cells):
             return
-        self._rows.hold(cells.slot)
-        strange = self._whose[cells.slot] != self._catalog.identity[cells.slot, 0]
-        if strange.any():
-            self._meet(np.unique(cells.slot[strange]))
-        if self._limit_slots:
-            self._note_limits(cells.slot, cells.value)
+        self._note_names(self._slots.meet(cells.slot))
         columns = (cells.slot, cells.time_ns, cells.value)
-        gather(columns, self._rows.array, self._watched, self._fresh)
+        gather(columns, self._slots.rows, self._slots.watched, self._slots.fresh)
 
     def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting]:
-        slots = np.flatnonzero(self._fresh)
-        slots = slots[partitions[self._catalog.partition[slots]]]
-        if not len(slots):
-            return ()
-        self._fresh[slots] = False
-        order = np.lexsort(self._catalog.identity[slots].T)
-        found = [self._look(int(slot), now_ns) for slot in slots[order]]
+        found = [self._look(slot, now_ns) for slot in self._slots.take_fresh(partitions)]
         return [one for one in found if one is not None]
 
     def dump(self, partition: int) -> bytes:
-        slots = self._of(partition)
-        if not len(slots):
-            return b""
-        slots = slots[np.lexsort(self._catalog.identity[slots].T)]
-        identity = np.ascontiguousarray(self._catalog.identity[slots])
-        rows, fresh = self._rows.take(slots), self._fresh[slots]
-        return msgspec.msgpack.encode((identity.tobytes(), rows.tobytes(), fresh.tobytes()))
+        return self._slots.dump(partition)
 
     def load(self, partition: int, state: bytes) -> None:
-        mine = self._of(partition)
-        self._rows.array[mine] = 0
-        self._watched[mine] = False
-        self._fresh[mine] = False
-        self._whose[mine] = 0
-        if not state:
-            return
-        names, rows, fresh = msgspec.msgpack.decode(state, type=tuple[bytes, bytes, bytes])
-        identity = np.frombuffer(names, np.uint64).reshape(-1, 2)
-        slots = self._catalog.lookup(identity)
-        here = slots >= 0
-        kept = np.frombuffer(rows, np.uint8).reshape(len(slots), self._rows.bytes_per_row)
-        self._meet(slots[here])
-        self._rows.put(slots[here], kept[here])
-        self._fresh[slots[here]] = np.frombuffer(fresh, np.bool_)[here]
+        self._note_names(self._slots.load(partition, state))
 
-    def _of(self, partition: int) -> I32:
-        live = self._watched & (self._catalog.partition[: len(self._watched)] == partition)
-        return np.flatnonzero(live).astype(np.int32)
+    def _wants(self, slot: int) -> bool:
+        if self._catalog.kind[slot] == Kind.COUNTER:
+            return False
+        name = self._catalog.series(slot).labels.get("__name__")
+        return self._class_of(slot) in WATCHED or name in _LIMIT_NAMES
 
-    def _meet(self, slots: I32) -> None:
-        self._rows.hold(slots)
-        self._rows.array[slots] = 0
-        self._fresh[slots] = False
-        self._whose[slots] = self._catalog.identity[slots, 0]
-        gauges = self._catalog.kind[slots] != Kind.COUNTER
-        for slot, is_gauge in zip(slots.tolist(), gauges.tolist(), strict=True):
-            self._watched[slot] = is_gauge and self._class_of(slot) in WATCHED
+    def _note_names(self, slots: I32) -> None:
+        """Among series that are new here, remember those that are the limit of others."""
+        for slot in slots.tolist():
             self._forget_limit(slot)
             series = self._catalog.series(slot)
-            if series.labels.get("__name__") in _LIMIT_NAMES:
-                key = _key(series, series.labels["__name__"])
-                self._limits[key] = slot, math.nan
+            name = series.labels.get("__name__", "")
+            if name in _LIMIT_NAMES:
+                key = _key(series, name)
+                self._limits[key] = slot
                 self._limit_slots[slot] = key
 
     def _forget_limit(self, slot: int) -> None:
@@ -183,16 +145,10 @@ class Ramp:
         if key is not None:
             self._limits.pop(key, None)
 
-    def _note_limits(self, slots: I32, values: Any) -> None:
-        known = np.array(list(self._limit_slots), np.int32)
-        for at in np.flatnonzero(np.isin(slots, known)).tolist():
-            slot = int(slots[at])
-            self._limits[self._limit_slots[slot]] = slot, float(values[at])
-
     # Below: one series, a block of which was closed.
 
     def _look(self, slot: int, now_ns: int) -> Sighting | None:
-        row = self._rows.array[slot]
+        row = self._slots.rows[slot]
         step, sure, now = climb(row)
         if row["since_ns"]:
             return self._go_on(slot, row, (step, sure, now), now_ns)
@@ -240,8 +196,9 @@ class Ramp:
     def _limit(self, series: Series) -> float | None:
         name = series.labels.get("__name__", "")
         if name in LIMITS:
-            _, value = self._limits.get(_key(series, LIMITS[name]), (-1, math.nan))
-            return value if math.isfinite(value) and value > 0.0 else None
+            slot = self._limits.get(_key(series, LIMITS[name]))
+            value = 0.0 if slot is None else float(self._slots.rows[slot]["last"])
+            return value if value > 0.0 else None
         if name.endswith(FREE):
             return 0.0
         if name.endswith(SHARES):

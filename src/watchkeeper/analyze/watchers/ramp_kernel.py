@@ -33,7 +33,8 @@ def gather(points, rows, watched, fresh):
             _close(row, block)
             fresh[slot] = True
         row.block = block
-        row.total += min(max(values[i], -LARGEST), LARGEST)
+        row.last = min(max(values[i], -LARGEST), LARGEST)
+        row.total += row.last
         row.n += 1
 
 
