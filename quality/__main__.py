@@ -17,6 +17,7 @@ from quality.suite import Options, Unmeasurable
 
 SUITES: Final = {
     "nulls": "false alarms on series without anomalies, at 1, 15 and 60 s steps (needs no data)",
+    "fleet": "false pages a day of a fleet in which nothing happens (needs no data)",
     "nab": "alarms within windows, by the rules of NAB",
     "kpi": "false alarms, recall and F1 on labelled series of operations",
     "wsd": "the same on series of web services",
@@ -38,9 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="the folder of the labelled series")
     parser.add_argument("--quick", action="store_true", help="little of it: does it run at all?")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--series", type=int, help="of a made-up fleet: how many")
     parser.add_argument("--store", action="store_true", help="make these figures the baseline")
     asked = parser.parse_args(arguments)
-    options = Options(data=asked.data, quick=asked.quick, seed=asked.seed)
+    options = Options(data=asked.data, quick=asked.quick, seed=asked.seed, n_series=asked.series)
     result = measure(asked.suite, options)
     lost = [] if asked.store else baseline.losses(asked.suite, result.figures)
     print_result(Result(result.suite, result.figures, result.targets, [*result.notes, *lost]))

@@ -22,6 +22,8 @@ class Options:
     quick: bool = False
     """A smoke run: everything small. Figures mean little, targets stay as they are."""
     seed: int = 1
+    n_series: int | None = None
+    """For a suite that makes its series: how many, where its own number is too many."""
 
 
 Measured = tuple[Mapping[str, float], Sequence[str]]

@@ -43,6 +43,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "no_data": "watchkeeper.analyze.watchers.no_data:NoData",
         "ramp": "watchkeeper.analyze.watchers.ramp:Ramp",
         "flatline": "watchkeeper.analyze.watchers.flatline:Flatline",
+        "symptoms": "watchkeeper.analyze.watchers.symptoms:Symptoms",
     },
     "store": {
         "memory": "watchkeeper.store.memory:MemoryStore",

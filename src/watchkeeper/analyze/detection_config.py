@@ -104,7 +104,12 @@ class DetectionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             extra={"plugins": "watcher"},
         ),
     ] = msgspec.field(
-        default_factory=lambda: [{"use": "no_data"}, {"use": "ramp"}, {"use": "flatline"}]
+        default_factory=lambda: [
+            {"use": "no_data"},
+            {"use": "ramp"},
+            {"use": "flatline"},
+            {"use": "symptoms"},
+        ]
     )
     sensitivity: Annotated[
         Sensitivity, Meta(description="How readily all of them speak: `low`, `normal` or `high`.")

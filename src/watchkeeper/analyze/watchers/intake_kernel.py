@@ -1,0 +1,144 @@
+"""Samples into the ten-second bins of their services; see `service_rows.py` for the arrays."""
+
+import math
+
+from watchkeeper.analyze.watchers.symptoms_kernel import judge_bins
+from watchkeeper.compiled.jit import kernel
+
+BIN_NS = 10_000_000_000
+AHEAD = 32
+"""Bins that may be open; the others of the ring are the past."""
+SECOND = 1e9
+LONGEST_NS = 150_000_000_000
+"""What was counted over a longer time tells nothing of any ten seconds of it."""
+MOST_PER_JUDGING = 6 * 40
+"""Findings that judging the open bins of a service can make."""
+LEARN_GAP = 0.05
+GROWTH = 4.0
+"""A gap counts as so much longer than the longest at most: a pause at the same hour is known after
+some days, and one long outage makes nobody deaf."""
+FADE_GAP = 3e5
+"""Seconds in which the longest gap fades by an e-fold."""
+FIRST_GAPS = 5
+REQUESTS, ERRORS, SHARE, QUEUE, COVER, BOUNDS = 0, 1, 2, 3, 4, 5
+PART_REQUESTS, PART_FAILED, PART_ERRORS, PART_BUCKET, PART_SHARE, PART_QUEUE = 1, 2, 3, 4, 5, 6
+RANK_SPANS, RANK_BARE = 2, 3
+LIVE_NS = 300_000_000_000
+
+
+@kernel
+def strangers(slots, identity, rows, out):
+    """The slots whose owner was not looked at yet, once per row; how many."""
+    n = 0
+    for slot in slots:
+        if rows[slot].identity != identity[slot, 0]:
+            out[n] = slot
+            n += 1
+    return n
+
+
+@kernel
+def take(points, first, rows, state, settings, now_ns, found):
+    """Count from row `first` on: (the row to go on with, findings of bins that had to be judged
+    since their room was needed). It goes on until the end, or until `found` may be full."""
+    slots, times, values = points
+    n_found = 0
+    for i in range(first, len(slots)):
+        row = rows[slots[i]]
+        index = row.service - 1
+        if index < 0 or not math.isfinite(values[i]):
+            continue
+        service = state.service[index]
+        if service.arrived_ns != now_ns:
+            _arrive(service, now_ns)
+        service.is_live = abs(now_ns - times[i]) < LIVE_NS
+        if row.part == 0 or times[i] <= row.last_ns:
+            continue
+        newest = (times[i] - 1) // BIN_NS
+        if service.next_bin == 0:
+            service.next_bin = service.first_bin = newest
+        if newest - service.next_bin >= AHEAD:
+            if n_found + MOST_PER_JUDGING > len(found):
+                return i, n_found
+            n_found = _make_room(state, index, newest, settings, found, n_found)
+        service.newest_ns = max(service.newest_ns, times[i])
+        bins = state.ring[index]
+        if row.part >= PART_SHARE:
+            column = SHARE if row.part == PART_SHARE else QUEUE
+            if newest >= service.next_bin:
+                at = newest % len(bins)
+                bins[at, column] = max(bins[at, column], values[i] * row.scale)
+        elif row.last_ns > 0:
+            _count(row, service, bins, times[i], values[i])
+        row.last_ns, row.last = times[i], values[i]
+    return len(slots), n_found
+
+
+@kernel
+def _arrive(service, now_ns):
+    """The first sample of a service since the last tick."""
+    if service.arrived_ns > 0:
+        gap = (now_ns - service.arrived_ns) / SECOND
+        if gap <= 0:
+            return
+        weight = max(LEARN_GAP, 1.0 / (service.n_arrivals + 1.0))
+        usual = service.gap_s
+        if service.n_arrivals >= FIRST_GAPS:
+            service.gap_s += weight * (min(gap, GROWTH * usual) - usual)
+        else:
+            service.gap_s = max(usual, min(gap, 120.0))
+        service.longest_s *= math.exp(-gap / FADE_GAP)
+        service.longest_s = max(service.longest_s, min(gap, GROWTH * max(usual, service.longest_s)))
+        service.n_arrivals += 1
+    else:
+        service.first_ns = now_ns
+    service.arrived_ns = now_ns
+
+
+@kernel
+def _make_room(state, index, newest, settings, found, n_found):
+    """Judge bins whose turn had not come, as time has leapt."""
+    service = state.service[index]
+    last = service.newest_ns // BIN_NS
+    n_found = judge_bins(state, index, min(last, newest - AHEAD), settings, found, n_found)
+    if newest - service.next_bin >= AHEAD:
+        state.ring[index, :, :] = 0.0
+        service.next_bin = service.first_bin = newest
+    return n_found
+
+
+@kernel
+def _count(row, service, bins, time_ns, value):
+    """Spread what was added over the time in which it was."""
+    lasted = time_ns - row.last_ns
+    if lasted > LONGEST_NS:
+        return
+    is_asked = row.rank == service.request_rank
+    if row.part == PART_BUCKET:
+        is_asked = row.rank == service.latency_rank
+    elif row.part == PART_ERRORS:
+        is_asked = is_asked or (row.rank > RANK_BARE <= service.request_rank < 255)
+    if not is_asked:
+        return
+    seconds = lasted / SECOND
+    if seconds > service.interval_s:
+        service.interval_s += (0.1 if service.interval_s > 0.0 else 1.0) * (
+            seconds - service.interval_s
+        )
+    else:
+        service.interval_s += 0.002 * (seconds - service.interval_s)
+    added = value - row.last if value >= row.last else value
+    first = max(row.last_ns // BIN_NS, service.next_bin)
+    for one in range(first, (time_ns - 1) // BIN_NS + 1):
+        within = min(time_ns, (one + 1) * BIN_NS) - max(row.last_ns, one * BIN_NS)
+        part = added * (within / lasted)
+        at = one % len(bins)
+        if row.part == PART_BUCKET:
+            bins[at, BOUNDS + row.bound] += part
+        elif row.part == PART_ERRORS:
+            bins[at, ERRORS] += part
+        else:
+            bins[at, REQUESTS] += part
+            bins[at, COVER] += within / BIN_NS
+            if row.part == PART_FAILED:
+                bins[at, ERRORS] += part

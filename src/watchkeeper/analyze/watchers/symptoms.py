@@ -1,0 +1,295 @@
+"""Symptoms of a service: errors, latency, traffic, saturation, silence.
+
+What series say of their service's requests is put together in bins of ten seconds of event time and
+judged when the bins are 30 seconds old (where samples come more slowly, when the next have come):
+the share of failed requests and of slow ones by a Beta-binomial, the number of requests by a
+negative binomial around level and time of day, each against what is usual of this very service and
+how much that scatters. Windows are of 30 seconds, and of five minutes for those with few requests.
+A resource is saturated when it is nearly full for a minute and far from where it usually is; a
+service is silent when nothing at all came for three of its usual pauses.
+
+What comes at the same time of day becomes known in four or five days. A page needs calibration and
+`budget.py`'s consent; everything else is evidence. A surge of requests alone is never a page.
+
+Blind to: a service without requests; what is wrong from the beginning; a fault that grows over
+days; one endpoint among many; latency between two bounds; a service whose own clock is beside the
+truth by more than an hour. At one sample a minute a verdict takes two to three minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from watchkeeper.analyze.detectors.base import CLOSED, EVIDENCE, OPENED
+from watchkeeper.analyze.watchers import symptoms_kernel as kernel
+from watchkeeper.analyze.watchers.base import Seen, Sighting
+from watchkeeper.analyze.watchers.budget import BudgetConfig, Noisy, PageBudget, Reason
+from watchkeeper.analyze.watchers.intake_kernel import strangers, take
+from watchkeeper.analyze.watchers.service_rows import (
+    FOUND,
+    SILENCE,
+    SURGE,
+    SYMPTOMS,
+    Settings,
+)
+from watchkeeper.analyze.watchers.services import KnownSeries, Services, Subject
+from watchkeeper.clock import NS_PER_S
+from watchkeeper.model.anomaly import Severity
+from watchkeeper.model.series import N_PARTITIONS, Mask
+
+CONFIRMING_NS: Final = 300 * NS_PER_S
+"""Two series of a service that are strange within so long confirm its symptom."""
+PAUSE_NS: Final = 20 * NS_PER_S
+"""Ticks that come later than that after the last: nobody listened, so nobody was silent."""
+_ROOM: Final = 4096
+"""Findings that one pass can make before it is asked again."""
+
+
+class Symptoms:
+    """State by service, in partitions. For one thread."""
+
+    name = "symptoms"
+    version = 1
+
+    class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+        """Settings of the watcher `symptoms`."""
+
+        budget: BudgetConfig = BudgetConfig()
+        watermark_s: Annotated[
+            float, Meta(ge=0, description="How long a bin waits for samples that come late.")
+        ] = 30.0
+        learning_s: Annotated[
+            float, Meta(ge=0, description="History without which nothing pages.")
+        ] = 3600.0
+        least_requests: Annotated[
+            float, Meta(ge=1, description="Requests below which no share is judged.")
+        ] = 20.0
+        error_ratio: Annotated[
+            float, Meta(ge=1, description="Errors are so many times their usual share at least.")
+        ] = 2.0
+        error_rise: Annotated[
+            float, Meta(ge=0, description="And their share is so much higher at least.")
+        ] = 0.001
+        latency_ratio: Annotated[
+            float, Meta(ge=1, description="The 95 % quantile is so many times the usual at least.")
+        ] = 1.2
+        latency_rise_s: Annotated[float, Meta(ge=0, description="And so much longer at least.")] = (
+            0.02
+        )
+        least_drop: Annotated[
+            float, Meta(gt=0, lt=1, description="The part of usual traffic that has to be missing.")
+        ] = 0.4
+        least_surge: Annotated[
+            float, Meta(gt=0, description="The part of usual traffic that has to be added.")
+        ] = 1.0
+        full: Annotated[
+            float, Meta(gt=0, le=1, description="The share of a resource that is nearly all.")
+        ] = 0.95
+        most_services: Annotated[
+            int, Meta(ge=1, description="Services beyond these are not watched, and counted.")
+        ] = 10_000
+
+    def __init__(
+        self, config: Config | None = None, *, catalog: KnownSeries, class_of: object = None
+    ) -> None:
+        """Parts are told by name and labels, so that `class_of` is not asked."""
+        self._config = config or self.Config()
+        self._catalog = catalog
+        self._services = Services(catalog, self._config.most_services)
+        self.budget = PageBudget(self._config.budget)
+        self._found = np.empty(_ROOM, FOUND)
+        self._waiting: list[tuple[int, Sighting]] = []
+        """Of bins that were judged before their tick, since time leapt: with the partition."""
+        self._confirmed: dict[int, int] = {}
+        """Services with an open symptom of which two series were strange, and when."""
+        self._last_tick = np.zeros(N_PARTITIONS, np.int64)
+        self._resumed_ns = np.zeros(N_PARTITIONS, np.int64)
+        self._now_ns = 0
+
+    def see(self, seen: Seen) -> None:
+        """Count samples for their services, and remember who was strange."""
+        points = seen.samples
+        if len(points):
+            self._services.hold(points.slot)
+            strange = np.empty(len(points), np.int32)
+            n = strangers(points.slot, self._catalog.identity, self._services.rows, strange)
+            if n:
+                self._services.acquaint(np.unique(strange[:n]))
+            at = 0
+            while at < len(points):
+                at, n_found = take(
+                    (points.slot, points.time_ns, points.value),
+                    at,
+                    self._services.rows,
+                    self._services.state,
+                    self._settings(),
+                    self._now_ns,
+                    self._found,
+                )
+                self._waiting += self._placed(n_found)
+        for _, findings in seen.findings:
+            fresh = (findings.change == OPENED) & (findings.severity >= EVIDENCE)
+            for row in np.flatnonzero(fresh).tolist():
+                self._note(int(findings.slot[row]), int(findings.time_ns[row]))
+
+    def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting]:
+        partitions = partitions[:N_PARTITIONS]
+        self._now_ns = now_ns
+        paused = partitions & (now_ns - self._last_tick > PAUSE_NS)
+        self._resumed_ns[paused] = now_ns
+        self._last_tick[partitions] = now_ns
+        told = [one for partition, one in self._waiting if partitions[partition]]
+        self._waiting.clear()
+        judged = self._services.of(partitions)
+        at = 0
+        while at < len(judged):
+            at, n_found = kernel.tick(
+                now_ns,
+                self._resumed_ns,
+                self._services.state,
+                self._settings(),
+                judged,
+                at,
+                self._found,
+            )
+            told += self._told(n_found)
+        told += self._lifted()
+        for subject in self._services.retire(now_ns):
+            self.budget.forget(subject)
+        return told
+
+    def noisy(self) -> list[Noisy]:
+        """Services that would have paged too often."""
+        return self.budget.noisy(self._now_ns)
+
+    def dump(self, partition: int) -> bytes:
+        ledgers = {
+            subject: self.budget.dump(subject) for subject in self._services.subjects(partition)
+        }
+        clock = (int(self._last_tick[partition]), int(self._resumed_ns[partition]))
+        return self._services.dump(partition, clock, ledgers)
+
+    def load(self, partition: int, state: bytes) -> None:
+        """Go on from here; with nothing to go on from, the partition is forgotten."""
+        for subject in self._services.forget(partition):
+            self.budget.forget(subject)
+        self._last_tick[partition] = self._resumed_ns[partition] = 0
+        if not state:
+            return
+        clock, ledgers = self._services.load(partition, state)
+        self._last_tick[partition], self._resumed_ns[partition] = clock
+        self._now_ns = max(self._now_ns, clock[0])
+        for subject, (pages, held) in ledgers.items():
+            self.budget.load(subject, pages, held)
+
+    def _settings(self) -> Settings:
+        config = self._config
+        return Settings(
+            self.budget.open_at(self._services.n),
+            round(config.learning_s * NS_PER_S),
+            round(config.budget.rearm_s * NS_PER_S),
+            round(config.watermark_s * NS_PER_S),
+            config.least_requests,
+            config.error_ratio,
+            config.error_rise,
+            config.latency_ratio,
+            config.latency_rise_s,
+            config.least_drop,
+            config.least_surge,
+            config.full,
+        )
+
+    def _told(self, n_found: int) -> list[Sighting]:
+        return [self._sighting(self._found[row]) for row in range(n_found)]
+
+    def _placed(self, n_found: int) -> list[tuple[int, Sighting]]:
+        of = self._services.state.service["partition"]
+        places = of[self._found["service"][:n_found]].tolist()
+        return list(zip(places, self._told(n_found), strict=True))
+
+    def _sighting(self, found: Any) -> Sighting:
+        """What a finding is to people. Pages are counted as they are decided."""
+        index, which = int(found["service"]), int(found["symptom"])
+        subject = self._services.subject(index)
+        symptom = self._services.state.symptom[index, which]
+        time_ns, score = int(found["time_ns"]), float(found["score"])
+        if found["change"] != CLOSED and not symptom["is_page"]:
+            reason = self._decide(index, which, score, time_ns, bool(found["is_calibrated"]))
+            symptom["is_page"] = reason.pages
+        return _told(subject, found, is_page=bool(symptom["is_page"]))
+
+    def _decide(
+        self, index: int, which: int, score: float, time_ns: int, is_calibrated: bool
+    ) -> Reason:
+        if not is_calibrated:
+            return Reason.LEARNING
+        confirmed = self._is_confirmed(index, time_ns)
+        if which == SURGE and not confirmed:
+            return Reason.WITHIN
+        return self.budget.decide(
+            self._services.subject(index),
+            score,
+            time_ns,
+            n_services=self._services.n,
+            confirmed=confirmed,
+        )
+
+    def _note(self, slot: int, time_ns: int) -> None:
+        """A series was strange."""
+        index = self._services.index_of(slot)
+        if index < 0:
+            return
+        service = self._services.state.service[index]
+        identity = self._catalog.identity[slot, 0]
+        if service["series"][0] != identity:
+            service["series"][1] = service["series"][0]
+            service["series_ns"][1] = service["series_ns"][0]
+            service["series"][0] = identity
+        service["series_ns"][0] = time_ns
+        if self._is_confirmed(index, time_ns):
+            self._confirmed[index] = time_ns
+
+    def _is_confirmed(self, index: int, time_ns: int) -> bool:
+        service = self._services.state.service[index]
+        both = service["series_ns"]
+        return bool(service["series"].all() and (np.abs(both - time_ns) <= CONFIRMING_NS).all())
+
+    def _lifted(self) -> list[Sighting]:
+        """Symptoms that were evidence until two series of their service confirmed them."""
+        told = []
+        for index, time_ns in sorted(self._confirmed.items()):
+            for which, symptom in enumerate(self._services.state.symptom[index]):
+                if not symptom["is_open"] or symptom["is_page"] or which == SILENCE:
+                    continue
+                found = self._services.again(index, which, time_ns)
+                one = self._sighting(found)
+                if symptom["is_page"]:
+                    told.append(one)
+        self._confirmed.clear()
+        return told
+
+
+def _told(subject: Subject, found: Any, *, is_page: bool) -> Sighting:
+    name = SYMPTOMS[int(found["symptom"])]
+    labels: Mapping[str, str] = {"service": subject.service, "symptom": name}
+    if subject.environment:
+        labels = {**labels, "environment": subject.environment}
+    return Sighting(
+        tenant=subject.tenant,
+        entity=subject.entity,
+        labels=labels,
+        started_ns=int(found["started_ns"]),
+        time_ns=int(found["time_ns"]),
+        change=int(found["change"]),
+        severity=Severity.PAGE if is_page else Severity.EVIDENCE,
+        value=float(found["value"]),
+        expected_low=float(found["low"]),
+        expected_high=float(found["high"]),
+        p_value=10.0 ** -min(300.0, max(0.0, float(found["score"]))),
+        evidence={"score": float(found["score"]), "requests": float(found["n"])},
+    )
