@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from watchkeeper.errors import ConfigError
 from watchkeeper.lake.recording.recording import Recording
 from watchkeeper.lake.recording.snapshot import Snapshot
 from watchkeeper.model.anomaly import Anomaly, Severity
+from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import Entity
 from watchkeeper.parts.replay import Begin, Outcome, Run
 
@@ -58,6 +60,10 @@ def said(
     return printed.out, " ".join(printed.err.split())
 
 
+def slow(anomaly: Anomaly | None) -> Anomaly | None:
+    return None if anomaly is None else replace(anomaly, metric_class=MetricClass.LATENCY)
+
+
 def columns(line: str) -> list[str]:
     return line.split()
 
@@ -67,6 +73,7 @@ EARLIER = Difference(Kind.EARLIER, at(5), at(3.5))
 LATER = Difference(Kind.LATER, at(5), at(6))
 MORE = Difference(Kind.MORE, None, at(9, entity=Entity(service="cart")))
 FEWER = Difference(Kind.FEWER, at(9), None)
+CHECKOUT = (SAME, SAME, EARLIER, FEWER)
 GRADED = Difference(Kind.SEVERITY, at(2, severity=Severity.INFO), at(2))
 
 
@@ -79,13 +86,14 @@ def test_the_speed_is_stated_and_where_it_began(capsys: pytest.CaptureFixture[st
     assert f"with what was known at {words.moment_of(START_NS / NS_PER_S)}" in known
 
 
-def test_a_table_counts_by_service_and_detector(capsys: pytest.CaptureFixture[str]) -> None:
-    data, _ = said(capsys, outcome(SAME, SAME, EARLIER, FEWER, MORE))
+def test_a_table_counts_by_service_class_and_detector(capsys: pytest.CaptureFixture[str]) -> None:
+    told = [replace(one, after=slow(one.after), before=slow(one.before)) for one in CHECKOUT]
+    data, _ = said(capsys, outcome(*told, MORE))
 
     head, cart, checkout = data.splitlines()[:3]
-    assert columns(head)[:9] == ["service", "detector", *(str(kind) for kind in command.KINDS)]
-    assert columns(cart) == ["cart", "fk", "1"]
-    assert columns(checkout) == ["checkout", "fk", "2", "1", "1"]
+    assert columns(head) == ["service", "class", "detector", *command.KINDS]
+    assert columns(cart) == ["cart", "other", "fk", "1"]
+    assert columns(checkout) == ["checkout", "latency", "fk", "2", "1", "1"]
 
 
 @pytest.mark.parametrize(
@@ -144,6 +152,7 @@ def test_programs_are_told_all_of_it() -> None:
         "same": 1, "earlier": 1, "more": 1,
     }  # fmt: skip
     assert [one["service"] for one in told["services"]] == ["cart", "checkout"]
+    assert [one["class"] for one in told["services"]] == ["other", "other"]
     assert [one["kind"] for one in told["differences"]] == ["earlier", "more"]
     assert (
         told["differences"][0]["before"]["started_at"]

@@ -98,7 +98,7 @@ def show(outcome: Outcome, output: Output, limit: int | None) -> None:
         output.say("no anomalies, then or now")
         return
     counted = by_service(outcome.differences)
-    columns = [Column("service"), Column("detector")]
+    columns = [Column("service"), Column("class"), Column("detector")]
     columns += [Column(kind, is_number=True) for kind in KINDS]
     output.table(columns, [(*key, *_numbers(count)) for key, count in counted.items()])
     told = [one for one in outcome.differences if one.kind != "same"]
@@ -116,11 +116,12 @@ def _begin(outcome: Outcome) -> str:
     return f"with what was known at {words.moment_of(snapshot.taken_ns / NS_PER_S)}"
 
 
-def by_service(found: Sequence[Difference]) -> dict[tuple[str, str], Counter[str]]:
-    """(service, detector) -> how many of each kind."""
-    counted: dict[tuple[str, str], Counter[str]] = {}
+def by_service(found: Sequence[Difference]) -> dict[tuple[str, str, str], Counter[str]]:
+    """(service, class, detector) -> how many of each kind."""
+    counted: dict[tuple[str, str, str], Counter[str]] = {}
     for one in found:
-        key = (one.anomaly.entity.service, one.anomaly.detector)
+        anomaly = one.anomaly
+        key = (anomaly.entity.service, str(anomaly.metric_class), anomaly.detector)
         counted.setdefault(key, Counter())[one.kind] += 1
     return dict(sorted(counted.items()))
 
@@ -188,8 +189,9 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "took_s": run.took_s,
         "counts": {kind: total[kind] for kind in KINDS},
         "services": [
-            {"service": service, "detector": detector, **{kind: count[kind] for kind in KINDS}}
-            for (service, detector), count in counted.items()
+            dict(zip(("service", "class", "detector"), key, strict=True))
+            | {kind: count[kind] for kind in KINDS}
+            for key, count in counted.items()
         ],
         "differences": [
             {
