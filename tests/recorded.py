@@ -26,6 +26,7 @@ from watchkeeper.lake.recording.snapshot import Entry, Snapshot, State, write
 from watchkeeper.lake.series import Catalog
 from watchkeeper.lake.wal import WriteAheadLog
 from watchkeeper.model import wire
+from watchkeeper.model.ruling import DetectionSet
 from watchkeeper.model.series import DEFAULT_TENANT, N_PARTITIONS
 from watchkeeper.model.signal import Logged, NewSeries, SampleBatch
 from watchkeeper.parts.detect import detecting
@@ -127,6 +128,14 @@ class Life:
 
     def append(self, *records: Logged) -> None:
         self.log.append([wire.encode(record) for record in records])
+
+    def settle(self, **settings: Any) -> None:
+        """Somebody sets other settings at run time."""
+        document = json.dumps({"detectors": list(EAGER), **settings})
+        told = DetectionSet(
+            f"set-{self.minute}", document, self.now_ns, "user:ann", "detection.set"
+        )
+        self.append(told)
 
     async def handle(self) -> None:
         """What was accepted, in portions by chance."""

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from watchkeeper.analyze import rulings
 from watchkeeper.analyze.absent import States
 from watchkeeper.model.series import U64
 
@@ -68,6 +69,13 @@ def encode(identity: U64, states: States, versions: Mapping[str, int], beside: B
 
 def decode(state: bytes) -> Kept:
     return msgspec.msgpack.decode(state, type=Kept)
+
+
+def without_settings(state: bytes) -> bytes:
+    """The same, judged by the settings of whoever loads it."""
+    kept = decode(state)
+    kept.ruled = rulings.without_settings(kept.ruled)
+    return msgspec.msgpack.encode(kept)
 
 
 def _packed(array: np.ndarray[Any, Any]) -> Packed:

@@ -138,3 +138,11 @@ class Rulings:
 
     def _of(self, partition: int) -> _Ruled:
         return self._by_partition.setdefault(partition, _Ruled())
+
+
+def without_settings(state: bytes) -> bytes:
+    """What `dump` made, as if nobody had set anything; windows and verdicts stay."""
+    if not state:
+        return state
+    kept = msgspec.msgpack.decode(state, type=_Kept)
+    return _encoder.encode(msgspec.structs.replace(kept, version=FROM_FILE, document=""))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
+from watchkeeper.analyze.detect_state import without_settings
 from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.difference import Difference, differences
 from watchkeeper.bus.base import MIXED, Delivery
@@ -178,7 +179,10 @@ class _Player:
             self._catalog.replay(series)
             self._run.tenants.add(series.tenant)
         for state in snapshot.states():
-            await self._stage.load(state.partition, state.position, state.content)
+            content = state.content
+            if content and self._asked.detection is not None:
+                content = without_settings(content)
+            await self._stage.load(state.partition, state.position, content)
 
     async def play(self, tell: Tell) -> Run:
         """To the end that is wanted, or to that of the recording."""
