@@ -6,6 +6,7 @@ goes. Nothing here is needed to start again, so whatever fails is told and left.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -30,6 +31,8 @@ _BYTES: Final = telemetry.gauge(
 )
 FREE_BYTES: Final = 1 << 30
 """Of the disk. Where less is free, what is kept goes first."""
+_FORGET_NS: Final = 60 * NS_PER_S
+"""How often is looked for what is too old."""
 
 
 class Keeper:
@@ -48,6 +51,7 @@ class Keeper:
         self.config = config
         self._files = files or Files()
         self._free_bytes = free_bytes
+        self._forgot_ns = 0
 
     def clean(self) -> None:
         """What was being written when the process ended. Before anything else."""
@@ -56,21 +60,32 @@ class Keeper:
 
     def maintain(self, now_ns: int) -> None:
         """Make room, compress what the log let go of, and forget what is too old or too much."""
-        if not self.folder.is_dir():
+        try:
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
             return
         self._make_room()
-        self._compress()
-        self._forget(now_ns)
-        _BYTES.set(sum(_size(path) for path in self.folder.iterdir()))
+        is_new = any(name.endswith(".log") for name in names)
+        if is_new:
+            self._compress()
+        if is_new or not 0 <= now_ns - self._forgot_ns < _FORGET_NS:
+            self._forgot_ns = now_ns
+            self._forget(now_ns)
+            _BYTES.set(sum(_size(path) for path in self.folder.iterdir()))
 
     # Below: one by one.
 
     def _make_room(self) -> None:
+        if self._has_room():
+            return
         for piece in list(self._kept()):
-            if shutil.disk_usage(self.folder).free >= self._free_bytes:
+            if self._has_room():
                 return
             _log.warning("the disk is nearly full: what is kept for replay goes", file=piece.path)
             self._remove(piece.path)
+
+    def _has_room(self) -> bool:
+        return shutil.disk_usage(self.folder).free >= self._free_bytes
 
     def _compress(self) -> None:
         everything = pieces(self._log_folder)
