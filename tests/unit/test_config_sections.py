@@ -68,14 +68,17 @@ def test_detectors_are_checked_as_what_they_use_and_stay_specifications() -> Non
     assert loaded("detection: {detectors: []}").config.detection.detectors == []
 
 
+DETECTORS = ", ".join(sorted(plugins.BUILTIN["detector"]))
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("[fk]",
-         "detection.detectors[0]: is no mapping; write `use: <name>`, known: basic, fk, rex"),
-        ("[{rearm_s: 1h}]", "detection.detectors[0].use: is missing; known: basic, fk, rex"),
+         f"detection.detectors[0]: is no mapping; write `use: <name>`, known: {DETECTORS}"),
+        ("[{rearm_s: 1h}]", f"detection.detectors[0].use: is missing; known: {DETECTORS}"),
         ("[{use: fkk}]",
-         "detection.detectors[0].use: no plugin called 'fkk'; known: basic, fk, rex"),
+         f"detection.detectors[0].use: no plugin called 'fkk'; known: {DETECTORS}"),
         ("[{use: fk, rearm: 1h}]",
          "detection.detectors[0].rearm: unknown key; did you mean 'rearm_s'?"),
         ("[{use: fk, rearm_s: soon}]",

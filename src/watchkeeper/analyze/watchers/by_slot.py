@@ -1,8 +1,12 @@
-"""A watcher's rows, one for each series that it watches, kept by slot and named by identity."""
+"""A watcher's rows, one for each series that it watches, kept by slot and named by identity.
+
+Rows of series that this process has not met yet wait for them, as in `analyze/absent.py`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +14,21 @@ import numpy as np
 
 from watchkeeper.analyze.detectors.rows import Rows
 from watchkeeper.analyze.known_series import KnownSeries
+from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import I32, U64, Mask
+
+WAIT_NS: Final = 3600 * NS_PER_S
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """The row of a series that is not known here."""
+
+    partition: int
+    row: bytes
+    fresh: bool
+    since_ns: int = 0
+    """The first tick after it came."""
 
 
 class BySlot:
@@ -27,6 +45,8 @@ class BySlot:
         """By slot: there is something to look at since the last look."""
         self._whose: Final[U64] = np.zeros(n, np.uint64)
         """By slot: whose row it is, the low half of the series' identity."""
+        self._waiting: dict[bytes, _Waiting] = {}
+        """By identity."""
 
     @property
     def rows(self) -> Any:
@@ -43,46 +63,61 @@ class BySlot:
         self._begin(new)
         return new
 
-    def take_fresh(self, partitions: Mask) -> list[int]:
+    def take_fresh(self, now_ns: int, partitions: Mask) -> list[int]:
         """Those with something to look at, in the order of their identities; not again."""
+        for identity, one in list(self._waiting.items()):
+            one.since_ns = one.since_ns or now_ns
+            if now_ns - one.since_ns > WAIT_NS:
+                del self._waiting[identity]
         slots = np.flatnonzero(self.fresh).astype(np.int32)
         slots = slots[partitions[self._catalog.partition[slots]]]
         self.fresh[slots] = False
         return [int(slot) for slot in self._in_order(slots)]
 
     def dump(self, partition: int) -> bytes:
-        slots = self._in_order(self._of(partition))
-        if not len(slots):
-            return b""
-        identity = np.ascontiguousarray(self._catalog.identity[slots])
-        rows, fresh = self._rows.take(slots), self.fresh[slots]
-        return msgspec.msgpack.encode((identity.tobytes(), rows.tobytes(), fresh.tobytes()))
+        slots = self._of(partition)
+        names = [one.tobytes() for one in np.ascontiguousarray(self._catalog.identity[slots])]
+        rows = [one.tobytes() for one in self._rows.take(slots)]
+        kept = list(zip(names, rows, self.fresh[slots].tolist(), strict=True))
+        kept += [
+            (identity, one.row, one.fresh)
+            for identity, one in self._waiting.items()
+            if one.partition == partition
+        ]
+        return msgspec.msgpack.encode(sorted(kept)) if kept else b""
 
     def load(self, partition: int, state: bytes) -> I32:
-        """Instead of all that is known of a partition; which slots there are. Series that are not
-        known here have left."""
+        """Instead of all that is known of a partition; which slots there are now."""
         mine = self._of(partition)
         self._rows.array[mine] = 0
         for column in (self.watched, self.fresh, self._whose):
             column[mine] = 0
+        for identity in [one for one, kept in self._waiting.items() if kept.partition == partition]:
+            del self._waiting[identity]
         if not state:
             return mine[:0]
-        names, rows, fresh = msgspec.msgpack.decode(state, type=tuple[bytes, bytes, bytes])
-        identity = np.frombuffer(names, np.uint64).reshape(-1, 2)
-        slots = self._catalog.lookup(identity)
-        here = slots >= 0
-        kept = np.frombuffer(rows, np.uint8).reshape(len(slots), self._rows.bytes_per_row)
-        self._rows.hold(slots[here])
-        self._begin(slots[here])
-        self._rows.put(slots[here], kept[here])
-        self.fresh[slots[here]] = np.frombuffer(fresh, np.bool_)[here]
-        return slots[here]
+        kept = msgspec.msgpack.decode(state, type=list[tuple[bytes, bytes, bool]])
+        for identity, row, fresh in kept:
+            self._waiting[identity] = _Waiting(partition, row, fresh)
+        names = np.frombuffer(b"".join(identity for identity, _, _ in kept), np.uint64)
+        slots = self._catalog.lookup(names.reshape(-1, 2))
+        known = slots[slots >= 0]
+        self._rows.hold(known)
+        self._begin(known)
+        return known
 
     def _begin(self, slots: I32) -> None:
+        """With the row that waited for its series, or an empty one."""
         self._rows.array[slots] = 0
         self.fresh[slots] = False
         self._whose[slots] = self._catalog.identity[slots, 0]
         self.watched[slots] = [self._wants(slot) for slot in slots.tolist()]
+        for slot in slots.tolist() if self._waiting else ():
+            kept = self._waiting.pop(self._catalog.identity[slot].tobytes(), None)
+            if kept is not None and self.watched[slot]:
+                row = np.frombuffer(kept.row, np.uint8)[None]
+                self._rows.put(np.array([slot], np.int32), row)
+                self.fresh[slot] = kept.fresh
 
     def _of(self, partition: int) -> I32:
         live = self.watched & (self._catalog.partition[: len(self.watched)] == partition)

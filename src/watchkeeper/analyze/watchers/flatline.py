@@ -70,7 +70,7 @@ class Flatline:
 
     def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting]:
         found = []
-        for slot in self._slots.take_fresh(partitions):
+        for slot in self._slots.take_fresh(now_ns, partitions):
             row = self._slots.rows[slot]
             if row["phase"] == MOVED:
                 found.append(self._sighting(slot, row, CLOSED, now_ns))

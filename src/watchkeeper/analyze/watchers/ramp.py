@@ -114,7 +114,7 @@ class Ramp:
         gather(columns, self._slots.rows, self._slots.watched, self._slots.fresh)
 
     def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting]:
-        found = [self._look(slot, now_ns) for slot in self._slots.take_fresh(partitions)]
+        found = [self._look(slot, now_ns) for slot in self._slots.take_fresh(now_ns, partitions)]
         return [one for one in found if one is not None]
 
     def dump(self, partition: int) -> bytes:
