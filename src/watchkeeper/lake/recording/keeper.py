@@ -6,7 +6,6 @@ goes. Nothing here is needed to start again, so whatever fails is told and left.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -60,12 +59,10 @@ class Keeper:
 
     def maintain(self, now_ns: int) -> None:
         """Make room, compress what the log let go of, and forget what is too old or too much."""
-        try:
-            names = os.listdir(self.folder)
-        except FileNotFoundError:
+        if not self.folder.is_dir():
             return
         self._make_room()
-        is_new = any(name.endswith(".log") for name in names)
+        is_new = any(self.folder.glob("*.log"))
         if is_new:
             self._compress()
         if is_new or not 0 <= now_ns - self._forgot_ns < _FORGET_NS:
