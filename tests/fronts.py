@@ -32,7 +32,7 @@ from watchkeeper.lake.base import Frame, Lake, SampleQuery
 from watchkeeper.lake.tables.config import LogsConfig, SpansConfig
 from watchkeeper.lake.tables.tables import Tables, open_tables
 from watchkeeper.model.anomaly import Anomaly
-from watchkeeper.model.series import TenantId
+from watchkeeper.model.series import Series, SeriesId, TenantId
 from watchkeeper.model.signal import Logged
 from watchkeeper.store.base import Store
 
@@ -62,6 +62,7 @@ class Deciding:
     stage: ChangeStage
     file: str = field(default_factory=lambda: written(SECTIONS["detection"].type()()))
     logged: list[Logged] = field(default_factory=list)
+    known: dict[SeriesId, Series] = field(default_factory=dict)
 
     async def log(self, record: Logged) -> int:
         position = await self.bus.publish(SAMPLES, [record])
@@ -74,6 +75,9 @@ class Deciding:
 
     def partition_of(self, tenant: TenantId, service: str) -> int:
         return 7
+
+    def series(self, identity: SeriesId) -> Series | None:
+        return self.known.get(identity)
 
     def read(self, body: bytes, media: str) -> str:
         return written(read("detection", body, media))

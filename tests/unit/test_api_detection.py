@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests import gateways
+from tests import gateways, make
 from tests.fronts import Api, api
 from tests.gateways import AWAY
 from watchkeeper.model.principal import Role
 from watchkeeper.model.ruling import DetectionSet
+from watchkeeper.model.series import Kind, Series, SeriesId, TenantId
 
 PATH = "/api/v1/config/detection"
 NONE: dict[str, Any] = {"detectors": []}
@@ -221,3 +223,62 @@ async def test_what_was_wanted_lies_in_the_log_as_it_was_wanted(one: Api) -> Non
     (record,) = one.deciding.logged
     assert isinstance(record, DetectionSet)
     assert (record.version, record.expected, record.principal) == (0, 0, "local")
+
+
+RULED: dict[str, Any] = {
+    "detectors": [{"use": "basic"}, {"use": "fk"}, {"use": "rex"}],
+    "sensitivity": "low",
+    "rules": [
+        {"match": {"service": "other"}, "muted": True},
+        {"match": {"service": "check*"}, "class": "business", "sensitivity": "high"},
+    ],
+}
+ANOMALY = make.anomaly()
+SERIES = SeriesId(bytes.fromhex(ANOMALY.series))
+
+
+def judged(one: Api) -> str:
+    """The path of the series that the anomaly is of."""
+    series = Series(SERIES, ANOMALY.tenant, ANOMALY.labels, Kind.GAUGE, ANOMALY.entity)
+    one.deciding.known[SERIES] = series
+    return f"/api/v1/detection/series/{ANOMALY.series}"
+
+
+async def test_a_series_tells_how_it_is_judged_and_why(one: Api) -> None:
+    path = judged(one)
+    plain = await one.get(path)
+    await put(one, RULED)
+
+    ruled = await one.get(path)
+
+    assert (plain["class"], plain["direction"], plain["rules"]) == ("latency", "up", [])
+    assert (ruled["class"], ruled["rules"], ruled["settings_version"]) == ("business", [1], 1)
+    assert ruled["detectors"] == ["basic", "fk", "rex"]
+    assert ruled["limit"]["by_settings"] == pytest.approx(10**0.5)
+
+
+async def test_a_series_tells_what_verdicts_have_changed(one: Api) -> None:
+    path = judged(one)
+    await one.save(ANOMALY)
+    said = await one.http.post(
+        f"/api/v1/anomalies/{ANOMALY.id}/verdict", json={"verdict": "not_useful"}
+    )
+
+    told = await one.get(path)
+
+    assert said.status_code == 200
+    assert told["limit"]["by_verdicts"] == pytest.approx(10**-0.5)
+    assert told["limit"]["together"] == pytest.approx(10**-0.5)
+    assert told["verdicts"] == [{"anomaly": ANOMALY.id, "verdict": "not_useful", "by": "local"}]
+
+
+@pytest.mark.parametrize("series", ["none", "0" * 31, "ab" * 16, "G" * 32])
+async def test_a_series_that_is_not_known_is_not_there(one: Api, series: str) -> None:
+    assert (await one.http.get(f"/api/v1/detection/series/{series}")).status_code == 404
+
+
+async def test_another_tenants_series_is_not_there(one: Api) -> None:
+    path = judged(one)
+    one.deciding.known[SERIES] = replace(one.deciding.known[SERIES], tenant=TenantId("other"))
+
+    assert (await one.http.get(path)).status_code == 404

@@ -73,17 +73,25 @@ class Plan:
 
     def route(self, labels: Mapping[str, str], kind: Kind, entity: Entity) -> Route:
         """Of a series with these labels."""
-        metric_class = classify(labels, kind)
-        said: list[Judging] = []
-        muted = False
-        for rule in self._rules:
-            if all(fits(_value(name, labels, entity, metric_class)) for name, fits in rule.fits):
-                metric_class = rule.said.metric_class or metric_class
-                said.append(rule.said)
-                muted = muted or rule.said.muted
+        said = [self._rules[number].said for number in self.fitting(labels, kind, entity)]
+        told = [one.metric_class for one in said if one.metric_class is not None]
+        metric_class = told[-1] if told else classify(labels, kind)
+        muted = any(one.muted for one in said)
         per_s = per_second(labels.get("__name__", "")) if metric_class is _LATENCY else 1.0
         plain = self._plain(metric_class, per_s)
         return plain if not said else self._ruled(plain, said, muted=muted)
+
+    def fitting(self, labels: Mapping[str, str], kind: Kind, entity: Entity) -> list[int]:
+        """Which rules speak of a series, by their place in the document."""
+        if not self._rules:
+            return []
+        metric_class = classify(labels, kind)
+        found = []
+        for number, rule in enumerate(self._rules):
+            if all(fits(_value(name, labels, entity, metric_class)) for name, fits in rule.fits):
+                metric_class = rule.said.metric_class or metric_class
+                found.append(number)
+        return found
 
     def _of_class(self, metric_class: MetricClass, per_s: float) -> Route:
         given = self.document.classes.get(metric_class, Judging())

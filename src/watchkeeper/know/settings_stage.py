@@ -17,7 +17,7 @@ from watchkeeper.errors import BadInput
 from watchkeeper.know.decisions_stage import newest_settings
 from watchkeeper.model.principal import INSTALLATION
 from watchkeeper.model.ruling import FROM_FILE, DetectionSet
-from watchkeeper.model.series import TenantId
+from watchkeeper.model.series import Series, SeriesId, TenantId
 from watchkeeper.model.signal import Logged
 from watchkeeper.store.base import Filter, Store
 
@@ -39,6 +39,10 @@ class Writing(Protocol):
 
     def partition_of(self, tenant: TenantId, service: str) -> int:
         """Where all meets that speaks of a service."""
+        ...
+
+    def series(self, identity: SeriesId) -> Series | None:
+        """A series that this process knows."""
         ...
 
     def read(self, body: bytes, media: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from watchkeeper.bus.base import SAMPLES, Bus
 from watchkeeper.config.sent import read, written
 from watchkeeper.ingest.stage import Ingest
-from watchkeeper.model.series import TenantId
+from watchkeeper.model.series import Series, SeriesId, TenantId
 from watchkeeper.model.signal import Logged
 from watchkeeper.parts.ground import Ground
 
@@ -34,6 +36,11 @@ class Deciding:
 
     def partition_of(self, tenant: TenantId, service: str) -> int:
         return self.ground.catalog.partition_of(tenant, service)
+
+    def series(self, identity: SeriesId) -> Series | None:
+        catalog = self.ground.catalog
+        (slot,) = catalog.lookup(np.frombuffer(identity, np.uint64).reshape(1, 2)).tolist()
+        return None if slot < 0 else catalog.series(slot)
 
     def read(self, body: bytes, media: str) -> str:
         return written(read("detection", body, media))
