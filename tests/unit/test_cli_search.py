@@ -20,6 +20,7 @@ from watchkeeper.cli.traces import tree
 from watchkeeper.sdk import FoundSpan
 
 SEARCH, TRACES = "/api/v1/logs/search", "/api/v1/traces"
+TEMPLATES = "/api/v1/logs/templates"
 LINE: dict[str, Any] = {
     "time": "2026-01-05T10:00:00Z",
     "severity": "error",
@@ -36,6 +37,16 @@ SUMMARY: dict[str, Any] = {
     "services": ["db", "web"],
 }
 START = datetime(2026, 1, 5, 10, tzinfo=UTC)
+TEMPLATE: dict[str, Any] = {
+    "id": "00000000000000ab",
+    "service": "shop",
+    "text": "user <*> came",
+    "lines": 12,
+    "patterns": 2,
+    "first_seen": "2026-01-05T10:00:00Z",
+    "last_seen": "2026-01-05T11:00:00Z",
+    "succeeds": [],
+}
 Said = pytest.CaptureFixture[str]
 
 
@@ -216,3 +227,35 @@ def test_a_tree_has_every_span_once_whatever_its_parents(links: list[tuple[Any, 
     told = [one.name for _, one in tree(spans)]
 
     assert sorted(told, key=int) == [one.name for one in spans]
+
+
+def test_templates_are_listed_with_what_finds_their_lines(stub: Stub, capsys: Said) -> None:
+    other = {**TEMPLATE, "id": None, "text": "<other>", "service": "", "last_seen": None}
+    stub.routes[TEMPLATES] = Reply(200, {"items": [TEMPLATE, other], "more": True})
+
+    status, out, err = ran(capsys, stub, "templates", "user", "--service", "shop", "--limit", "2")
+
+    assert status == Exit.OK
+    assert stub.asked[0].params == {"text": "user", "service": "shop", "limit": "2"}
+    assert [line.split() for line in out.splitlines()[1:]] == [
+        ["12", "2026-01-05", "11:00:00", "shop", "user", "<*>", "came", "00000000000000ab"],
+        ["12", "-", "-", "<other>", "-"],
+    ]
+    assert "--limit" in err
+
+
+def test_no_templates_are_no_error(stub: Stub, capsys: Said) -> None:
+    stub.routes[TEMPLATES] = Reply(200, {"items": [], "more": False})
+
+    status, out, err = ran(capsys, stub, "templates")
+
+    assert (status, out) == (Exit.OK, "")
+    assert "no templates" in err
+
+
+def test_programs_are_told_templates_in_json(stub: Stub, capsys: Said) -> None:
+    stub.routes[TEMPLATES] = Reply(200, {"items": [TEMPLATE], "more": False})
+
+    _, out, _ = ran(capsys, stub, "templates", "--json")
+
+    assert json.loads(out) == {"items": [TEMPLATE], "more": False}

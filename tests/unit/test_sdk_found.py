@@ -116,7 +116,9 @@ async def test_an_id_with_signs_in_it_leads_nowhere_else(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "given"), [("logs", ()), ("traces", ()), ("trace", ("7",))], ids=str
+    ("name", "given"),
+    [("logs", ()), ("log_templates", ()), ("traces", ()), ("trace", ("7",))],
+    ids=str,
 )
 async def test_an_answer_of_somebody_else_is_told(
     talk: Talk, name: str, given: tuple[str, ...]
@@ -125,3 +127,13 @@ async def test_an_answer_of_somebody_else_is_told(
 
     with pytest.raises(Permanent, match="--url"):
         await talk.call(name, *given)
+
+
+async def test_templates_are_asked_for_by_service_and_text(talk: Talk) -> None:
+    told = {"id": "ab", "text": "user <*>", "lines": 3, "service": "shop", "of_a_newer_server": 1}
+    talk.answer = httpx.Response(200, json={"items": [told], "more": True})
+
+    found = await talk.call("log_templates", service="shop", text="user", limit=1)
+
+    assert talk.params == {"service": "shop", "text": "user", "limit": "1"}
+    assert (found.items[0].id, found.items[0].lines, found.more) == ("ab", 3, True)

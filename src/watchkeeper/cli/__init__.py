@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "send": _Entry("Send samples from a file, standard input, or generated.", "send"),
     "query": _Entry("Read samples: select, fold over time, fold across series.", "query"),
     "logs": _Entry("Search log lines by words, labels, severity and trace.", "logs"),
+    "templates": _Entry("List what log lines have in common, by service.", "templates"),
     "traces": _Entry("List traces, or show one as a tree.", "traces"),
     "anomalies": _Entry("List anomalies, or follow them as they come.", "anomalies"),
     "detection": _Entry("Show, set and take back how is judged.", "detection", has_verbs=True),

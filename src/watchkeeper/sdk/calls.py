@@ -28,7 +28,14 @@ from watchkeeper.sdk.answers import (
     Written,
 )
 from watchkeeper.sdk.events import EventLines
-from watchkeeper.sdk.found import AnomalyTraces, LinePage, Trace, TraceList, TraceSummary
+from watchkeeper.sdk.found import (
+    AnomalyTraces,
+    LinePage,
+    TemplateList,
+    Trace,
+    TraceList,
+    TraceSummary,
+)
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import TimeSeries, count
 from watchkeeper.sdk.spans import Span
@@ -262,6 +269,12 @@ def logs(**asked: str | Time | None) -> Call[LinePage]:
     """A page of log lines, newest first."""
     params = {name: _text(value) for name, value in asked.items() if value is not None}
     return Call("GET", "/api/v1/logs/search", lambda r: decoded(r, LinePage), params)
+
+
+def log_templates(**asked: str | Time | None) -> Call[TemplateList]:
+    """Templates of log lines, the most frequent first."""
+    params = {name: _text(value) for name, value in asked.items() if value is not None}
+    return Call("GET", "/api/v1/logs/templates", lambda r: decoded(r, TemplateList), params)
 
 
 def traces(**asked: str | Time | None) -> Call[tuple[TraceSummary, ...]]:

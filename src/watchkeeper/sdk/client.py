@@ -33,7 +33,7 @@ from watchkeeper.sdk.answers import (
 )
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.events import EventLines
-from watchkeeper.sdk.found import AnomalyTraces, LinePage, Trace, TraceSummary
+from watchkeeper.sdk.found import AnomalyTraces, LinePage, TemplateList, Trace, TraceSummary
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.ruled import DetectionSettings, MaintenanceWindow, Verdict
@@ -175,6 +175,13 @@ class Client:
         """A page of log lines, newest first; `chosen` takes text, contains, query, level, template,
         trace_id, start and end."""
         return self.call(calls.logs(limit=str(limit), cursor=cursor, **chosen))
+
+    def log_templates(
+        self, *, limit: int = 1000, service: str | None = None, text: str | None = None
+    ) -> TemplateList:
+        """What lines have in common, of a service and with a part of the text; the most frequent
+        first."""
+        return self.call(calls.log_templates(limit=str(limit), service=service, text=text))
 
     def traces(self, *, limit: int = 20, **chosen: str | Time | None) -> tuple[TraceSummary, ...]:
         """Traces that have such a span, newest first; `chosen` takes service, name, min_duration,

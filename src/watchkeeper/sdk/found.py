@@ -32,6 +32,27 @@ class LinePage(msgspec.Struct, frozen=True):
     """For the next page; None on the last."""
 
 
+class LogTemplate(msgspec.Struct, frozen=True):
+    """What lines of a service have in common that differ in their values."""
+
+    id: str | None
+    """For a search; None of those that were too many to be told apart."""
+    text: str
+    lines: int
+    service: str = ""
+    patterns: int = 0
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    succeeds: tuple[str, ...] = ()
+    """Ids of former templates whose lines it has."""
+
+
+class TemplateList(msgspec.Struct, frozen=True):
+    items: tuple[LogTemplate, ...]
+    more: bool = False
+    """Whether there are others that fit."""
+
+
 class Root(msgspec.Struct, frozen=True):
     """The span that a trace began with."""
 
