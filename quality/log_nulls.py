@@ -175,6 +175,8 @@ def findings(
             groups.count(fingerprint, n_lines, now_ns, now_ns)
             severity = ERROR if template % 10 == 9 else INFO
             service.count(fingerprint, severity, now_ns // MINUTE_NS, n_lines)
+            if severity == ERROR:
+                service.count_errors(now_ns // MINUTE_NS, n_lines)
         if name == "sessions":
             service.sessions.take(_sessions(program.chance, minute), now_ns)
         for detector, said in episodes.said:

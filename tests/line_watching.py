@@ -70,6 +70,8 @@ class Story:
         time_ns = self.now_ns - ago_ns
         self.groups.count(known, n, time_ns, time_ns)
         self.service.count(known, severity, time_ns // MINUTE, n)
+        if severity >= ERROR:
+            self.service.count_errors(time_ns // MINUTE, n)
 
     def minute(self, lines: Mapping[str, int]) -> list[Told]:
         """What is said at the end of a minute with these lines, and with others told before."""

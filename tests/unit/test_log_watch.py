@@ -6,6 +6,7 @@ import functools
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
 from tests.line_watching import (
@@ -22,6 +23,7 @@ from tests.line_watching import (
 )
 from watchkeeper.analyze.log_episodes import Episodes, Strange
 from watchkeeper.analyze.log_novelty import Novelty
+from watchkeeper.analyze.template_runs import Runs
 from watchkeeper.model.change import Change
 from watchkeeper.model.row import texts
 from watchkeeper.model.series import DEFAULT_TENANT, Entity
@@ -196,6 +198,47 @@ def test_a_rate_that_is_off_by_a_few_lines_is_not_told() -> None:
     told = story.minutes(10, USUAL | {"job 5 of the night is done": 11})
 
     assert of("log_rate", told) == []
+
+
+def test_a_rush_of_errors_is_told_of_the_service_whatever_they_say() -> None:
+    story = learned()
+    story.service.change()  # or they were new, too
+
+    told = []
+    for _ in range(5):
+        for number in range(40):
+            story.lines(f"cannot {'x' * number} reach {'y' * number} it", 3, severity=ERROR)
+        told += calm(story, 1)
+    told += calm(story, 30)
+
+    mine = of("log_errors", told)
+    assert mine[0].change == "opened"
+    assert "evidence" in {one.severity for one in mine}
+    assert mine[-1].change == "closed"
+    assert {one.pattern for one in mine} == {""}
+
+
+def test_fewer_errors_than_usual_are_no_finding() -> None:
+    story = Story()
+    for minute in range(1480):
+        story.lines("cannot reach it", 20 + minute % 3, severity=ERROR)
+        calm(story, 1)
+
+    told = calm(story, 30)
+
+    assert of("log_errors", told) == []
+    assert of("log_stopped", told) != []
+
+
+def test_errors_of_a_batch_are_counted_as_errors() -> None:
+    lines = lines_of(["a 1", "a 2", "b 1"], MINUTE)
+
+    runs = Runs(replace(lines, severity=np.array([ERROR, INFO, FATAL], np.uint8)))
+
+    assert [(one.n_lines, one.n_errors, one.severity) for one in runs.of(0)] == [
+        (2, 1, ERROR),
+        (1, 1, FATAL),
+    ]
 
 
 def test_lines_that_stop_are_told_once_and_over_when_they_come_again() -> None:

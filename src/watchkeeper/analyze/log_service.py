@@ -3,6 +3,7 @@
 - `log_new`: a template that none of its lines had, once it has been known for a day
 - `log_rare`: one that hardly any had
 - `log_rate`: lines of a template come faster or slower than they do at this time
+- `log_errors`: errors come faster, of whatever template
 - `log_stopped`: lines that always come do not
 - `log_session`: more sessions than usual have counts of templates that normal ones have not
 
@@ -39,6 +40,8 @@ MINUTE_P: Final = 0.25 / 10080
 """A quarter of a minute of a week, shared by all templates, may be evidence."""
 ALL: Final = -1
 """In place of a template: all lines."""
+ERRORS: Final = -2
+"""All lines that are errors, or graver."""
 _MANY: Final = 10
 """Lines that a template has before it has a row."""
 _BREAK_NS: Final = 2 * MINUTE_NS
@@ -101,14 +104,9 @@ class ServiceLog:
 
     def count(self, fingerprint: int, severity: int, minute: int, n_lines: int) -> None:
         """Lines of a fingerprint, and of a minute since 1970; those to come are of this one."""
-        at_ns = minute * MINUTE_NS
-        if at_ns > self._now_ns:
-            at_ns = self._now_ns // MINUTE_NS * MINUTE_NS
-        if at_ns < self._closed_ns or not at_ns:
-            return
-        counts = self._minutes.get(at_ns)
+        counts = self._counts(minute)
         if counts is None:
-            counts = self._minutes[at_ns] = {}
+            return
         known = counts.get(fingerprint)
         if known is None and len(counts) >= self._room:
             fingerprint = OTHER
@@ -118,6 +116,13 @@ class ServiceLog:
         else:
             n, gravest = known
             counts[fingerprint] = n + n_lines, max(gravest, severity)
+
+    def count_errors(self, minute: int, n_lines: int) -> None:
+        """Those of the lines that are errors, or graver."""
+        counts = self._counts(minute)
+        if counts is not None:
+            n, _ = counts.get(ERRORS, (0, 0))
+            counts[ERRORS] = n + n_lines, 0
 
     def change(self) -> None:
         """Somebody deployed it, or set something of it."""
@@ -172,6 +177,18 @@ class ServiceLog:
         self.episodes.load(state.episodes)
         self._take_rows(state.rows)
 
+    def _counts(self, minute: int) -> dict[int, tuple[int, int]] | None:
+        """Of a minute, by fingerprint; None where it was judged."""
+        at_ns = minute * MINUTE_NS
+        if at_ns > self._now_ns:
+            at_ns = self._now_ns // MINUTE_NS * MINUTE_NS
+        if at_ns < self._closed_ns or not at_ns:
+            return None
+        counts = self._minutes.get(at_ns)
+        if counts is None:
+            counts = self._minutes[at_ns] = {}
+        return counts
+
     @property
     def _is_learning(self) -> bool:
         return self._now_ns < self._began_ns + round(self._config.learning_s * NS_PER_S)
@@ -202,14 +219,17 @@ class ServiceLog:
 
     def _close(self, minute_ns: int, groups: Groups) -> None:
         counts: dict[int, tuple[int, int]] = {}
-        for fingerprint, (n_lines, severity) in self._minutes.pop(minute_ns, {}).items():
+        given = self._minutes.pop(minute_ns, {})
+        n_errors, _ = given.pop(ERRORS, (0, 0))
+        for fingerprint, (n_lines, severity) in given.items():
             template = groups.template_of(fingerprint)
             n, gravest = counts.get(template, (0, 0))
             counts[template] = n + n_lines, max(gravest, severity)
         for template, (n_lines, severity) in counts.items():
             if template != OTHER:
                 self._meet(template, n_lines, severity, groups)
-        self._judge(minute_ns, {template: n for template, (n, _) in counts.items()}, groups)
+        n_lines_of = {template: n for template, (n, _) in counts.items()}
+        self._judge(minute_ns, n_lines_of, n_errors, groups)
 
     def _meet(self, template: int, n_lines: int, severity: int, groups: Groups) -> None:
         known = self._known.get(template)
@@ -242,15 +262,17 @@ class ServiceLog:
         share = (known.n_lines + 1) / (n_all + 2)
         self._see("log_rare", template, groups, (1.0, 0.0, 0.0, share), False, {"rarity": score})
 
-    def _judge(self, minute_ns: int, counts: Mapping[int, int], groups: Groups) -> None:
+    def _judge(
+        self, minute_ns: int, counts: Mapping[int, int], n_errors: int, groups: Groups
+    ) -> None:
         """The rates of all that have a row, and of the others together."""
         rows = self._rows(counts)
-        if ALL not in rows:
+        if not {ALL, ERRORS, OTHER} <= set(rows):
             return  # there was no room
         slots = self._slots(rows)
         n_all = sum(counts.values())
         n_own = [counts.get(template, 0) for template in rows]
-        n_own[rows.index(ALL)] = n_all
+        n_own[rows.index(ALL)], n_own[rows.index(ERRORS)] = n_all, n_errors
         n_own[rows.index(OTHER)] = n_all - sum(n for t, n in zip(rows, n_own, strict=True) if t > 0)
         column: F64 = np.array(n_own, np.float64)
         by_slot = dict(zip(slots.tolist(), rows, strict=True))
@@ -261,7 +283,7 @@ class ServiceLog:
         for row in range(len(findings)):
             template = by_slot[int(findings.slot[row])]
             if int(findings.change[row]) == CLOSED:
-                self.episodes.end("log_rate", template, self._now_ns)
+                self.episodes.end(_rate_of(template), template, self._now_ns)
             else:
                 self._rate(template, findings, row, groups)
         for template, n, gap, is_missed in zip(
@@ -269,7 +291,7 @@ class ServiceLog:
         ):
             if n:
                 self.episodes.end("log_stopped", template, self._now_ns)
-            elif is_missed and template != OTHER and (template == ALL or n_all):
+            elif is_missed and (template == ALL or (template > OTHER and n_all)):
                 self._stopped(template, gap, groups)
 
     def _rate(self, template: int, findings: Findings, row: int, groups: Groups) -> None:
@@ -283,7 +305,10 @@ class ServiceLog:
         p_value = float(findings.p_value[row])
         is_evidence = findings.severity[row] == EVIDENCE and self._is_beyond(p_value)
         said = dict(zip(self._rates.streams, findings.streams[row].tolist(), strict=True))
-        self._see("log_rate", template, groups, (value, low, high, p_value), is_evidence, said)
+        if template == ERRORS and value < usual:
+            return
+        detector = _rate_of(template)
+        self._see(detector, template, groups, (value, low, high, p_value), is_evidence, said)
 
     def _stopped(self, template: int, gap: float, groups: Groups) -> None:
         p_value = float(np.exp(-gap))
@@ -345,9 +370,9 @@ class ServiceLog:
     def _rows(self, counts: Mapping[int, int]) -> list[int]:
         """Templates with a row, those that have one from now on among them."""
         n_rows = sum(one.slot >= 0 for one in self._known.values())
-        for template in (ALL, OTHER, *counts):
+        for template in (ALL, ERRORS, OTHER, *counts):
             one = self._known.setdefault(template, _Known(0, self._now_ns, 0))
-            has_room = template <= OTHER or n_rows < self._config.templates_per_service + 2
+            has_room = template <= OTHER or n_rows < self._config.templates_per_service + 3
             if one.slot >= 0 or not has_room or (template > 0 and one.n_lines < _MANY):
                 continue
             slot = self._rates.begin()
@@ -362,3 +387,8 @@ class ServiceLog:
     def _end(self, known: _Known) -> None:
         if known.slot >= 0:
             self._rates.end(known.slot)
+
+
+def _rate_of(template: int) -> str:
+    """The detector that judges its rate."""
+    return "log_errors" if template == ERRORS else "log_rate"

@@ -150,8 +150,11 @@ class LogWatch:
 
 
 def _count(one: ServiceLog, runs: Runs, number: int) -> None:
-    """Lines of a service, by their minutes: nearly always all of a run are of one."""
+    """Lines of a service, by their minutes: nearly always all of a run are of one. Where not, its
+    errors are those of its last."""
     for run in runs.of(number):
+        if run.n_errors:
+            one.count_errors(run.last_ns // MINUTE_NS, run.n_errors)
         first, last = run.first_ns // MINUTE_NS, run.last_ns // MINUTE_NS
         if first == last:
             one.count(run.fingerprint, run.severity, first, run.n_lines)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from watchkeeper.model.series import I64
+from watchkeeper.model.severity import Severity
 from watchkeeper.model.signal import LogBatch
 
 
@@ -22,6 +23,8 @@ class Run(NamedTuple):
     last_ns: int
     severity: int
     """The gravest of them."""
+    n_errors: int
+    """Those that are errors, or graver."""
     begin: int
     """Where they begin in the order of runs."""
 
@@ -44,7 +47,7 @@ class Runs:
         service, fingerprint = self.service_of_row[order], batch.template[order]
         differs = (service[1:] != service[:-1]) | (fingerprint[1:] != fingerprint[:-1])
         begins = np.flatnonzero(np.r_[True, differs])
-        self._time_ns = batch.time_ns[order]
+        self._time_ns, severity = batch.time_ns[order], batch.severity[order]
         self._service = service[begins]
         self._columns = (
             fingerprint[begins],
@@ -52,7 +55,8 @@ class Runs:
             np.diff(np.r_[begins, len(order)]),
             np.minimum.reduceat(self._time_ns, begins),
             np.maximum.reduceat(self._time_ns, begins),
-            np.maximum.reduceat(batch.severity[order], begins),
+            np.maximum.reduceat(severity, begins),
+            np.add.reduceat(severity >= Severity.ERROR, begins, dtype=np.int64),
             begins,
         )
         self._of: dict[int, Sequence[Run]] = {}
