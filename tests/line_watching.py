@@ -15,7 +15,8 @@ from watchkeeper.analyze.detectors.base import CLOSED, OPENED, WORSENED
 from watchkeeper.analyze.log_episodes import Episodes
 from watchkeeper.analyze.log_open_sessions import Session
 from watchkeeper.analyze.log_rates import LogRates
-from watchkeeper.analyze.log_service import ServiceLog, ServiceState
+from watchkeeper.analyze.log_service import ServiceLog
+from watchkeeper.analyze.log_state import ServiceState
 from watchkeeper.analyze.log_watch import Kept, LogWatch
 from watchkeeper.analyze.log_watch_config import LogWatchConfig
 from watchkeeper.analyze.template_groups import Groups, TemplatesConfig

@@ -6,17 +6,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 
+from tests import make
 from tests.line_watching import BEGAN, ERROR, MINUTE, lines_of
 from tests.templating import S, batch
+from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.log_watch_config import LogWatchConfig
 from watchkeeper.analyze.template_groups import TemplatesConfig
 from watchkeeper.analyze.template_stage import TemplateStage
 from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.errors import Retryable
-from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
+from watchkeeper.model.anomaly import Anomaly, AnomalyStatus, InfoReason
 from watchkeeper.model.metric_class import MetricClass
+from watchkeeper.model.ruling import DetectionSet
 from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.model.signal import Tick
 from watchkeeper.model.template import template_id
@@ -38,7 +42,7 @@ def stage(executor: ThreadPoolExecutor, store: Store | None = None) -> TemplateS
         TemplatesConfig(),
         lambda _, service: PARTITION[service],
         executor,
-        watch=LogWatchConfig(learning_s=0.0),
+        detection=DetectionConfig(logs=LogWatchConfig(learning_s=0.0)),
         store=store,
     )
 
@@ -181,6 +185,46 @@ async def test_where_nobody_keeps_findings_lines_are_not_watched(
         await each.handle(news())
 
     assert len(await one.dump(3)) < len(await watched.dump(3))
+
+
+async def test_settings_hold_from_their_position_on_and_after_a_restart(
+    executor: ThreadPoolExecutor,
+) -> None:
+    store = MemoryStore(MemoryConfig())
+    one, restarted = stage(executor, store), stage(executor, store)
+    document = DetectionConfig(logs=LogWatchConfig(enabled=False))
+    off = DetectionSet("1", msgspec.json.encode(document).decode(), BEGAN, "ann", "detection.set")
+    first, *rest = news()
+
+    await one.handle([first, Delivery(MIXED, 1, off), *rest])
+    await restarted.load(3, 9, await one.dump(3))
+    await restarted.handle(rest)
+
+    assert await anomalies(store) == []
+
+
+async def test_settings_that_do_not_fit_change_nothing(executor: ThreadPoolExecutor) -> None:
+    store = MemoryStore(MemoryConfig())
+    one = stage(executor, store)
+    strange = DetectionSet("1", '{"of_a_newer_release":1}', BEGAN, "ann", "detection.set")
+
+    await one.handle([Delivery(MIXED, 1, strange), *news()])
+
+    assert len(await anomalies(store)) == 1
+
+
+async def test_what_begins_in_a_window_of_maintenance_is_muted(
+    executor: ThreadPoolExecutor,
+) -> None:
+    store = MemoryStore(MemoryConfig())
+    one = stage(executor, store)
+    window = make.maintenance(match={"service": "shop"}, from_ns=BEGAN, to_ns=BEGAN + 9 * MINUTE)
+
+    await one.handle([Delivery(MIXED, 1, window), *news()])
+
+    (found,) = await anomalies(store)
+    assert found.info_reason is InfoReason.MUTED
+    assert found.muted.startswith("maintenance")
 
 
 class Unsteady(MemoryStore):

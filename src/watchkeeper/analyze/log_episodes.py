@@ -70,7 +70,7 @@ class Episodes:
     def __init__(self, tenant: TenantId, entity: Entity, *, hours_per_week: int) -> None:
         self._tenant = tenant
         self._entity = entity
-        self._hours_per_week = hours_per_week
+        self.hours_per_week = hours_per_week
         self._open: dict[tuple[str, int], _Open] = {}
         self._granted: list[int] = []
         self.said: list[tuple[str, Sighting]] = []
@@ -137,7 +137,7 @@ class Episodes:
         self._granted = [one for one in self._granted if one > now_ns - _WEEK_NS]
         if self._granted and now_ns - self._granted[-1] < HOUR_NS:
             return True
-        if len(self._granted) >= self._hours_per_week:
+        if len(self._granted) >= self.hours_per_week:
             return False
         self._granted.append(now_ns)
         return True

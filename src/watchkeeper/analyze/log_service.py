@@ -16,14 +16,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from watchkeeper.analyze.detectors.base import CLOSED, EVIDENCE, Findings
-from watchkeeper.analyze.log_episodes import Episodes, EpisodeState, Strange
+from watchkeeper.analyze.log_episodes import Episodes, Strange
 from watchkeeper.analyze.log_novelty import Novelty, rarity
 from watchkeeper.analyze.log_rates import Dump, LogRates
-from watchkeeper.analyze.log_session_watch import SessionState, SessionWatch
+from watchkeeper.analyze.log_session_watch import SessionWatch
+from watchkeeper.analyze.log_state import Known, ServiceState
 from watchkeeper.analyze.log_watch_config import LogWatchConfig
 from watchkeeper.analyze.template_groups import Groups
 from watchkeeper.clock import NS_PER_S
@@ -55,30 +55,6 @@ _LONG_S: Final = 3e9
 """What ends by itself is not ended by time."""
 
 
-class _Known(msgspec.Struct, array_like=True):
-    """Of a template."""
-
-    n_lines: int
-    last_ns: int
-    severity: int
-    slot: int = -1
-
-
-class ServiceState(msgspec.Struct, array_like=True):
-    """As it is kept: rows of rates in the order of their templates."""
-
-    began_ns: int
-    now_ns: int
-    closed_ns: int
-    deployed_ns: int
-    minutes: dict[int, dict[int, tuple[int, int]]]
-    known: dict[int, _Known]
-    novelty: Novelty
-    sessions: SessionState
-    episodes: EpisodeState
-    rows: dict[str, tuple[tuple[int, ...], bytes]]
-
-
 class ServiceLog:
     """A state machine: lines are counted as they come, and judged by ticks."""
 
@@ -86,13 +62,13 @@ class ServiceLog:
         self, config: LogWatchConfig, rates: LogRates, episodes: Episodes, service: str
     ) -> None:
         self._config = config
+        self._room = _room(config)
         self._rates = rates
         self._service = service
         self._began_ns = self._now_ns = self._closed_ns = 0
         self._deployed_ns = -(2**62)
-        self._room = _FINGERPRINTS * max(1, config.templates_per_service)
         self._minutes: dict[int, dict[int, tuple[int, int]]] = {}
-        self._known: dict[int, _Known] = {}
+        self._known: dict[int, Known] = {}
         self._novelty = Novelty()
         self.sessions = SessionWatch(config)
         self.episodes = episodes
@@ -123,6 +99,12 @@ class ServiceLog:
         if counts is not None:
             n, _ = counts.get(ERRORS, (0, 0))
             counts[ERRORS] = n + n_lines, 0
+
+    def configure(self, config: LogWatchConfig) -> None:
+        """Go on by other settings."""
+        self._config, self._room = config, _room(config)
+        self.sessions.configure(config)
+        self.episodes.hours_per_week = config.evidence_hours_per_week
 
     def change(self) -> None:
         """Somebody deployed it, or set something of it."""
@@ -211,7 +193,7 @@ class ServiceLog:
             for detector in ("log_new", "log_rare", "log_rate", "log_stopped"):
                 self.episodes.end(detector, template, self._now_ns)
             if now is not None:
-                other = self._known.setdefault(now, _Known(0, 0, 0))
+                other = self._known.setdefault(now, Known(0, 0, 0))
                 other.n_lines += known.n_lines
                 other.last_ns = max(other.last_ns, known.last_ns)
                 other.severity = max(other.severity, known.severity)
@@ -234,7 +216,7 @@ class ServiceLog:
     def _meet(self, template: int, n_lines: int, severity: int, groups: Groups) -> None:
         known = self._known.get(template)
         if known is None:
-            self._known[template] = _Known(n_lines, self._now_ns, severity)
+            self._known[template] = Known(n_lines, self._now_ns, severity)
             if self._now_ns >= self._deployed_ns + round(self._config.after_deploy_s * NS_PER_S):
                 self._new(template, n_lines, severity, groups)
             return
@@ -254,7 +236,7 @@ class ServiceLog:
         said = {"lines": float(n_lines), "severity": float(severity)}
         self._see("log_new", template, groups, (n_lines, 0.0, 0.0, p_value), is_evidence, said)
 
-    def _rare(self, template: int, known: _Known, groups: Groups) -> None:
+    def _rare(self, template: int, known: Known, groups: Groups) -> None:
         n_all = sum(one.n_lines for one in self._known.values())
         score = rarity(known.n_lines, n_all, known.severity)
         if self._is_learning or score < self._config.rare or self.episodes.n_open("log_rare"):
@@ -371,7 +353,7 @@ class ServiceLog:
         """Templates with a row, those that have one from now on among them."""
         n_rows = sum(one.slot >= 0 for one in self._known.values())
         for template in (ALL, ERRORS, OTHER, *counts):
-            one = self._known.setdefault(template, _Known(0, self._now_ns, 0))
+            one = self._known.setdefault(template, Known(0, self._now_ns, 0))
             has_room = template <= OTHER or n_rows < self._config.templates_per_service + 3
             if one.slot >= 0 or not has_room or (template > 0 and one.n_lines < _MANY):
                 continue
@@ -384,7 +366,7 @@ class ServiceLog:
     def _slots(self, templates: list[int]) -> I32:
         return np.array([self._known[one].slot for one in templates], np.int32)
 
-    def _end(self, known: _Known) -> None:
+    def _end(self, known: Known) -> None:
         if known.slot >= 0:
             self._rates.end(known.slot)
 
@@ -392,3 +374,8 @@ class ServiceLog:
 def _rate_of(template: int) -> str:
     """The detector that judges its rate."""
     return "log_errors" if template == ERRORS else "log_rate"
+
+
+def _room(config: LogWatchConfig) -> int:
+    """For fingerprints of a minute."""
+    return _FINGERPRINTS * max(1, config.templates_per_service)

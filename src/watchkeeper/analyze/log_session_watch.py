@@ -90,6 +90,9 @@ class SessionWatch:
         self._config = config
         self._state = SessionState()
 
+    def configure(self, config: LogWatchConfig) -> None:
+        self._config = config
+
     def take(self, runs: Iterable[tuple[int, int, int, tuple[int, int]]], now_ns: int) -> None:
         """Lines of sessions: (hash of the session, fingerprint, lines, trace)."""
         self._state.open.take(runs, now_ns, self._config.open_sessions)

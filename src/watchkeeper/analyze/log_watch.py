@@ -16,7 +16,8 @@ import xxhash
 
 from watchkeeper.analyze.log_episodes import Episodes
 from watchkeeper.analyze.log_rates import LogRates
-from watchkeeper.analyze.log_service import MINUTE_NS, ServiceLog, ServiceState
+from watchkeeper.analyze.log_service import MINUTE_NS, ServiceLog
+from watchkeeper.analyze.log_state import ServiceState
 from watchkeeper.analyze.log_watch_config import LogWatchConfig
 from watchkeeper.analyze.template_runs import Runs
 from watchkeeper.analyze.templates import Templates
@@ -50,7 +51,8 @@ class LogWatch:
         templates: Templates,
         partition_of: Callable[[TenantId, str], int],
     ) -> None:
-        self._config = config
+        self._file = config
+        self._configs: dict[int, LogWatchConfig] = {}
         self._templates = templates
         self._partition_of = partition_of
         self._rates = LogRates(config.templates)
@@ -61,12 +63,13 @@ class LogWatch:
         self, batch: LogBatch, runs: Runs, is_new: Callable[[int], bool] = lambda _: True
     ) -> None:
         """Lines of the partitions of which this batch is new, after the templates took them."""
-        if not self._config.enabled or not len(batch):
+        if not len(batch):
             return
         sessions: _Sessions | None = None
         for number, service in enumerate(runs.services):
             partition = self._partition_of(batch.tenant, service)
-            if not is_new(partition):
+            config = self._configs.get(partition, self._file)
+            if not config.enabled or not is_new(partition):
                 continue
             one = self._service(partition, (batch.tenant, service), batch)
             if one is None:
@@ -74,9 +77,15 @@ class LogWatch:
             if one.is_awake:
                 _count(one, runs, number)
             if sessions is None:
-                sessions = _Sessions(batch, runs, self._config.session_keys)
+                sessions = _Sessions(batch, runs, config.session_keys)
             if len(sessions):
                 one.sessions.take(sessions.of(number), self._now_ns)
+
+    def configure(self, partition: int, config: LogWatchConfig) -> None:
+        """Go on by other settings."""
+        self._configs[partition] = config
+        for _, one in self._services.get(partition, {}).values():
+            one.configure(config)
 
     def change(self, change: Change, is_new: Callable[[int], bool] = lambda _: True) -> None:
         """Somebody changed a service."""
@@ -143,8 +152,9 @@ class LogWatch:
         return self._begin(partition, key, whole)
 
     def _begin(self, partition: int, key: _Key, entity: Entity) -> ServiceLog:
-        episodes = Episodes(key[0], entity, hours_per_week=self._config.evidence_hours_per_week)
-        one = ServiceLog(self._config, self._rates, episodes, key[1])
+        config = self._configs.get(partition, self._file)
+        episodes = Episodes(key[0], entity, hours_per_week=config.evidence_hours_per_week)
+        one = ServiceLog(config, self._rates, episodes, key[1])
         self._services.setdefault(partition, {})[key] = entity, one
         return one
 

@@ -51,7 +51,8 @@ class LogWatchConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         int,
         Meta(
             ge=1,
-            description="Templates whose rate is judged in one process; some 2 KiB each.",
+            description="Templates whose rate is judged in one process; some 2 KiB each. Read when "
+            "it starts.",
         ),
     ] = 20_000
     rare: Annotated[

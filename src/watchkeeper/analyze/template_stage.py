@@ -11,9 +11,11 @@ from typing import TypeVar, TypeVarTuple
 
 import msgspec
 
+from watchkeeper.analyze.detection_config import DetectionConfig
+from watchkeeper.analyze.governing import quiet
 from watchkeeper.analyze.judge import WatcherJudge
+from watchkeeper.analyze.log_rulings import LogRulings
 from watchkeeper.analyze.log_watch import VERSION, LogWatch
-from watchkeeper.analyze.log_watch_config import LogWatchConfig
 from watchkeeper.analyze.template_groups import TemplatesConfig
 from watchkeeper.analyze.template_runs import Runs
 from watchkeeper.analyze.templates import Templates
@@ -24,7 +26,8 @@ from watchkeeper.errors import Retryable
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus
 from watchkeeper.model.change import Change
 from watchkeeper.model.metric_class import MetricClass
-from watchkeeper.model.series import TenantId
+from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
+from watchkeeper.model.series import N_PARTITIONS, TenantId
 from watchkeeper.model.signal import LogBatch, Tick
 from watchkeeper.model.template import Template
 from watchkeeper.store.base import Store
@@ -33,8 +36,8 @@ A = TypeVarTuple("A")
 T = TypeVar("T")
 
 
-Sighted = tuple[str, int, Sighting]
-"""By whom, and at which position of the log."""
+Sighted = tuple[str, int, str, Sighting]
+"""By whom, at which position of the log, and why it is muted if it begins there."""
 
 
 class _Kept(msgspec.Struct):
@@ -42,6 +45,7 @@ class _Kept(msgspec.Struct):
 
     templates: bytes
     watch: bytes
+    rulings: bytes = b""
 
 
 class TemplateStage:
@@ -56,12 +60,15 @@ class TemplateStage:
         partition_of: Callable[[TenantId, str], int],
         executor: Executor,
         *,
-        watch: LogWatchConfig | None = None,
+        detection: DetectionConfig | None = None,
         store: Store | None = None,
     ) -> None:
         """`executor` has one thread. Lines are watched where there is a store to tell it."""
         self._templates = Templates(config, partition_of)
-        self._watch = LogWatch(watch or LogWatchConfig(), self._templates, partition_of)
+        detection = detection or DetectionConfig()
+        self._partition_of = partition_of
+        self._watch = LogWatch(detection.logs, self._templates, partition_of)
+        self._rulings = LogRulings(detection, self._watch)
         self._anomalies = None if store is None else _Anomalies(store, VERSION)
         self._unsaved: list[Sighted] | None = None
         self._executor = executor
@@ -104,11 +111,16 @@ class TemplateStage:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *given)
 
     def _dump(self, partition: int) -> bytes:
-        kept = _Kept(self._templates.dump(partition), self._watch.dump(partition))
+        kept = _Kept(
+            self._templates.dump(partition),
+            self._watch.dump(partition),
+            self._rulings.dump(partition),
+        )
         return msgspec.msgpack.encode(kept)
 
     def _load(self, partition: int, state: bytes) -> None:
         kept = msgspec.msgpack.decode(state, type=_Kept) if state else _Kept(b"", b"")
+        self._rulings.load(partition, kept.rulings)
         self._templates.load(partition, kept.templates)
         self._watch.load(partition, kept.watch)
 
@@ -126,9 +138,17 @@ class TemplateStage:
                     self._watch.change(change, is_new)
                 case Tick() as tick:
                     compared = self._templates.tick(tick.now_ns, is_new)
+                    self._rulings.tick(tick.now_ns)
                     said = self._watch.tick(tick.now_ns, compared, is_new)
-                    found += [(name, delivery.position, one) for name, one in said]
+                    found += [self._noted(name, delivery, one) for name, one in said]
+                case DetectionSet() | Maintenance() | Verdict() as ruling:
+                    self._rulings.take(ruling, [one for one in range(N_PARTITIONS) if is_new(one)])
         return found
+
+    def _noted(self, detector: str, delivery: Delivery, sighting: Sighting) -> Sighted:
+        partition = self._partition_of(sighting.tenant, sighting.entity.service)
+        muted = self._rulings.muted(partition, detector, sighting)
+        return detector, delivery.position, muted, sighting
 
     def _is_new(self, delivery: Delivery, partition: int) -> bool:
         """Whether a delivery speaks of a partition, and no checkpoint covers that."""
@@ -148,15 +168,16 @@ class _Anomalies:
     async def save(self, sighted: Sequence[Sighted]) -> None:
         """All of them, in their order, or none."""
         changed: dict[AnomalyId, Anomaly] = {}
-        for watcher, position, sighting in sighted:
+        for watcher, position, muted, sighting in sighted:
             judge = WatcherJudge(watcher, self._version)
             key = judge.id_of(sighting)
             known = changed.get(key) or self._open.get(key)
             if known is None:  # opened before a restart, or just now
                 known = await self._store.get(Anomaly, sighting.tenant, key)
-            changed[key] = judge.judge(
+            now = judge.judge(
                 sighting, position=position, known=known, metric_class=MetricClass.LOG_RATE
             )
+            changed[key] = quiet(now, muted if known is None else known.muted)
         await self._store.save(list(changed.values()))
         for key, anomaly in changed.items():
             if anomaly.status is AnomalyStatus.OPEN:

@@ -97,7 +97,7 @@ def keeping(ground: Ground, keep: Keep, bus: Bus) -> Reading:
         ground.config.templates,
         catalog.partition_of,
         ground.thread("templates"),
-        watch=ground.config.detection.logs,
+        detection=ground.config.detection,
         store=ground.store,
     )
     stages: tuple[StoreStage[Any], ...] = (storing, logging, tracing, shaping, sampling)
