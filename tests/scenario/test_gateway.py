@@ -203,6 +203,7 @@ def _api(one: Shop) -> Api:
     return Api(
         http=one.http, front=one.front, clock=one.clock, store=services.store, bus=services.bus,
         door=rest, lake=rest, tables=rest, templates=rest, checks=[], waited_for=[],
+        deciding=rest,
     )  # fmt: skip
 
 

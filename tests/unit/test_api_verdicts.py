@@ -34,6 +34,9 @@ async def say(one: Api, word: str, **more: str) -> Any:
 
 
 async def test_a_verdict_tells_what_it_changes(one: Api) -> None:
+    document = {"detectors": [{"use": "basic"}, {"use": "fk", "budget_per_week": 0.1}]}
+    await one.http.put("/api/v1/config/detection", json=document)
+
     told = await say(one, "not_useful", comment="nightly backup")
 
     assert (told["verdict"], told["by"], told["comment"]) == (
@@ -43,7 +46,16 @@ async def test_a_verdict_tells_what_it_changes(one: Api) -> None:
     )
     assert told["changes"]["limit_before"] == 1.0
     assert told["changes"]["limit_after"] == pytest.approx(0.316, rel=1e-3)
-    assert "times 0.316" in told["changes"]["says"]
+    assert told["changes"]["says"] == "the limit of this series, from p < 9.9e-06 to p < 3.1e-06"
+
+
+async def test_where_nobody_set_a_limit_a_verdict_tells_by_how_much_it_changes(one: Api) -> None:
+    await one.save(make.anomaly(id="w1", detector="no_data"))
+
+    answer = await one.http.post("/api/v1/anomalies/w1/verdict", json={"verdict": "real"})
+
+    says = answer.json()["changes"]["says"]
+    assert says == "the limit of this series, from times 1 to times 1.78"
 
 
 async def test_a_verdict_is_logged_with_all_that_is_needed_to_act_on_it(one: Api) -> None:

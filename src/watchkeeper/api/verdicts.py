@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from watchkeeper import plugins
 from watchkeeper.analyze.feedback import effect
-from watchkeeper.api.detection import by_of, services_of
+from watchkeeper.api.detection import by_of, services_of, settings_of
 from watchkeeper.api.tenants import tenant_of
 from watchkeeper.api.times import iso
 from watchkeeper.know.verdicts_stage import Verdicts
 from watchkeeper.model.ruling import Verdict, Word, subject_of
+
+_MINUTES_A_WEEK: Final = 7 * 24 * 60
 
 router = APIRouter(prefix="/api/v1/anomalies/{anomaly_id}/verdict", tags=["anomalies"])
 
@@ -38,7 +42,8 @@ async def list_verdicts(request: Request, anomaly_id: str) -> JSONResponse:
     anomaly = await verdicts.anomaly(tenant, anomaly_id)
     given = await verdicts.of(tenant, anomaly_id)
     on_subject = await verdicts.on(tenant, subject_of(tenant, anomaly.series, anomaly.labels))
-    return JSONResponse({"items": [_told(one, on_subject) for one in given]})
+    limit = await _limit(request, anomaly.detector)
+    return JSONResponse({"items": [_told(one, on_subject, limit) for one in given]})
 
 
 @router.post("")
@@ -48,7 +53,8 @@ async def give_verdict(request: Request, anomaly_id: str, said: NewVerdict) -> J
     given = await verdicts.give(
         tenant, anomaly_id, Word(said.verdict), by_of(request), comment=said.comment
     )
-    return JSONResponse(_told(given, await verdicts.on(tenant, given.subject)))
+    on_subject = await verdicts.on(tenant, given.subject)
+    return JSONResponse(_told(given, on_subject, await _limit(request, given.detector)))
 
 
 @router.delete("")
@@ -56,7 +62,8 @@ async def withdraw_verdict(request: Request, anomaly_id: str) -> JSONResponse:
     """Take back what one has said: everything is as it was without it."""
     verdicts, tenant = _verdicts(request), tenant_of(request)
     withdrawn = await verdicts.withdraw(tenant, anomaly_id, by_of(request))
-    return JSONResponse(_told(withdrawn, await verdicts.on(tenant, withdrawn.subject)))
+    on_subject = await verdicts.on(tenant, withdrawn.subject)
+    return JSONResponse(_told(withdrawn, on_subject, await _limit(request, withdrawn.detector)))
 
 
 def _verdicts(request: Request) -> Verdicts:
@@ -64,10 +71,29 @@ def _verdicts(request: Request) -> Verdicts:
     return Verdicts(services.store, services.clock, services.deciding)
 
 
-def _told(verdict: Verdict, on_subject: Sequence[Verdict]) -> dict[str, Any]:
+async def _limit(request: Request, detector: str) -> float | None:
+    """The p-value of a point a minute that the settings ask of a detector, if they do."""
+    settings = settings_of(request)
+    document = json.loads(settings.text(await settings.current()))
+    specs = [spec for spec in document.get("detectors", ()) if spec.get("use") == detector]
+    if not specs:
+        return None
+    usual = getattr(plugins.load("detector", detector).Config(), "budget_per_week", None)
+    budget = specs[0].get("budget_per_week", usual)
+    return None if budget is None else float(budget) / _MINUTES_A_WEEK
+
+
+def _told(verdict: Verdict, on_subject: Sequence[Verdict], limit: float | None) -> dict[str, Any]:
     changed = effect(verdict, on_subject)
-    said = [f"the limit of this series, times {10**changed.before:.3g} without it, is times "
-            f"{10**changed.after:.3g}"] if changed.before != changed.after else []  # fmt: skip
+    said = []
+    if changed.before != changed.after:
+        before, after = 10**changed.before, 10**changed.after
+        said.append(
+            f"the limit of this series, from times {before:.3g} to times {after:.3g}"
+            if limit is None
+            else f"the limit of this series, from p < {limit * before:.2g} to p < "
+            f"{limit * after:.2g}"
+        )
     if changed.expects:
         said.append(f"what {verdict.detector} finds in it {changed.expects} is muted")
     return {
