@@ -21,6 +21,8 @@ SUITES: Final = {
     "nab": "alarms within windows, by the rules of NAB",
     "kpi": "false alarms, recall and F1 on labelled series of operations",
     "wsd": "the same on series of web services",
+    "smd": "several series of a machine at once: how well strange minutes are ranked",
+    "skab": "the same on short runs of a machine with sensors: F1 of points",
     "loghub": "log lines grouped by the statement that printed them",
     "sessions": "strange sessions of log lines, by what is counted in them",
     "log_nulls": "false findings on log lines of services where nothing happens (needs no data)",

@@ -7,6 +7,11 @@ that names the series.
 Windowed series: Parquet files with the columns `file`, `timestamp` and `value`, and beside them
 `labels/combined_windows.json`: file -> list of [first, last] timestamps.
 
+Labelled rows, of several series at once. Either Parquet files, one for each machine, with the
+columns `test` (0 in its history, 1 where it is judged) and `label`, and a column for each series, a
+row per minute; or one with the columns `file` (which run of a machine), `timestamp` and `anomaly`,
+a column for each series, and perhaps `changepoint`; the first 400 rows of a run are its history.
+
 Labelled lines: Parquet files with the columns `system`, `content` and `event_id`, the statement
 that printed the line.
 """
@@ -29,6 +34,11 @@ from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import F64, I64, Mask
 
 WINDOWS: Final = Path("labels") / "combined_windows.json"
+START_NS: Final = 1_700_006_400 * NS_PER_S
+MINUTE_NS: Final = 60 * NS_PER_S
+"""When rows begin and how they follow that have no time of their own."""
+N_HISTORY: Final = 400
+"""Of a run, where the file does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,21 @@ class WindowedSeries:
 
     def __len__(self) -> int:
         return len(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRows:
+    """Several series of one machine, a row per time, and which rows people called strange."""
+
+    name: str
+    time_ns: I64
+    rows: F64
+    strange: Mask
+    n_history: int
+    """Rows to learn from, at the beginning."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +121,45 @@ def windowed_series(folder: Path) -> list[WindowedSeries]:
             raise Unmeasurable(f"{file}: says nothing of '{name}'; an empty list is an answer")
         rows = tuple(_rows(time_ns, window, name) for window in windows[name])
         found.append(WindowedSeries(name, time_ns, value, rows))
+    return found
+
+
+def labelled_machines(folder: Path) -> list[LabelledRows]:
+    """A machine per file, in order of its name."""
+    told = {"test", "label"}
+    files = [one for one in sorted(folder.glob("*.parquet")) if told <= _names(one)]
+    found = []
+    for file in files:
+        table = pq.read_table(file)
+        tested = _plain(table.column("test")) != 0.0
+        order = np.argsort(tested, kind="stable")
+        time_ns = START_NS + np.arange(len(order)) * MINUTE_NS
+        strange = (_known(table.column("label")) != 0.0) & tested
+        n_history = int(np.count_nonzero(~tested))
+        found.append(
+            LabelledRows(
+                file.stem, time_ns, _members(table, told)[order], strange[order], n_history
+            )
+        )
+    if not found:
+        raise Unmeasurable(f"no Parquet file in {folder} has the columns {sorted(told)}")
+    return found
+
+
+def labelled_runs(folder: Path) -> list[LabelledRows]:
+    """A run per name in `file`; those in which nothing was called strange are left out."""
+    told = {"file", "timestamp", "anomaly"}
+    table = _table(folder, lambda names: told <= names)
+    names, group = np.unique(table.column("file").to_numpy(), return_inverse=True)
+    time_ns = _nanoseconds(table.column("timestamp"))
+    rows = _members(table, told | {"changepoint"})
+    strange = _known(table.column("anomaly")) != 0.0
+    found = []
+    for i, name in enumerate(names):
+        own = np.flatnonzero(group == i)
+        own = own[np.argsort(time_ns[own], kind="stable")]
+        if strange[own].any():
+            found.append(LabelledRows(str(name), time_ns[own], rows[own], strange[own], N_HISTORY))
     return found
 
 
@@ -145,6 +209,17 @@ def _nanoseconds(column: pa.ChunkedArray[Any]) -> I64:
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.timestamp("ns")).to_numpy().astype(np.int64)
     return column.to_numpy().astype(np.int64) * NS_PER_S
+
+
+def _members(table: pa.Table, told: set[str]) -> F64:
+    """The columns that are series, in order of their names."""
+    names = sorted(set(table.column_names) - told)
+    return np.stack([_plain(table.column(name)) for name in names], axis=1)
+
+
+def _known(column: pa.ChunkedArray[Any]) -> F64:
+    """Where nothing is said, 0."""
+    return np.nan_to_num(_plain(column))
 
 
 def _plain(column: pa.ChunkedArray[Any]) -> F64:

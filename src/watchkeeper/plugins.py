@@ -40,6 +40,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "ewma": "watchkeeper.analyze.detectors.ewma:Ewma",
     },
     "watcher": {
+        "joint": "watchkeeper.analyze.watchers.joint:Joint",
         "no_data": "watchkeeper.analyze.watchers.no_data:NoData",
         "ramp": "watchkeeper.analyze.watchers.ramp:Ramp",
         "flatline": "watchkeeper.analyze.watchers.flatline:Flatline",

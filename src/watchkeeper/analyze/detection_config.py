@@ -109,6 +109,7 @@ class DetectionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             {"use": "ramp"},
             {"use": "flatline"},
             {"use": "symptoms"},
+            {"use": "joint"},
         ]
     )
     sensitivity: Annotated[

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from watchkeeper.analyze.anomaly_ids import id_of, id_of_series
 from watchkeeper.analyze.detectors.base import CLOSED, EVIDENCE, INFO, OPENED, Findings
 from watchkeeper.analyze.watchers.base import Belief, Sighting
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, InfoReason, Severity
@@ -31,7 +31,7 @@ class Judge:
 
     def id_of(self, series: Series, started_ns: int) -> AnomalyId:
         """The episode's name: the same after a replay, and in every process."""
-        return _id_of((series.tenant.encode(), series.identity, self.detector.encode()), started_ns)
+        return id_of_series(series, self.detector, started_ns)
 
     def judge(
         self,
@@ -104,7 +104,7 @@ class WatcherJudge:
         parts = [sighting.tenant.encode(), self.watcher.encode()]
         for name, value in sorted(sighting.labels.items()):
             parts += [name.encode(), value.encode()]
-        return _id_of(parts, sighting.started_ns)
+        return id_of(parts, sighting.started_ns)
 
     def judge(
         self,
@@ -164,12 +164,3 @@ def believed(belief: Belief, position: int, known: Anomaly) -> Anomaly:
         evidence={**known.evidence, **belief.evidence},
         position=position,
     )
-
-
-def _id_of(parts: Sequence[bytes], started_ns: int) -> AnomalyId:
-    digest = hashlib.blake2b(digest_size=10)
-    for part in parts:
-        digest.update(len(part).to_bytes(4, "little"))
-        digest.update(part)
-    digest.update(started_ns.to_bytes(8, "little", signed=True))
-    return AnomalyId(digest.hexdigest())

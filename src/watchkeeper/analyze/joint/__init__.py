@@ -1,0 +1,1 @@
+"""Several series at once: the rows of a service, and what no series shows alone."""
