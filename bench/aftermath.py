@@ -15,6 +15,7 @@ import numpy as np
 from bench import client, fleet, readback
 from bench.fleet import F64, I64
 from bench.peers import Server
+from watchkeeper.analyze import detect_state
 from watchkeeper.bus.base import SAMPLES
 from watchkeeper.bus.checkpoints import CheckpointFiles
 from watchkeeper.lake.files import Files
@@ -100,15 +101,13 @@ def states(data_dir: Path) -> dict[bytes, bytes]:
 
 def _rows(state: bytes) -> dict[bytes, bytes]:
     """A checkpoint of detection, taken apart: identity -> its rows of all arrays, in order."""
-    identities, by_detector, *_ = msgspec.msgpack.decode(state)
-    rows = {identities[at : at + 16]: b"" for at in range(0, len(identities), 16)}
-    for detector in sorted(by_detector):
-        _, arrays = by_detector[detector]
-        for name in sorted(arrays):
-            _, (n, *_), data = arrays[name]
-            width = len(data) // max(1, n)
+    kept = detect_state.decode(state)
+    rows = {identity.tobytes(): b"" for identity in kept.identity}
+    versions = {name: version for name, (version, _) in kept.detectors.items()}
+    for _, arrays in sorted(kept.states(versions).items()):
+        for _, array in sorted(arrays.items()):
             for index, identity in enumerate(rows):
-                rows[identity] += data[index * width : (index + 1) * width]
+                rows[identity] += array[index].tobytes()
     return rows
 
 

@@ -58,7 +58,7 @@ async def checkpoints(
     """Detection of pods, registered in this order and checkpointed as a server does."""
     catalog = Known(first_slot=first_slot)
     stage = DetectStage(
-        DetectionConfig(detectors=[{"use": "basic"}]),
+        DetectionConfig(detectors=[{"use": "basic"}], watchers=[]),
         catalog=catalog,
         store=MemoryStore(MemoryStore.Config()),
         executor=executor,

@@ -10,7 +10,7 @@ import numpy as np
 
 from watchkeeper.analyze import rulings
 from watchkeeper.analyze.absent import States
-from watchkeeper.model.series import U64
+from watchkeeper.model.series import U64, Mask
 
 
 class Packed(msgspec.Struct, array_like=True):
@@ -19,6 +19,8 @@ class Packed(msgspec.Struct, array_like=True):
     kind: str
     shape: list[int]
     data: bytes
+    rows: bytes = b""
+    """Where some rows are all zeros and left out: a bit for each, set for those that are there."""
 
 
 class Kept(msgspec.Struct, array_like=True):
@@ -79,8 +81,23 @@ def without_settings(state: bytes) -> bytes:
 
 
 def _packed(array: np.ndarray[Any, Any]) -> Packed:
-    return Packed(array.dtype.str, list(array.shape), np.ascontiguousarray(array).tobytes())
+    shape = list(array.shape)
+    there: Mask = np.ones(len(array), np.bool_)
+    if array.size:
+        flat = np.ascontiguousarray(array).reshape(len(array), -1).view(np.uint8)
+        there = np.asarray(flat.any(axis=1))
+    rows = b""
+    if not there.all():
+        array, rows = array[there], np.packbits(there).tobytes()
+    return Packed(array.dtype.str, shape, np.ascontiguousarray(array).tobytes(), rows)
 
 
 def _unpacked(packed: Packed) -> np.ndarray[Any, Any]:
-    return np.frombuffer(packed.data, np.dtype(packed.kind)).reshape(packed.shape)
+    kept = np.frombuffer(packed.data, np.dtype(packed.kind))
+    if not packed.rows:
+        return kept.reshape(packed.shape)
+    n = packed.shape[0]
+    there = np.unpackbits(np.frombuffer(packed.rows, np.uint8), count=n).astype(np.bool_)
+    whole = np.zeros(packed.shape, packed.kind)
+    whole[there] = kept.reshape(-1, *packed.shape[1:])
+    return whole

@@ -92,6 +92,12 @@ class Routes:
         found: Mask = (self._detectors[slots] & np.uint32(1 << detector)) != 0
         return found
 
+    def spared(self, detector: int) -> I32:
+        """The met ones that a detector of the plan's grid does not judge."""
+        met = np.flatnonzero(self._class).astype(np.int32)
+        spared: I32 = met[~self.judged_by(met, detector)]
+        return spared
+
     def class_of(self, slot: int) -> MetricClass:
         """Of one series, whether it was met or not."""
         self.meet(np.array([slot], np.int32))

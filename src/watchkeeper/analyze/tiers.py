@@ -10,8 +10,10 @@ import numpy as np
 
 from watchkeeper import plugins, telemetry
 from watchkeeper.analyze.absent import States
+from watchkeeper.analyze.detection_config import SPECIALISTS
 from watchkeeper.analyze.detectors.base import Detector, Findings, Points
 from watchkeeper.analyze.detectors.basic import Basic
+from watchkeeper.analyze.detectors.some import Some
 from watchkeeper.analyze.judge import GRID_TIER, SAMPLE_TIER, Judge, WatcherJudge, believed
 from watchkeeper.analyze.known_series import KnownSeries
 from watchkeeper.analyze.plan import Plan
@@ -152,6 +154,9 @@ class Tiers:
         """Go on by another plan. Who stays keeps what it has learned, with other settings, too."""
         self._build(plan)
         self.routes.arrange(plan)
+        for number, detector in enumerate(self.detectors[1:]):
+            if isinstance(detector, Some):
+                detector.release(self.routes.spared(number))
 
     def judge(self, tenant: TenantId, points: Points) -> list[Change]:
         """What detectors say of samples, and the cells of the grid that these closed."""
@@ -245,7 +250,7 @@ class Tiers:
     def _detector(self, spec: Spec) -> Detector:
         capacity = len(self._catalog.kind)
         detector: Detector = plugins.build("detector", spec, capacity=capacity)
-        return detector
+        return Some(detector, capacity) if detector.name in SPECIALISTS else detector
 
     def _watcher(self, spec: Spec) -> Watcher:
         watcher: Watcher = plugins.build(
