@@ -178,7 +178,7 @@ def _judge(row, seen, dial, settings, finding):
     centres = (float(row.level), float(row.last))
     scales = _scales(row)
     log_p = _log_p(row, strange)
-    if log_p < 0.0 and not counts(dial, x, episode.nearest(centres, scales)):
+    if log_p < 0.0 and not counts(dial, x, row.level):
         log_p = 0.0
     began_ns = episode.began_ns(row, time_ns)
     calm = episode.calm_points(row.interval_s)

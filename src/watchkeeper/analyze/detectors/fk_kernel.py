@@ -11,6 +11,7 @@ from watchkeeper.analyze.detectors.averages_kernel import (
     LARGEST,
     LEVEL_S,
     MIN_POINTS,
+    SHIFT_Z,
     SLOW_S,
     STEPLESS,
     WEEK_S,
@@ -69,6 +70,8 @@ NEW_STATE = 120
 EVIDENCE_POINTS, EVIDENCE_S = 500, DAY_S
 """History that makes a finding more than information."""
 
+STEP, SEASONAL, SLOW = 1, 2, 3
+"""Streams by their place, behind that of the level."""
 CALM_POINTS = 5
 """Calm points that end an episode."""
 HOPELESS = 50.0
@@ -114,7 +117,7 @@ def judge(points, state, settings, found, log_ps):
             if i < len(log_ps):
                 log_ps[i] = log_p
             if row.phase != episode.QUIET or log_p < 0.0:
-                if log_p < 0.0 and not counts(dials[slot], x, episode.nearest(centres, scales)):
+                if log_p < 0.0 and not _counts(x, centres, scales, dials[slot]):
                     log_p = 0.0
                 limit = _limit(row, settings, dials[slot])
                 change = _follow(row, time_ns, log_p, (limit, settings), found[n_found])
@@ -218,6 +221,21 @@ def _log_p(row, bins):
     if row.n < FLOOR_POINTS:
         log_p = max(log_p, -math.log10(row.n + 1.0))
     return max(log_p, episode.LOWEST)
+
+
+@kernel
+def _counts(x, centres, scales, dial):
+    """Whether the dial lets the point count, by the nearest of what level, season and slow level
+    expected. Only what is clearly off is on a side: the return from a spike is not."""
+    best = 0
+    for k in (SEASONAL, SLOW):
+        is_known = k == SLOW or centres[k] != centres[STEP]
+        if is_known and abs(x - centres[k]) / scales[k] < abs(x - centres[best]) / scales[best]:
+            best = k
+    off = x - centres[best]
+    if dial.direction != 0 and off * dial.direction <= SHIFT_Z * scales[best]:
+        return False
+    return counts(dial, x, centres[best])
 
 
 @kernel
