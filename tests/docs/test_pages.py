@@ -55,6 +55,18 @@ def test_a_decision_is_held_by_tests_that_exist(page: Path) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_test_that_a_page_names_exists(page: Path) -> None:
+    named = re.findall(r"`(tests/[\w/.]+)::(\w+)`", page.read_text(encoding="utf-8"))
+
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not (ROOT / path).exists() or f"def {name}(" not in (ROOT / path).read_text("utf-8")
+    ]
+    assert missing == []
+
+
 def test_decisions_are_numbered_without_gaps_and_listed() -> None:
     index = (DOCS / "adr" / "index.md").read_text(encoding="utf-8")
 
