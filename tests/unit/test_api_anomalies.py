@@ -176,6 +176,7 @@ async def test_an_anomaly_is_told_with_all_that_is_known_of_it(server: Api) -> N
         "explanation": "latency_seconds of checkout 2.5 s, expected 100 ms to 400 ms; "
         "loudest: level (+3.5); p 1e-6 by 20,160 points of its own",
         "muted": "",
+        "lines": None,
         "position": 1,
     }
 

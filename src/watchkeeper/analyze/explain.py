@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from watchkeeper.analyze.classes import is_rate, per_second, unit_of
+from watchkeeper.analyze.explain_lines import is_of_lines, sentence
 from watchkeeper.model.anomaly import Anomaly, InfoReason, Severity
 from watchkeeper.model.series import METRIC_NAME
 
@@ -30,6 +31,9 @@ def loudest(anomaly: Anomaly) -> str:
 
 def explanation(anomaly: Anomaly) -> str:
     """The whole of it, for a person who has not seen the series before."""
+    if is_of_lines(anomaly):
+        reason = why_info(anomaly)
+        return "; ".join([sentence(anomaly), _weight(anomaly), *([reason] if reason else [])])
     name = anomaly.labels.get(METRIC_NAME, "")
     stream = loudest(anomaly)
     parts = [

@@ -74,9 +74,9 @@ class ServiceLog:
         self.episodes = episodes
 
     @property
-    def is_awake(self) -> bool:
-        """Whether it has seen a tick: only then it knows of a line how old that is."""
-        return self._now_ns > 0
+    def now_ns(self) -> int:
+        """The newest tick; 0 before the first, without which a line's age is not known."""
+        return self._now_ns
 
     def count(self, fingerprint: int, severity: int, minute: int, n_lines: int) -> None:
         """Lines of a fingerprint, and of a minute since 1970; those to come are of this one."""

@@ -57,7 +57,6 @@ class LogWatch:
         self._partition_of = partition_of
         self._rates = LogRates(config.templates)
         self._services: dict[int, dict[_Key, tuple[Entity, ServiceLog]]] = {}
-        self._now_ns = 0
 
     def take(
         self, batch: LogBatch, runs: Runs, is_new: Callable[[int], bool] = lambda _: True
@@ -74,12 +73,12 @@ class LogWatch:
             one = self._service(partition, (batch.tenant, service), batch)
             if one is None:
                 continue
-            if one.is_awake:
+            if one.now_ns:
                 _count(one, runs, number)
             if sessions is None:
                 sessions = _Sessions(batch, runs, config.session_keys)
             if len(sessions):
-                one.sessions.take(sessions.of(number), self._now_ns)
+                one.sessions.take(sessions.of(number), one.now_ns)
 
     def configure(self, partition: int, config: LogWatchConfig) -> None:
         """Go on by other settings."""
@@ -103,7 +102,6 @@ class LogWatch:
     ) -> list[tuple[str, Sighting]]:
         """What changed up to now, by detector; `compared` are those whose templates were compared
         at this tick."""
-        self._now_ns = now_ns
         said: list[tuple[str, Sighting]] = []
         due = set(compared)
         for partition, services in self._services.items():

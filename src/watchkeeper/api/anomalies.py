@@ -8,11 +8,13 @@ import math
 import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from watchkeeper.analyze.explain import explanation, loudest
+from watchkeeper.analyze.explain_lines import lines_of
 from watchkeeper.api.problems import problem
 from watchkeeper.api.services import Services
 from watchkeeper.api.tenants import tenant_of
@@ -62,8 +64,18 @@ def to_json(anomaly: Anomaly) -> dict[str, Any]:
         "loudest": loudest(anomaly),
         "explanation": explanation(anomaly),
         "muted": anomaly.muted,
+        "lines": _lines(anomaly),
         "position": anomaly.position,
     }
+
+
+def _lines(anomaly: Anomaly) -> str | None:
+    """Where the log lines are that it speaks of; None where it speaks of none."""
+    asked = {
+        name: iso(value) if isinstance(value, int) else value
+        for name, value in lines_of(anomaly).items()
+    }
+    return f"/api/v1/logs/search?{urlencode(asked)}" if asked else None
 
 
 def _finite(number: float) -> float | None:
