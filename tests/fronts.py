@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from watchkeeper.ingest.change_stage import ChangeStage
 from watchkeeper.ingest.prepare import Accepted, Request
 from watchkeeper.ingest.stage import Ingest
 from watchkeeper.know.decisions_stage import Decisions
-from watchkeeper.lake.base import Frame, Lake, SampleQuery
+from watchkeeper.lake.base import Frame, Lake, SampleQuery, SeriesQuery
 from watchkeeper.lake.tables.config import LogsConfig, SpansConfig
 from watchkeeper.lake.tables.tables import Tables, open_tables
 from watchkeeper.model.anomaly import Anomaly
@@ -96,6 +96,9 @@ class Answers:
         if self.refusal is not None:
             raise self.refusal
         return self.frame
+
+    def series(self, query: SeriesQuery) -> Sequence[Mapping[str, str]]:
+        return self.frame.labels
 
 
 @dataclass

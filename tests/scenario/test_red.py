@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.scenario.shop import BEGIN_S, Shop, shop
+from watchkeeper.model.series import DEFAULT_TENANT
 
 BUCKETS = "span_duration_seconds_bucket"
 
@@ -39,7 +40,7 @@ async def pass_time(one: Shop, seconds: int) -> None:
     for _ in range(seconds):
         before = one.app.services.ingest.position
         one.clock.advance(1.0)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while one.app.services.ingest.position == before:
                 await asyncio.to_thread(lambda: None)  # let the others run
     await one.settled()
@@ -57,11 +58,14 @@ async def test_spans_are_read_as_histograms_and_counters(tmp_path: Path) -> None
         await send(one, *(zipkin(n, failed=n < 3) for n in range(20)))
         await pass_time(one, 11)
 
-        quantile = await ask(one, f"histogram_quantile(0.95, sum by (le) (rate({BUCKETS}[5m])))")
-        failures = await ask(one, "span_errors_total")
-        median = await ask(one, '{__name__="span_duration_seconds:p50"}')
+        rate = f"sum by (le) (rate({BUCKETS}[1h]))"  # however long all this took
+        quantile = await ask(one, f"histogram_quantile(0.95, {rate})")
+        failures = await ask(one, "last_over_time(span_errors_total[1h])")
+        median = await ask(one, 'last_over_time({__name__="span_duration_seconds:p50"}[1h])')
         names = await one.get("/prometheus/api/v1/label/operation/values")
         series = await one.get("/prometheus/api/v1/series", **{"match[]": BUCKETS})
+        identity, _ = one.app.services.catalog.find(DEFAULT_TENANT, [failures[0][0]])
+        band = await one.get("/api/v1/detection/band", series=identity.tobytes().hex())
         about = await one.get("/prometheus/api/v1/metadata", metric="span_duration_seconds")
 
     assert [round(value, 5) for _, value in quantile] == [0.02425]
@@ -78,6 +82,7 @@ async def test_spans_are_read_as_histograms_and_counters(tmp_path: Path) -> None
         )
     ]
     assert [value for _, value in median] == [0.0175]
+    assert [told["labels"] for told in band["series"]] == [failures[0][0]]
     assert names["data"] == ["GET /users/{id}"]
     assert len(series["data"]) == 14
     assert about["data"]["span_duration_seconds"][0]["type"] == "histogram"

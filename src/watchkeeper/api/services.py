@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Annotated, Generic, Protocol
@@ -21,7 +21,7 @@ from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.tables.base import B, Searchable
 from watchkeeper.model.detail import ExemplarRows, HistogramRows
 from watchkeeper.model.part import EVERY, Part
-from watchkeeper.model.series import DEFAULT_TENANT, TenantId
+from watchkeeper.model.series import DEFAULT_TENANT, I32, U8, U64, Entity, TenantId
 from watchkeeper.model.signal import LogBatch, SpanBatch
 from watchkeeper.model.template import Template
 from watchkeeper.store.base import Store
@@ -110,6 +110,22 @@ class Templates(Protocol):
         ...
 
 
+class KnownSeries(Protocol):
+    """Series in memory of this process: all of them where telemetry is let in or kept."""
+
+    kind: U8
+
+    def find(self, tenant: TenantId, labels: Sequence[Mapping[str, str]]) -> tuple[U64, I32]: ...
+
+    def lookup(self, identity: U64) -> I32: ...
+
+    def labels(self, slots: I32) -> list[dict[str, str]]: ...
+
+    def tenant_of(self, slot: int) -> TenantId: ...
+
+    def entity_of(self, slot: int) -> Entity: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The API's view of a running app."""
@@ -138,6 +154,7 @@ class Services:
     writes."""
     exemplars: Readable[ExemplarRows] | None = None
     histograms: Readable[HistogramRows] | None = None
+    catalog: KnownSeries | None = None
     families: FamilyTable = field(default_factory=FamilyTable)
     auth: AuthConfig = field(default_factory=AuthConfig)
     parts: Sequence[Part] = EVERY

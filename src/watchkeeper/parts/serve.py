@@ -49,6 +49,7 @@ def services_of(
         spans=reading.spans,
         exemplars=reading.exemplars,
         histograms=reading.histograms,
+        catalog=ground.catalog,
         families=FamilyTable() if door is None else door.families,
         changes_caught_up=reading.changes_caught_up,
         auth=ground.config.auth,

@@ -60,6 +60,7 @@ ROW = np.dtype(
     ]
 )
 FINDING = episodes.finding_dtype(4)
+_NO_BANDS = np.empty((0, 2))
 PERSONAL = (
     "last_ns",
     "marks",
@@ -109,13 +110,20 @@ class FK:
 
     def step(self, points: Points, kind: U8, dials: DialArray) -> Findings:
         """Judge grid points. They are gauges by then, so `kind` is not read."""
-        return self._judge(points, dials, np.empty(0))
+        return self._judge(points, dials, np.empty(0), _NO_BANDS)
 
     def p_values(self, points: Points, dials: DialArray) -> F64:
         """The same, but the p-value of each point: 1 of all that is usual, or not judged yet."""
         log_ps = np.zeros(len(points))
-        self._judge(points, dials, log_ps)
+        self._judge(points, dials, log_ps, _NO_BANDS)
         return np.power(10.0, log_ps)
+
+    def bands(self, points: Points, dials: DialArray) -> tuple[F64, F64]:
+        """The same, but p-values and bands (n, 2): between which values each point would not have
+        been beyond the budget; NaN while the series has no tail."""
+        log_ps, bands = np.zeros(len(points)), np.full((len(points), 2), np.nan)
+        self._judge(points, dials, log_ps, bands)
+        return np.power(10.0, log_ps), bands
 
     def admit(self, slot: I32, donor: I32) -> None:
         """Start afresh, or with what a donor of the same role has learned but its levels."""
@@ -135,7 +143,7 @@ class FK:
         self._profile.put(slot, state["profile"])
         self._histogram.put(slot, state["histogram"])
 
-    def _judge(self, points: Points, dials: DialArray, log_ps: F64) -> Findings:
+    def _judge(self, points: Points, dials: DialArray, log_ps: F64, bands: F64) -> Findings:
         for part in self._parts():
             part.hold(points.slot)
         found = np.empty(len(points), FINDING)
@@ -144,7 +152,7 @@ class FK:
             (self._rows.array, self._profile.array, self._histogram.array),
             self._settings,
             found,
-            log_ps,
+            (log_ps, bands),
         )
         return episodes.findings(found[:n_found])
 

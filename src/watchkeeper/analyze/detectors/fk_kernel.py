@@ -80,11 +80,13 @@ LN10 = math.log(10.0)
 
 
 @kernel
-def judge(points, state, settings, found, log_ps):
+def judge(points, state, settings, found, each):
     """Judge and learn point by point; how many findings were written.
 
-    `log_ps` takes log10 of each point's p-value, where it has room.
+    `each` is (log10 of each point's p-value, its band), which are written where there is room.
     """
+    log_ps, bands = each
+    n_told, n_banded = len(log_ps), len(bands)
     slots, times, values, dials = points
     rows, profiles, histograms = state
     flat_profiles = profiles.reshape(-1)
@@ -114,8 +116,12 @@ def judge(points, state, settings, found, log_ps):
             echo = ECHO_S / (ECHO_S + elapsed_s)
             bins = max(echo * row.score + (1.0 - echo) * score, score - ALONE)
             log_p = _log_p(row, bins)
-            if i < len(log_ps):
+            if i < n_told:
                 log_ps[i] = log_p
+                if i < n_banded and row.n >= MIN_CALIBRATED:
+                    least = _least_score(row, _limit(row, settings, dials[slot]), echo)
+                    limit = _strangest(least, n_streams)
+                    bands[i, 0], bands[i, 1] = episode.band(centres, scales, limit, x)
             if row.phase != episode.QUIET or log_p < 0.0:
                 if log_p < 0.0 and not _counts(x, centres, scales, dials[slot]):
                     log_p = 0.0
@@ -284,11 +290,17 @@ def _least_score(row, limit, echo):
 def _explain(row, x, centres, scales, told, finding):
     """What was expected: the values that would not have been beyond the budget."""
     n_streams, least_score = told
-    limit = math.exp(least_score * n_streams / BINS_PER_UNIT)
+    limit = _strangest(least_score, n_streams)
     finding.value = x
     finding.low, finding.high = episode.band(centres, scales, limit, x)
     for k in range(4):
         finding.streams[k] = (x - centres[k]) / scales[k]
+
+
+@kernel
+def _strangest(score, n_streams):
+    """The strangeness of a point that has this score."""
+    return math.exp(score * n_streams / BINS_PER_UNIT)
 
 
 @kernel

@@ -38,6 +38,7 @@ ROUTES: Final[Mapping[str, Needs]] = {
     "/api/v1/maintenance": {**_READ, **_JUDGED},
     "/api/v1/maintenance/{window_id}": {"DELETE": Scope.JUDGE},
     "/api/v1/anomalies/{anomaly_id}/traces": _READ,
+    "/api/v1/detection/band": _READ,
     "/api/v1/logs/search": _READ,
     "/api/v1/logs/templates": _READ,
     "/api/v1/traces": _READ,
