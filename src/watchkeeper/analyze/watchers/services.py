@@ -83,6 +83,8 @@ class Services:
         self._top = 0
         """Slots from here on were never looked at."""
         self._checked_hour = 0
+        self._absent: dict[bytes, Any] = {}
+        """Rows of series that were taken over and not met yet, by identity."""
         self._order: I64 | None = None
         """Rows by name; None when it has to be made again."""
 
@@ -131,6 +133,10 @@ class Services:
             row = self.rows[slot]
             row["identity"], row["last_ns"] = self._catalog.identity[slot, 0], 0
             row["part"] = row["service"] = 0
+            waited = self._absent.pop(self._catalog.identity[slot].tobytes(), None)
+            if waited is not None:
+                self.rows[slot] = waited
+                continue
             series = self._catalog.series(slot)
             if not series.entity.service:
                 continue
@@ -236,6 +242,8 @@ class Services:
         if rows:
             theirs = np.isin(self.rows["service"][: self._top], rows)
             self.rows[: self._top][theirs] = np.zeros((), SERIES)
+            for identity in [one for one, row in self._absent.items() if row["service"] in rows]:
+                del self._absent[identity]
 
     def dump(
         self, partition: int, clock: Clock, ledgers: Mapping[Subject, tuple[Pages, Pages]]
@@ -246,9 +254,11 @@ class Services:
         place[indices + 1] = np.arange(len(indices))
         slots = np.flatnonzero(place[self.rows["service"][: self._top]] >= 0)
         slots = slots[self._catalog.identity[slots, 0] == self.rows["identity"][slots]]
-        identity = np.ascontiguousarray(self._catalog.identity[slots])
+        waiting = {one: row for one, row in self._absent.items() if place[row["service"]] >= 0}
+        absent = np.frombuffer(b"".join(waiting), np.uint64).reshape(-1, 2)
+        identity = np.concatenate([self._catalog.identity[slots], absent])
         order = np.lexsort((identity[:, 1], identity[:, 0]))
-        rows = self.rows[slots[order]].copy()
+        rows = np.concatenate([self.rows[slots], np.array(list(waiting.values()), SERIES)])[order]
         rows["service"] = place[rows["service"]]
         return msgspec.msgpack.encode(
             _Kept(
@@ -264,7 +274,7 @@ class Services:
     def load(
         self, partition: int, state: bytes
     ) -> tuple[Clock, Mapping[Subject, tuple[Pages, Pages]]]:
-        """Into a partition of which nothing is known. Series that left are passed over."""
+        """Into a partition of which nothing is known. Series may be met later."""
         kept = msgspec.msgpack.decode(state, type=_Kept)
         subjects = [Subject(TenantId(t), service, env) for t, service, env in kept.subjects]
         indices = np.array([self._begin(one, partition) for one in subjects], np.int64)
@@ -277,6 +287,8 @@ class Services:
         self._rows.hold(slots[here])
         self.rows[slots[here]] = rows[here]
         self._top = max(self._top, int(slots.max(initial=-1)) + 1)
+        for at in np.flatnonzero(~here).tolist():
+            self._absent[identity[at].tobytes()] = rows[at].copy()
         return kept.clock, dict(zip(subjects, kept.ledgers, strict=True))
 
 
