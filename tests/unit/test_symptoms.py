@@ -11,6 +11,7 @@ from tests.serving import ALL, Known, Play, counted, latencies, requests, slow_o
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED
 from watchkeeper.analyze.watchers.base import Sighting
 from watchkeeper.analyze.watchers.budget import BudgetConfig
+from watchkeeper.analyze.watchers.objectives import Slo, SloKind
 from watchkeeper.analyze.watchers.symptoms import Symptoms
 from watchkeeper.model.anomaly import Severity
 from watchkeeper.model.series import F64
@@ -258,3 +259,45 @@ def test_a_partition_that_is_covered_is_not_judged() -> None:
     told = service.watcher.tick(service.now_ns + 3_600 * 10**9, ~ALL)
 
     assert list(told) == []
+
+
+def promised(share: float = 99.0) -> Play:
+    config = Symptoms.Config(slos=[Slo(service="shop", objective=share)])
+    return Play(Symptoms(config, catalog=Known(requests("shop"))))
+
+
+def test_a_promise_that_is_broken_too_fast_pages_and_is_over_when_it_is_kept() -> None:
+    """A quarter of all fail, of which one in a hundred may."""
+    service = promised()
+    bad = counted(HOUR, 500.0, 0.25)
+
+    told = service.say(rest([healthy(1), bad, counted(HOUR, 500.0, 0.0)]))
+
+    fast = [one for one in told if one.labels.get("burn") == "14.4x"]
+    assert [one.change for one in fast] == [OPENED, CLOSED]
+    assert fast[0].severity is Severity.PAGE
+    assert fast[0].value > 14.4
+    assert fast[0].labels["objective"] == "availability 99 %"
+
+
+def test_what_is_promised_is_known_after_a_restart() -> None:
+    one, other = promised(), promised()
+    one.say(rest([healthy(1), counted(60, 500.0, 0.25)]))
+
+    other.watcher.load(0, one.watcher.dump(0))
+
+    ((subject, slo, account),) = other.watcher.promises.left()
+    assert (subject.service, slo.objective) == ("shop", 99.0)
+    assert account.dump() == one.watcher.promises.left()[0][2].dump()
+    assert account.left(slo.allowed) < 0.0
+
+
+def test_a_promise_of_latency_counts_what_took_longer() -> None:
+    slo = Slo(service="shop", objective=99.0, kind=SloKind.LATENCY, threshold_s=0.25)
+    config = Symptoms.Config(slos=[slo])
+    service = Play(Symptoms(config, catalog=Known(latencies("shop"))))
+
+    service.say(rest([slow_ones(HOUR, 40.0, 0.1), slow_ones(120, 40.0, 0.4)]))
+
+    ((_, _, account),) = service.watcher.promises.left()
+    assert account.bad_share(5) > 0.5

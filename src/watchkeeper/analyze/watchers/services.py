@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -51,6 +51,10 @@ class Subject(NamedTuple):
     tenant: TenantId
     service: str
     environment: str
+
+    @classmethod
+    def of(cls, tenant: str, service: str, environment: str) -> Self:
+        return cls(TenantId(tenant), service, environment)
 
     @property
     def entity(self) -> Entity:
@@ -276,7 +280,7 @@ class Services:
     ) -> tuple[Clock, Mapping[Subject, tuple[Pages, Pages]]]:
         """Into a partition of which nothing is known. Series may be met later."""
         kept = msgspec.msgpack.decode(state, type=_Kept)
-        subjects = [Subject(TenantId(t), service, env) for t, service, env in kept.subjects]
+        subjects = [Subject.of(*names) for names in kept.subjects]
         indices = np.array([self._begin(one, partition) for one in subjects], np.int64)
         self.state.put(indices, kept.state)
         identity = np.frombuffer(kept.identity, np.uint64).reshape(-1, 2)

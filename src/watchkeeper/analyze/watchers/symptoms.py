@@ -30,6 +30,8 @@ from watchkeeper.analyze.watchers import symptoms_kernel as kernel
 from watchkeeper.analyze.watchers.base import Seen, Sighting
 from watchkeeper.analyze.watchers.budget import BudgetConfig, Noisy, PageBudget, Reason
 from watchkeeper.analyze.watchers.intake_kernel import strangers, take
+from watchkeeper.analyze.watchers.objectives import Slo
+from watchkeeper.analyze.watchers.promises import Kept, Promises
 from watchkeeper.analyze.watchers.service_rows import (
     FOUND,
     SILENCE,
@@ -60,6 +62,10 @@ class Symptoms:
         """Settings of the watcher `symptoms`."""
 
         budget: BudgetConfig = BudgetConfig()
+        slos: Annotated[
+            list[Slo],
+            Meta(description="What services promise. A promise that is broken too fast pages."),
+        ] = []
         watermark_s: Annotated[
             float, Meta(ge=0, description="How long a bin waits for samples that come late.")
         ] = 30.0
@@ -102,6 +108,7 @@ class Symptoms:
         self._catalog = catalog
         self._services = Services(catalog, self._config.most_services)
         self.budget = PageBudget(self._config.budget)
+        self.promises = Promises(self._config.slos, self._services)
         self._found = np.empty(_ROOM, FOUND)
         self._waiting: list[tuple[int, Sighting]] = []
         """Of bins that were judged before their tick, since time leapt: with the partition."""
@@ -159,8 +166,8 @@ class Symptoms:
             )
             told += self._told(n_found)
         told += self._lifted()
-        for subject in self._services.retire(now_ns):
-            self.budget.forget(subject)
+        told += self.promises.tick(judged.tolist())
+        self._forget(self._services.retire(now_ns))
         return told
 
     def noisy(self) -> list[Noisy]:
@@ -172,20 +179,27 @@ class Symptoms:
             subject: self.budget.dump(subject) for subject in self._services.subjects(partition)
         }
         clock = (int(self._last_tick[partition]), int(self._resumed_ns[partition]))
-        return self._services.dump(partition, clock, ledgers)
+        services = self._services.dump(partition, clock, ledgers)
+        return msgspec.msgpack.encode((services, self.promises.dump(partition)))
 
     def load(self, partition: int, state: bytes) -> None:
         """Go on from here; with nothing to go on from, the partition is forgotten."""
-        for subject in self._services.forget(partition):
-            self.budget.forget(subject)
+        self._forget(self._services.forget(partition))
         self._last_tick[partition] = self._resumed_ns[partition] = 0
         if not state:
             return
-        clock, ledgers = self._services.load(partition, state)
+        services, promises = msgspec.msgpack.decode(state, type=tuple[bytes, Kept])
+        clock, ledgers = self._services.load(partition, services)
+        self.promises.load(promises)
         self._last_tick[partition], self._resumed_ns[partition] = clock
         self._now_ns = max(self._now_ns, clock[0])
         for subject, (pages, held) in ledgers.items():
             self.budget.load(subject, pages, held)
+
+    def _forget(self, subjects: Sequence[Subject]) -> None:
+        self.promises.forget(subjects)
+        for subject in subjects:
+            self.budget.forget(subject)
 
     def _settings(self) -> Settings:
         config = self._config
