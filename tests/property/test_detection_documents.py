@@ -67,7 +67,7 @@ def sent(document: Any) -> DetectionConfig:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(documents)
 def test_what_is_written_of_a_document_is_read_as_the_same(document: Any) -> None:
     first = sent(document)
@@ -78,7 +78,7 @@ def test_what_is_written_of_a_document_is_read_as_the_same(document: Any) -> Non
     assert written(again) == written(first)
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(documents)
 def test_what_was_checked_is_what_detection_decodes(document: Any) -> None:
     first = sent(document)
@@ -86,7 +86,7 @@ def test_what_was_checked_is_what_detection_decodes(document: Any) -> None:
     assert msgspec.json.decode(written(first), type=DetectionConfig) == first
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(documents)
 def test_yaml_says_the_same_as_json(document: Any) -> None:
     text = yaml.safe_dump(json.loads(json.dumps(document)), allow_unicode=True)
@@ -94,7 +94,7 @@ def test_yaml_says_the_same_as_json(document: Any) -> None:
     assert read("detection", text.encode(), "application/yaml") == sent(document)
 
 
-@settings(max_examples=60)
+@settings(max_examples=20)
 @given(documents, documents)
 def test_two_documents_differ_where_something_is_told_to_differ(one: Any, other: Any) -> None:
     before, after = written(sent(one)), written(sent(other))
