@@ -223,7 +223,7 @@ def watched_partition(watched: Watched) -> int:
 # What it says of open anomalies
 
 
-def test_an_anomaly_in_which_others_join_is_believed_and_becomes_evidence() -> None:
+def test_an_anomaly_in_which_others_join_is_believed() -> None:
     watched = Watched()
     rows = eventful()
     watched.rows(rows[: DAY + 100])
@@ -234,7 +234,6 @@ def test_an_anomaly_in_which_others_join_is_believed_and_becomes_evidence() -> N
     first = watched.beliefs[0]
     assert (first.anomaly, first.tenant) == (anomaly, DEFAULT_TENANT)
     assert first.confidence > 0.9
-    assert first.severity is Severity.EVIDENCE
     assert first.evidence["joint"] == 1.0
     assert first.evidence["forest"] > 0.8
 
@@ -250,7 +249,6 @@ def test_an_anomaly_that_nothing_else_shows_is_doubted_and_goes_on() -> None:
     (doubt,) = watched.beliefs
     assert doubt.anomaly == anomaly
     assert 0.25 <= doubt.confidence <= 0.75
-    assert doubt.severity is Severity.INFO
     assert doubt.time_ns == START_NS + (DAY + 10) * MINUTE_NS
 
 

@@ -56,8 +56,6 @@ class Opinion:
     anomaly: AnomalyId
     time_ns: int
     confidence: float
-    is_certain: bool
-    """A joint finding has this member in it, and the forest does not speak against it."""
     evidence: Mapping[str, float]
 
 
@@ -233,8 +231,7 @@ class Service:
         agreement = 1.0 if is_joined else NEITHER
         confidence = (agreement + (NEITHER if rank is None else rank)) / 2.0
         evidence = {"joint": agreement} | ({} if rank is None else {"forest": round(rank, 4)})
-        certain = is_joined and rank is not None and rank > NEITHER
-        return Opinion(one.anomaly, self.last_ns, round(confidence, 4), certain, evidence)
+        return Opinion(one.anomaly, self.last_ns, round(confidence, 4), evidence)
 
     def _scored(self) -> Scored | None:
         times, rows = self._history.last

@@ -61,8 +61,6 @@ class Belief:
     anomaly: AnomalyId
     confidence: float
     """0 to 1; a half says nothing either way."""
-    severity: Severity
-    """The anomaly's is this at least."""
     time_ns: int
     evidence: Mapping[str, float] = field(default_factory=dict)
     """What spoke for or against it, by name."""

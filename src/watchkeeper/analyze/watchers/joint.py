@@ -296,7 +296,6 @@ def _belief(service: Service, one: Opinion) -> Belief:
         tenant=service.subject.tenant,
         anomaly=one.anomaly,
         confidence=one.confidence,
-        severity=Severity.EVIDENCE if one.is_certain else Severity.INFO,
         time_ns=one.time_ns,
         evidence=one.evidence,
     )
