@@ -71,7 +71,7 @@ class Life:
         )
         self.keeper = Keeper(folder / "log", self.config.log.replay, free_bytes=0)
         self.store: Store = self.config.store.build(data_dir=folder)
-        self._kept = {partition: State(partition, 0, b"") for partition in range(N_PARTITIONS)}
+        self._kept = {partition: State(0, partition, 0, b"") for partition in range(N_PARTITIONS)}
         self._pods = {service: [f"{service}-{n}" for n in range(3)] for service in SERVICES}
         self._handled = 0
         self._used: set[int] = set()
@@ -156,7 +156,7 @@ class Life:
         for partition in range(N_PARTITIONS):
             if self.chance.random() < share:
                 state = await self.stage.dump(partition)
-                self._kept[partition] = State(partition, self._handled, state)
+                self._kept[partition] = State(0, partition, self._handled, state)
 
     async def recycle(self, idle_minutes: int) -> None:
         """Slots of series that are long gone are free for others, once no record needs them."""

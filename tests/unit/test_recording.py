@@ -283,7 +283,7 @@ def test_a_damaged_block_is_told_and_stepped_over(
 
 
 def take(log: WriteAheadLog, position: int, states: int = 3) -> Snapshot:
-    entries = [State(at, position + at, bytes([at]) * 100) for at in range(states)]
+    entries = [State(0, at, position + at, bytes([at]) * 100) for at in range(states)]
     folder = log.folder / KEPT_FOLDER
     folder.mkdir(exist_ok=True)
     new = make.new_series(0, make.labels("up", service="cart"))
@@ -298,7 +298,7 @@ def test_a_snapshot_is_what_was_written(log: WriteAheadLog) -> None:
 
     assert found == taken
     assert (found.position, found.taken_ns) == (5, now(5))
-    assert list(found.states()) == [State(at, 5 + at, bytes([at]) * 100) for at in range(3)]
+    assert list(found.states()) == [State(0, at, 5 + at, bytes([at]) * 100) for at in range(3)]
     assert dict(make.read_labels(series.labels, 0)) == make.labels("up", service="cart")
 
 

@@ -97,7 +97,7 @@ async def room(folder: Path, **settings: float) -> AsyncIterator[Room]:
     with ThreadPoolExecutor(1) as executor:
         keeper = Keeper(folder / "log", config, free_bytes=0)
         recorder = Recorder(
-            keeper, bus=bus, catalog=catalog, clock=clock, executor=executor, group=GROUP
+            keeper, bus=bus, catalog=catalog, clock=clock, executor=executor, groups=(GROUP,)
         )
         running = asyncio.create_task(recorder.run())
         try:

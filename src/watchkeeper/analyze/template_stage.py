@@ -11,6 +11,7 @@ from typing import TypeVar, TypeVarTuple
 
 import msgspec
 
+from watchkeeper.analyze import rulings
 from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.governing import quiet
 from watchkeeper.analyze.judge import WatcherJudge
@@ -46,6 +47,13 @@ class _Kept(msgspec.Struct):
     templates: bytes
     watch: bytes
     rulings: bytes = b""
+
+
+def without_settings(state: bytes) -> bytes:
+    """A checkpoint, judged by the settings of whoever loads it."""
+    kept = msgspec.msgpack.decode(state, type=_Kept)
+    kept.rulings = rulings.without_settings(kept.rulings)
+    return msgspec.msgpack.encode(kept)
 
 
 class TemplateStage:

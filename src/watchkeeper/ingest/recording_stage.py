@@ -42,7 +42,7 @@ class LivingSeries(Protocol):
 
 
 class Recorder:
-    """Of one log. `group` is who is replayed: its checkpoints make a snapshot."""
+    """Of one log. `groups` are who is replayed: their checkpoints make a snapshot."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class Recorder:
         catalog: LivingSeries,
         clock: Clock,
         executor: Executor,
-        group: str,
+        groups: Sequence[str],
     ) -> None:
         self._keeper = keeper
         self._bus = bus
         self._catalog = catalog
         self._clock = clock
         self._executor = executor
-        self._group = group
+        self._groups = groups
         self._patience = Patience("recording", clock, _EVERY_S, _EVERY_S)
         self._due_ns = 0
 
@@ -82,8 +82,8 @@ class Recorder:
         """Keep what detection would go on with if it were started now."""
         loop = asyncio.get_running_loop()
 
-        def restored(partition: int) -> Checkpoint:  # one at a time: together they are large
-            restoring = self._bus.restore(SAMPLES, self._group, (partition,))
+        def restored(group: str, partition: int) -> Checkpoint:  # together they are large
+            restoring = self._bus.restore(SAMPLES, group, (partition,))
             found = asyncio.run_coroutine_threadsafe(restoring, loop).result()
             return found.get(partition, _NOTHING)
 
@@ -91,15 +91,16 @@ class Recorder:
         self._due_ns = taken.taken_ns + round(self._keeper.config.snapshot_s * NS_PER_S)
         return taken
 
-    def _write(self, restored: Callable[[int], Checkpoint]) -> Snapshot:
+    def _write(self, restored: Callable[[str, int], Checkpoint]) -> Snapshot:
         self._keeper.folder.mkdir(exist_ok=True)
         entries = self._entries(restored)
         return write(self._keeper.folder, entries, now=self._clock.now_ns, files=Files())
 
-    def _entries(self, restored: Callable[[int], Checkpoint]) -> Iterator[Entry]:
-        for partition in range(N_PARTITIONS):
-            one = restored(partition)
-            yield State(partition, one.position, one.state)
+    def _entries(self, restored: Callable[[str, int], Checkpoint]) -> Iterator[Entry]:
+        for number, group in enumerate(self._groups):
+            for partition in range(N_PARTITIONS):
+                one = restored(group, partition)
+                yield State(number, partition, one.position, one.state)
         live = self._catalog.partition[: self._catalog.high_slot] < N_PARTITIONS
         yield from self._catalog.describe(np.flatnonzero(live).astype(np.int32))
 

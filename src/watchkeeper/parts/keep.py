@@ -43,6 +43,8 @@ from watchkeeper.runtime import Loop
 
 GROUPS: Final = (DetectStage.name, ChangeStage.name, TemplateStage.name)
 """Those who begin at their checkpoints, wherever they run: for them the log is kept."""
+JUDGING: Final = (DetectStage.name, TemplateStage.name)
+"""Those who find anomalies; a snapshot names them by their places here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ def recorder_of(ground: Ground, bus: Bus, executor: Executor) -> Recorder:
         catalog=ground.catalog,
         clock=ground.clock,
         executor=executor,
-        group=DetectStage.name,
+        groups=JUDGING,
     )
 
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from watchkeeper.analyze.detect_state import without_settings
+from watchkeeper.analyze import detect_state, template_stage
 from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.difference import Difference, differences
+from watchkeeper.analyze.template_stage import TemplateStage
 from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.config import Config
@@ -26,9 +27,11 @@ from watchkeeper.lake.recording.snapshot import Snapshot, snapshots
 from watchkeeper.lake.series import Catalog
 from watchkeeper.model import wire
 from watchkeeper.model.anomaly import Anomaly
+from watchkeeper.model.ruling import DetectionSet
 from watchkeeper.model.series import TenantId
-from watchkeeper.model.signal import Logged, NewSeries, SampleBatch, Tick
+from watchkeeper.model.signal import LogBatch, Logged, NewSeries, SampleBatch, Tick
 from watchkeeper.parts.detect import detecting
+from watchkeeper.runtime import StatefulStage
 from watchkeeper.store.base import Filter, Store
 from watchkeeper.store.installation import installation_key
 from watchkeeper.store.memory import MemoryStore
@@ -40,6 +43,8 @@ SETTLE_NS: Final = 900 * NS_PER_S
 _AT_ONCE_BYTES: Final = 4 << 20
 _AT_ONCE: Final = 1000
 _PAGE: Final = 10_000
+_UNSET: Final = (detect_state.without_settings, template_stage.without_settings)
+"""Checkpoints without the settings in them; as in JUDGING."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +161,18 @@ class _Player:
         self.found = _Found(live)
         key = installation_key(config.data_dir)
         self._catalog = Catalog(key, config.catalog, Enrich(config.enrich))
-        self._stage = detecting(
-            asked.detection or config.detection,
-            catalog=self._catalog,
-            store=self.found,
-            executor=stack.enter_context(ThreadPoolExecutor(1, "replay")),
+        executor = stack.enter_context(ThreadPoolExecutor(1, "replay"))
+        document = asked.detection or config.detection
+        self._stages: Sequence[StatefulStage] = (  # as in JUDGING
+            detecting(document, catalog=self._catalog, store=self.found, executor=executor),
+            TemplateStage(
+                config.templates,
+                self._catalog.partition_of,
+                executor,
+                detection=document,
+                store=self.found,
+            ),
         )
-        if asked.detection is not None:
-            self._stage.pin()
         snapshot_ns = 0 if start.snapshot is None else start.snapshot.taken_ns
         self.from_ns = snapshot_ns if asked.from_ns is None else asked.from_ns
         self._run = Run(position=start.position)
@@ -181,8 +190,8 @@ class _Player:
         for state in snapshot.states():
             content = state.content
             if content and self._asked.detection is not None:
-                content = without_settings(content)
-            await self._stage.load(state.partition, state.position, content)
+                content = _UNSET[state.group](content)
+            await self._stages[state.group].load(state.partition, state.position, content)
 
     async def play(self, tell: Tell) -> Run:
         """To the end that is wanted, or to that of the recording."""
@@ -213,9 +222,12 @@ class _Player:
 
     async def _hand(self, delivery: Delivery, n_bytes: int) -> None:
         record = delivery.record
+        if isinstance(record, DetectionSet) and self._asked.detection is not None:
+            return
         if isinstance(record, NewSeries):
             await self._flush()  # what is handed over speaks of who was in these slots before
             self._catalog.replay(record)
+        if isinstance(record, NewSeries | LogBatch):
             self._run.tenants.add(record.tenant)
         self._run.n_records += 1
         if isinstance(record, SampleBatch) and len(record):
@@ -230,7 +242,8 @@ class _Player:
     async def _flush(self) -> None:
         handed, self._handed, self._n_bytes = self._handed, [], 0
         if handed:
-            await self._stage.handle(handed)
+            for stage in self._stages:
+                await stage.handle(handed)
 
 
 class _Found:

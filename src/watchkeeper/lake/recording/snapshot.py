@@ -27,14 +27,16 @@ VERSION: Final = 1
 _LEVEL: Final = 1
 _SALT: Final = 0x5A9
 _NAME: Final = re.compile(r"(\d{19})-(\d{19})\.snapshot")
-_ENTRY: Final = struct.Struct("<BB2xiQ")  # version, kind, partition, position
+_ENTRY: Final = struct.Struct("<BBBxiQ")  # version, kind, group, partition, position
 _SERIES, _STATE, _END = range(1, 4)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A checkpoint of detection."""
+    """A checkpoint."""
 
+    group: int
+    """Whose: the number of a stage that finds anomalies."""
     partition: int
     position: int
     content: bytes
@@ -68,10 +70,10 @@ class Snapshot:
 
     def states(self) -> Iterator[State]:
         """The checkpoints. Raises Permanent where the snapshot is not whole."""
-        for (_, _, partition, position), content in self._entries(_STATE):
-            yield State(partition, position, bytes(content))
+        for (_, _, group, partition, position), content in self._entries(_STATE):
+            yield State(group, partition, position, bytes(content))
 
-    def _entries(self, wanted: int) -> Iterator[tuple[tuple[int, int, int, int], bytearray]]:
+    def _entries(self, wanted: int) -> Iterator[tuple[tuple[int, ...], bytearray]]:
         """(head, content) of one kind."""
         kind = 0
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -127,13 +129,13 @@ def _payloads(entries: Iterable[Entry], positions: list[int]) -> Iterator[bytes]
     """Positions of checkpoints are added to `positions`."""
     for entry in entries:
         if isinstance(entry, NewSeries):
-            head, content = _ENTRY.pack(VERSION, _SERIES, 0, 0), wire.encode(entry)
+            head, content = _ENTRY.pack(VERSION, _SERIES, 0, 0, 0), wire.encode(entry)
         else:
-            head = _ENTRY.pack(VERSION, _STATE, entry.partition, entry.position)
+            head = _ENTRY.pack(VERSION, _STATE, entry.group, entry.partition, entry.position)
             content = entry.content
             positions.append(entry.position)
         yield head + bytes(cramjam.zstd.compress(content, _LEVEL))
-    yield _ENTRY.pack(VERSION, _END, 0, 0)
+    yield _ENTRY.pack(VERSION, _END, 0, 0, 0)
 
 
 def _read(fd: int, offset: int, size: int) -> bytearray:
