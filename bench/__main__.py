@@ -17,6 +17,7 @@ from bench.suite import Options
 SUITES: Final = {
     "ingest": "samples over HTTP beside VictoriaMetrics and Prometheus, CPU per sample",
     "kernel": "the detectors' kernels beside a river pipeline",
+    "detect": "the grid tier on 100,000 series beside a river pipeline",
     "scale": "memory and CPU at a million series",
     "logs": "log lines to templates beside Drain3, lines a second and core",
     "lake": "bytes on disk, and queries while 200,000 samples/s arrive",
