@@ -63,7 +63,8 @@ def measured(suite: str, options: Options) -> Measured:
     info = _at_default(series, told, INFO)
     evidence = _at_default(series, told, EVIDENCE)
     rows |= {f"{GRID}, all": info, f"{GRID}, evidence": evidence}
-    rows["rex"] = _at_default(series, [told_by("rex", one) for one in swept], INFO)
+    for name in ("ar", "rex"):
+        rows[name] = _at_default(series, [told_by(name, one) for one in swept], INFO)
     print_table(
         ("detector", *evidence.episodes, "F1(7)", "F1(7) whole"),
         [

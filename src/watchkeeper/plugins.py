@@ -33,6 +33,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "telemetry_records": "watchkeeper.ingest.receivers.telemetry_records:TelemetryRecords",
     },
     "detector": {
+        "ar": "watchkeeper.analyze.detectors.ar:AR",
         "basic": "watchkeeper.analyze.detectors.basic:Basic",
         "fk": "watchkeeper.analyze.detectors.fk:FK",
         "rex": "watchkeeper.analyze.detectors.rex:REX",

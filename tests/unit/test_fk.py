@@ -25,7 +25,8 @@ from tests.make import NS_PER_S
 from watchkeeper.analyze.detectors.base import EVIDENCE, INFO, OPENED, WORSENED, Detector, Points
 from watchkeeper.analyze.detectors.basic import Basic
 from watchkeeper.analyze.detectors.fk import FK, ROW
-from watchkeeper.analyze.detectors.fk_kernel import N_BINS, N_BUCKETS
+from watchkeeper.analyze.detectors.fk_kernel import N_BUCKETS
+from watchkeeper.analyze.detectors.tail_kernel import N_BINS
 from watchkeeper.model.series import F64, Kind
 
 HOUR_S = 3_600

@@ -144,6 +144,7 @@ CLASSES: Final[Mapping[MetricClass, Judging]] = {
 """What holds where the document says nothing of a class, or of a class' setting."""
 
 SPECIALISTS: Final[Mapping[str, frozenset[MetricClass]]] = {
+    "ar": frozenset({MetricClass.LATENCY, MetricClass.TRAFFIC}),
     "rex": frozenset({MetricClass.LATENCY, MetricClass.QUEUE, MetricClass.BUSINESS}),
 }
 """Detectors that are made for some classes; others judge every class."""

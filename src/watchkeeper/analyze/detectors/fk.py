@@ -25,8 +25,9 @@ import numpy as np
 from watchkeeper.analyze.detectors import episodes
 from watchkeeper.analyze.detectors.base import EVIDENCE, Dump, Findings, Points
 from watchkeeper.analyze.detectors.dials import DialArray
-from watchkeeper.analyze.detectors.fk_kernel import N_BINS, N_BUCKETS, judge
+from watchkeeper.analyze.detectors.fk_kernel import N_BUCKETS, judge
 from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
+from watchkeeper.analyze.detectors.tail_kernel import N_BINS
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import F64, I32, U8
 

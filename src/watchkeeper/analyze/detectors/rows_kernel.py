@@ -1,6 +1,11 @@
 """Starting rows of state, one series after another as the catalog registered them."""
 
+import numpy as np
+
 from watchkeeper.compiled.jit import kernel
+
+NOTHING = np.uint64(0)
+"""Of the words' own type: with a plain 0 they would be numbers of 53 bits, and lose their last."""
 
 
 @kernel
@@ -16,6 +21,6 @@ def admit(words, slot, donor):
         if given == to:
             continue
         for k in range(width):
-            word = words[given, k] if given >= 0 else 0
+            word = words[given, k] if given >= 0 else NOTHING
             if words[to, k] != word:
                 words[to, k] = word
