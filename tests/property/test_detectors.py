@@ -133,7 +133,7 @@ def test_the_findings_of_a_prefix_are_the_first_findings(
     assert all(told[column].startswith(prefix[column]) for column in told)
 
 
-@pytest.mark.parametrize("name", ["basic", "fk", "rex"])
+@EVERY
 @settings(max_examples=15)
 @given(arrivals=ARRIVALS, said=TURNED)
 def test_dials_leave_alone_what_is_learned(

@@ -89,6 +89,9 @@ def test_a_dial_moves_the_line() -> None:
     assert len(build("ewma").step(points(values), kinds(), dials(shift=-1.0))) == 0
     assert len(build("ewma").step(points(values), kinds(), dials(muted=1))) == 0
     assert len(build("ewma").step(points([*values[:-1], 2.9]), kinds(), dials(shift=0.5))) == 1
+    assert len(build("zscore").step(points(values), kinds(), dials(direction=1))) == 1
+    assert len(build("zscore").step(points(values), kinds(), dials(direction=-1))) == 0
+    assert len(build("zscore").step(points(values), kinds(), dials(least_change=3.0))) == 0
 
 
 def test_the_p_value_is_the_share_of_points_that_crossed_the_line() -> None:

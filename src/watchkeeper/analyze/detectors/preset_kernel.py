@@ -38,6 +38,7 @@ def judge_zscore(points, rows, settings, found):
         z = (x - mean) / deviation
         if row.n >= cold_start:
             line = grades[0] * 10.0 ** (-dials[slots[i]].shift / DECADES)
+            row.beyond += abs(z) > grades[0]
             score = abs(z) / line if counts(dials[slots[i]], x, mean) else 0.0
             change = _follow(row, times[i], score)
             if change:
@@ -67,11 +68,13 @@ def judge_ewma(points, rows, settings, found):
             continue
         x = min(max(values[i], -LARGEST), LARGEST)
         usual = row.level if row.n > 0 else x
-        line = multiplier * 10.0 ** (-dials[slots[i]].shift / DECADES)
-        most = line * max(abs(usual), 1e-9)
+        most = multiplier * max(abs(usual), 1e-9)
         beyond = abs(x) > most and x * usual >= 0.0
         if row.n >= cold_start:
-            score = abs(x) / most if beyond and counts(dials[slots[i]], x, usual) else 0.0
+            row.beyond += beyond
+            most *= 10.0 ** (-dials[slots[i]].shift / DECADES)
+            is_told = x * usual >= 0.0 and counts(dials[slots[i]], x, usual)
+            score = abs(x) / most if is_told else 0.0
             change = _follow(row, times[i], score)
             if change:
                 _tell(row, slots[i], times[i], change, found[n_found])
@@ -100,7 +103,6 @@ def _is_next(row, time_ns, value):
 def _follow(row, time_ns, score):
     """Take one point into the series' episode; above 1 it is beyond the line."""
     if score > 1.0:
-        row.beyond += 1
         row.calm = 0
         if row.top == 0.0:
             row.top = score
@@ -127,7 +129,7 @@ def _tell(row, slot, time_ns, change, finding):
     finding.time_ns = time_ns
     finding.change = change
     finding.severity = 0
-    finding.p_value = min((row.beyond + 1.0) / (row.n + 1.0), 1.0)
+    finding.p_value = min(max(row.beyond, 1.0) / (row.n + 1.0), 1.0)
     finding.n_learned = row.n
     finding.learning_s = 0.0
 
