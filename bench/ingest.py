@@ -41,6 +41,7 @@ N_READ_BACK: Final = 40
 LONG_SETTLE_S: Final = 120.0
 """For what has to be merged and compacted after the history."""
 PLAIN, T1, FK, OTLP = "ours, no detection", "ours, T1", "ours, T1 + FK", "ours, T1, OTLP"
+SHIPPED = "ours, as shipped"
 PEERS = VICTORIA, PROMETHEUS = "victoria-metrics", "prometheus"
 
 
@@ -107,6 +108,7 @@ def start_all(plan: Plan, folder: Path, core: set[int], stack: ExitStack) -> dic
         PLAIN: peers.watchkeeper(folder / "plain", ours.NO_DETECTION),
         T1: peers.watchkeeper(folder / "t1", ours.T1),
         FK: peers.watchkeeper(folder / "fk", ours.T1_AND_FK),
+        SHIPPED: peers.watchkeeper(folder / "shipped", ours.SHIPPED),
         OTLP: peers.watchkeeper(folder / "otlp", ours.T1),
         VICTORIA: peers.victoria_metrics(folder / "victoria"),
         PROMETHEUS: peers.prometheus(folder / "prometheus"),
@@ -241,6 +243,8 @@ def figures(entered: dict[str, Contestant]) -> dict[str, float]:
         "t1_overhead": cost[T1] / cost[PLAIN] - 1,
         "fk_overhead": cost[FK] / cost[T1] - 1,
         "fk_cpu_ratio_victoriametrics": cost[VICTORIA] / cost[FK],
+        "shipped_overhead": cost[SHIPPED] / cost[T1] - 1,
+        "shipped_cpu_ratio_victoriametrics": cost[VICTORIA] / cost[SHIPPED],
         "cpu_us_per_sample": cost[T1],
         "wall_ratio_victoriametrics": entered[T1].wall_rate / entered[VICTORIA].wall_rate,
     }

@@ -5,5 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 NO_DETECTION: Mapping[str, object] = {"detection": {"detectors": []}}
-T1: Mapping[str, object] = {"detection": {"detectors": [{"use": "basic"}]}}
-T1_AND_FK: Mapping[str, object] = {"detection": {"detectors": [{"use": "basic"}, {"use": "fk"}]}}
+T1: Mapping[str, object] = {"detection": {"detectors": [{"use": "basic"}], "watchers": []}}
+T1_AND_FK: Mapping[str, object] = {
+    "detection": {"detectors": [{"use": "basic"}, {"use": "fk"}], "watchers": []}
+}
+SHIPPED: Mapping[str, object] = {}
+"""All detectors and watchers as they are by default."""

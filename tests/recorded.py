@@ -44,7 +44,7 @@ def configuration(folder: Path, **more: Any) -> Config:
     whole = {
         "data_dir": str(folder),
         "catalog": {"max_series": 100},
-        "log": {"segment_bytes": 1 << 15},
+        "log": {"segment_bytes": 1 << 15, "replay": {"compress": True}},
         "detection": {"detectors": EAGER},
         **more,
     }

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +47,8 @@ def log(tmp_path: Path) -> Iterator[WriteAheadLog]:
 def keeper(
     log: WriteAheadLog, *, free_bytes: int = 0, files: Files | None = None, **settings: float
 ) -> Keeper:
-    config = ReplayConfig(**settings)  # type: ignore[arg-type]  # whole numbers where wanted
+    given: dict[str, Any] = {"compress": True, **settings}
+    config = ReplayConfig(**given)
     return Keeper(log.folder, config, free_bytes=free_bytes, files=files)
 
 
@@ -86,6 +88,38 @@ def test_what_the_log_let_go_of_is_read_as_before(log: WriteAheadLog) -> None:
     assert kinds(log) == ["packed", "packed", "log", "log"]
     assert read(log) == moved == before
     assert read(log, 4) == {position: before[position] for position in range(5, 11)}
+
+
+def test_uncompressed_what_is_kept_stays_as_it_was_until_it_is_too_old(log: WriteAheadLog) -> None:
+    fill(log)
+    before = read(log)
+    log.release(6)
+    plain = Keeper(log.folder, ReplayConfig(keep_s=60.0), free_bytes=0)
+    first, second = (piece.path for piece in pieces(log.folder)[:2])
+    for path, written_s in ((first, 1_000), (second, 1_050)):
+        os.utime(path, (written_s, written_s))
+
+    plain.maintain(1_059 * NS_PER_S)
+    untouched = kinds(log), read(log)
+    plain.maintain(1_070 * NS_PER_S)
+
+    assert untouched == (["moved", "moved", "log", "log"], before)
+    assert kinds(log) == ["moved", "moved", "log", "log"], "looked for once a minute"
+    plain.maintain(1_120 * NS_PER_S)
+    assert not first.exists()
+    assert not second.exists()
+
+
+def test_uncompressed_what_is_too_much_goes_oldest_first(log: WriteAheadLog) -> None:
+    fill(log)
+    log.release(6)
+    sizes = [piece.path.stat().st_size for piece in pieces(log.folder)[:2]]
+    plain = Keeper(log.folder, ReplayConfig(keep_s=1e12, max_bytes=sizes[1]), free_bytes=0)
+
+    plain.maintain(now(10))
+
+    assert kinds(log) == ["moved", "log", "log"]
+    assert min(read(log)) == 4
 
 
 def test_a_log_that_keeps_nothing_deletes(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -84,7 +85,8 @@ class Room:
 
 @asynccontextmanager
 async def room(folder: Path, **settings: float) -> AsyncIterator[Room]:
-    config = ReplayConfig(**settings)  # type: ignore[arg-type]  # whole numbers where wanted
+    given: dict[str, Any] = {"compress": True, **settings}
+    config = ReplayConfig(**given)
     clock = Bell(make.START_NS)
     log_config = WalConfig(segment_bytes=3 * PAGE_BYTES, limit_bytes=1 << 20)
     log = WriteAheadLog(folder / "log", log_config, kept=folder / "log" / KEPT_FOLDER)

@@ -1,4 +1,4 @@
-"""Keeps what the log let go of: compressed, for a time, and never in anybody's way.
+"""Keeps what the log let go of: for a time, compressed if asked for, never in anybody's way.
 
 A crash leaves a segment as it was, or compressed, or both, and then the one that was not compressed
 goes. Nothing here is needed to start again, so whatever fails is told and left.
@@ -58,11 +58,11 @@ class Keeper:
             path.unlink(missing_ok=True)
 
     def maintain(self, now_ns: int) -> None:
-        """Make room, compress what the log let go of, and forget what is too old or too much."""
+        """Make room, compress what is to be, and forget what is too old or too much."""
         if not self.folder.is_dir():
             return
         self._make_room()
-        is_new = any(self.folder.glob("*.log"))
+        is_new = self.config.compress and any(self.folder.glob("*.log"))
         if is_new:
             self._compress()
         if is_new or not 0 <= now_ns - self._forgot_ns < _FORGET_NS:
@@ -108,8 +108,7 @@ class Keeper:
         shots = snapshots(self.folder)
         total = sum(_size(one.path) for one in [*kept, *shots])
         for piece in kept:
-            is_old = isinstance(piece, Packed) and piece.end_ns < oldest_ns
-            if not is_old and total <= self.config.max_bytes:
+            if _end_ns(piece) >= oldest_ns and total <= self.config.max_bytes:
                 break
             total -= _size(piece.path)
             self._remove(piece.path)
@@ -142,6 +141,16 @@ def _timed(found: Iterator[Record], times: Times) -> Iterator[Record]:
             if isinstance(tick, Tick):
                 times.note(tick.now_ns)
         yield position, payload
+
+
+def _end_ns(piece: Piece) -> int:
+    """The newest time of its records; of the log's own segments, when they were last written."""
+    if isinstance(piece, Packed):
+        return piece.end_ns
+    try:
+        return piece.path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _size(path: Path) -> int:
