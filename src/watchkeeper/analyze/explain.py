@@ -102,7 +102,7 @@ def _amount(value: float, name: str) -> str:
     unit = unit_of(name)
     per = "/s" if is_rate(name) else ""
     if unit == "time":
-        seconds = value / per_second(name)
+        seconds = value / (per_second(name) or 1.0)
         return (f"{_plain(seconds)} s" if per else _scaled(seconds, _TIMES[3:])) + per
     if unit == "bytes":
         return _scaled(value, (*_BYTES, (1.0, "B"))) + per
@@ -112,6 +112,8 @@ def _amount(value: float, name: str) -> str:
 
 
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    if not math.isfinite(value):
+        return _plain(value)
     size, name = next((one for one in units if abs(value) >= one[0]), units[-1])
     if value == 0.0:
         name = "s" if (1.0, "s") in units else name

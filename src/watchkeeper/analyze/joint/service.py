@@ -133,6 +133,8 @@ class Service:
             self._history.forget(place)
             self.members[place] = Member()
         self._suspects = [one for one in self._suspects if one.member not in left]
+        for voice, members in self._speaking.items():
+            self._speaking[voice] = [one for one in members if one not in left]
         return left
 
     def suspect(self, anomaly: AnomalyId, member: int, started_ns: int) -> None:

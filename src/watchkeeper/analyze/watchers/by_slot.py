@@ -15,7 +15,7 @@ import numpy as np
 from watchkeeper.analyze.detectors.rows import Rows
 from watchkeeper.analyze.known_series import KnownSeries
 from watchkeeper.clock import NS_PER_S
-from watchkeeper.model.series import I32, U64, Mask
+from watchkeeper.model.series import I32, I64, N_PARTITIONS, U64, Mask
 
 WAIT_NS: Final = 3600 * NS_PER_S
 
@@ -69,7 +69,7 @@ class BySlot:
             one.since_ns = one.since_ns or now_ns
             if now_ns - one.since_ns > WAIT_NS:
                 del self._waiting[identity]
-        slots = np.flatnonzero(self.fresh).astype(np.int32)
+        slots = self._own(np.flatnonzero(self.fresh))
         slots = slots[partitions[self._catalog.partition[slots]]]
         self.fresh[slots] = False
         return [int(slot) for slot in self._in_order(slots)]
@@ -121,7 +121,14 @@ class BySlot:
 
     def _of(self, partition: int) -> I32:
         live = self.watched & (self._catalog.partition[: len(self.watched)] == partition)
-        return np.flatnonzero(live).astype(np.int32)
+        return self._own(np.flatnonzero(live))
+
+    def _own(self, slots: I64) -> I32:
+        """Without those whose series has left, or whose slot another has by now."""
+        is_same = self._whose[slots] == self._catalog.identity[slots, 0]
+        here = is_same & (self._catalog.partition[slots] < N_PARTITIONS)
+        found: I32 = slots[here].astype(np.int32)
+        return found
 
     def _in_order(self, slots: I32) -> I32:
         return slots[np.lexsort(self._catalog.identity[slots].T)]

@@ -9,6 +9,9 @@ BIN_NS = 10_000_000_000
 AHEAD = 32
 """Bins that may be open; the others of the ring are the past."""
 SECOND = 1e9
+ABSURD = 1e12
+"""No service answers so many requests between two samples, and no queue is so long: a sample that
+says so is broken, and would be remembered for ever."""
 LONGEST_NS = 150_000_000_000
 """What was counted over a longer time tells nothing of any ten seconds of it."""
 MOST_PER_JUDGING = 6 * 40
@@ -52,7 +55,7 @@ def take(points, first, rows, state, settings, now_ns, found):
         if service.arrived_ns != now_ns:
             _arrive(service, now_ns)
         service.is_live = abs(now_ns - times[i]) < LIVE_NS
-        if row.part == 0 or times[i] <= row.last_ns:
+        if row.part == 0 or times[i] <= row.last_ns or _is_absurd(row, times[i], values[i]):
             continue
         newest = (times[i] - 1) // BIN_NS
         if service.next_bin == 0:
@@ -72,6 +75,15 @@ def take(points, first, rows, state, settings, now_ns, found):
             _count(row, service, bins, times[i], values[i])
         row.last_ns, row.last = times[i], values[i]
     return len(slots), n_found
+
+
+@kernel
+def _is_absurd(row, time_ns, value):
+    """Passed over; but a counter that stays so much higher begins anew there."""
+    if row.part >= PART_SHARE:
+        return abs(value) > ABSURD
+    is_next = row.last_ns > 0 and time_ns - row.last_ns <= LONGEST_NS
+    return value < 0.0 or (is_next and value - row.last > ABSURD)
 
 
 @kernel

@@ -127,7 +127,7 @@ class Ramp:
         if self._catalog.kind[slot] == Kind.COUNTER:
             return False
         name = self._catalog.series(slot).labels.get("__name__")
-        return self._class_of(slot) in WATCHED or name in _LIMIT_NAMES
+        return self._class_of(slot) in WATCHED or name in LIMITS or name in _LIMIT_NAMES
 
     def _note_names(self, slots: I32) -> None:
         """Among series that are new here, remember those that are the limit of others."""
@@ -142,8 +142,8 @@ class Ramp:
 
     def _forget_limit(self, slot: int) -> None:
         key = self._limit_slots.pop(slot, None)
-        if key is not None:
-            self._limits.pop(key, None)
+        if key is not None and self._limits.get(key) == slot:
+            del self._limits[key]
 
     # Below: one series, a block of which was closed.
 

@@ -167,5 +167,8 @@ class State(NamedTuple):
         return [np.ascontiguousarray(array[rows]).tobytes() for array in self]
 
     def put(self, rows: Array, kept: list[bytes]) -> None:
+        """Where a row is -1, what was kept of it is let go of."""
+        here = rows >= 0
         for array, data in zip(self, kept, strict=True):
-            array[rows] = np.frombuffer(data, array.dtype).reshape(len(rows), *array.shape[1:])
+            whole = np.frombuffer(data, array.dtype).reshape(len(rows), *array.shape[1:])
+            array[rows[here]] = whole[here]

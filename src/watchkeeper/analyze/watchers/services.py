@@ -104,6 +104,10 @@ class Services:
     def subject(self, index: int) -> Subject:
         return self._subjects[index]
 
+    def row(self, subject: Subject) -> int:
+        """Of a service by name; -1 of one that is not watched."""
+        return self._index.get(subject, -1)
+
     def subjects(self, partition: int) -> list[Subject]:
         """Sorted, so that a checkpoint is the same whoever came first."""
         of = self.state.service["partition"]
@@ -223,10 +227,11 @@ class Services:
             return []
         self._checked_hour = now_ns // HOUR_NS
         arrived = self.state.service["arrived_ns"]
+        before_ns = self._checked_hour * HOUR_NS - WEEK_NS  # the same after a restart in this hour
         gone = [
             (subject, index)
             for subject, index in self._index.items()
-            if 0 < arrived[index] < now_ns - WEEK_NS
+            if 0 < arrived[index] < before_ns
         ]
         self._let_go(gone)
         return [subject for subject, _ in gone]
@@ -278,11 +283,13 @@ class Services:
     def load(
         self, partition: int, state: bytes
     ) -> tuple[Clock, Mapping[Subject, tuple[Pages, Pages]]]:
-        """Into a partition of which nothing is known. Series may be met later."""
+        """Into a partition of which nothing is known. Series may be met later; services for which
+        there is no more room are left out."""
         kept = msgspec.msgpack.decode(state, type=_Kept)
         subjects = [Subject.of(*names) for names in kept.subjects]
         indices = np.array([self._begin(one, partition) for one in subjects], np.int64)
         self.state.put(indices, kept.state)
+        ledgers = dict(zip(subjects, kept.ledgers, strict=True))
         identity = np.frombuffer(kept.identity, np.uint64).reshape(-1, 2)
         rows = np.frombuffer(kept.rows, SERIES).copy()
         rows["service"] = indices[rows["service"]] + 1 if len(rows) else 0
@@ -293,7 +300,7 @@ class Services:
         self._top = max(self._top, int(slots.max(initial=-1)) + 1)
         for at in np.flatnonzero(~here).tolist():
             self._absent[identity[at].tobytes()] = rows[at].copy()
-        return kept.clock, dict(zip(subjects, kept.ledgers, strict=True))
+        return kept.clock, {one: said for one, said in ledgers.items() if one in self._index}
 
 
 def _reset(service: Any, names: Iterable[str]) -> None:

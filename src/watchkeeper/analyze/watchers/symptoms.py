@@ -52,11 +52,20 @@ _ROOM: Final = 4096
 """Findings that one pass can make before it is asked again."""
 
 
+class _Kept(msgspec.Struct, array_like=True):
+    """A partition in a checkpoint."""
+
+    services: bytes
+    promises: Kept
+    waiting: list[Sighting]
+    confirmed: Sequence[tuple[tuple[str, str, str], int]]
+
+
 class Symptoms:
     """State by service, in partitions. For one thread."""
 
     name = "symptoms"
-    version = 1
+    version = 2
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Settings of the watcher `symptoms`."""
@@ -180,17 +189,34 @@ class Symptoms:
         }
         clock = (int(self._last_tick[partition]), int(self._resumed_ns[partition]))
         services = self._services.dump(partition, clock, ledgers)
-        return msgspec.msgpack.encode((services, self.promises.dump(partition)))
+        waiting = [one for place, one in self._waiting if place == partition]
+        of = self._services.state.service["partition"]
+        confirmed = sorted(
+            (self._services.subject(index), time_ns)
+            for index, time_ns in self._confirmed.items()
+            if of[index] == partition
+        )
+        promises = self.promises.dump(partition)
+        return msgspec.msgpack.encode(_Kept(services, promises, waiting, confirmed))
 
     def load(self, partition: int, state: bytes) -> None:
         """Go on from here; with nothing to go on from, the partition is forgotten."""
+        self._waiting = [one for one in self._waiting if one[0] != partition]
+        of = self._services.state.service["partition"]
+        for index in [one for one in self._confirmed if of[one] == partition]:
+            del self._confirmed[index]
         self._forget(self._services.forget(partition))
         self._last_tick[partition] = self._resumed_ns[partition] = 0
         if not state:
             return
-        services, promises = msgspec.msgpack.decode(state, type=tuple[bytes, Kept])
-        clock, ledgers = self._services.load(partition, services)
-        self.promises.load(promises)
+        kept = msgspec.msgpack.decode(state, type=_Kept)
+        clock, ledgers = self._services.load(partition, kept.services)
+        self.promises.load(kept.promises)
+        self._waiting += [(partition, one) for one in kept.waiting]
+        for names, time_ns in kept.confirmed:
+            index = self._services.row(Subject.of(*names))
+            if index >= 0:
+                self._confirmed[index] = time_ns
         self._last_tick[partition], self._resumed_ns[partition] = clock
         self._now_ns = max(self._now_ns, clock[0])
         for subject, (pages, held) in ledgers.items():
