@@ -59,12 +59,11 @@ async def set_settings(
     if media not in _SPOKEN:
         return problem(415, f"settings come as {' or '.join(_SPOKEN[:2])}, not as '{media[:80]}'")
     body = await request.body()
-    reading = partial(services.deciding.read, body, media)
     try:
-        document = await asyncio.get_running_loop().run_in_executor(services.queries, reading)
+        document = await _read(services, body, media)
     except ConfigError as error:
         return problem(422, "; ".join(error.faults), errors=error.faults)
-    before = await settings.current()
+    before = await settings.expect(expected)
     changed = differences(settings.text(before), document)
     if dry_run:
         return JSONResponse({
@@ -101,12 +100,23 @@ async def restore_version(
     """Set again what was in force then; 0 is the configuration file, which then counts again."""
     by, settings = whole(request), settings_of(request)
     wanted = await settings.version(_number(version))
+    try:  # another release may have taken what this one does not
+        if wanted.document:
+            await _read(services_of(request), wanted.document.encode(), _SPOKEN[0])
+    except ConfigError as error:
+        return problem(422, "; ".join(error.faults), errors=error.faults)
     before = await settings.current()
     restored = await settings.set(
         wanted.document, by, expected=expected, action="detection.restore"
     )
     changed = differences(settings.text(before), settings.text(restored))
     return _told(restored, settings, changed)
+
+
+async def _read(services: Services, body: bytes, media: str) -> str:
+    """A document as it is logged. Raises ConfigError with every fault."""
+    reading = partial(services.deciding.read, body, media)
+    return await asyncio.get_running_loop().run_in_executor(services.queries, reading)
 
 
 def services_of(request: Request) -> Services:

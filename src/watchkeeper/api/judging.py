@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.feedback import shift
-from watchkeeper.analyze.plan import SAMPLE_TIER, Plan
+from watchkeeper.analyze.plan import SAMPLE_TIER, Plan, read
 from watchkeeper.api.detection import services_of, settings_of
 from watchkeeper.api.tenants import tenant_of
 from watchkeeper.errors import BadInput
@@ -38,7 +36,7 @@ async def one_series(request: Request, series: str) -> JSONResponse:
             status=404,
         )
     now = await settings.current()
-    plan = Plan(msgspec.json.decode(settings.text(now), type=DetectionConfig))
+    plan = Plan(read(settings.text(now).encode()))
     route = plan.route(known.labels, known.kind, known.entity)
     verdicts = Verdicts(services.store, services.clock, services.deciding)
     said = await verdicts.on(tenant, series)

@@ -16,7 +16,7 @@ from watchkeeper.api.detection import by_of, services_of, settings_of
 from watchkeeper.api.tenants import tenant_of
 from watchkeeper.api.times import iso
 from watchkeeper.know.verdicts_stage import Verdicts
-from watchkeeper.model.ruling import Verdict, Word, subject_of
+from watchkeeper.model.ruling import Verdict, Word
 
 _MINUTES_A_WEEK: Final = 7 * 24 * 60
 
@@ -39,10 +39,12 @@ class NewVerdict(BaseModel):
 async def list_verdicts(request: Request, anomaly_id: str) -> JSONResponse:
     """Those in force on an anomaly, newest first, each with what it changes."""
     verdicts, tenant = _verdicts(request), tenant_of(request)
-    anomaly = await verdicts.anomaly(tenant, anomaly_id)
     given = await verdicts.of(tenant, anomaly_id)
-    on_subject = await verdicts.on(tenant, subject_of(tenant, anomaly.series, anomaly.labels))
-    limit = await _limit(request, anomaly.detector)
+    if not given:  # which is no news of one that is there
+        await verdicts.anomaly(tenant, anomaly_id)
+        return JSONResponse({"items": []})
+    on_subject = await verdicts.on(tenant, given[0].subject)
+    limit = await _limit(request, given[0].detector)
     return JSONResponse({"items": [_told(one, on_subject, limit) for one in given]})
 
 

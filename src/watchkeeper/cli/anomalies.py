@@ -54,6 +54,7 @@ def run(given: argparse.Namespace) -> int:
             return _follow(given, client, output)
         if given.id == "verdict":
             return _verdict(given, client, output)
+        _refuse_without_verdict(given)
         if given.id is not None:
             return _one(client.anomaly(given.id), client.anomaly_traces(given.id), output)
         return _list(given, client, output)
@@ -86,9 +87,9 @@ def _list(given: argparse.Namespace, client: Client, output: Output) -> int:
 def _verdict(given: argparse.Namespace, client: Client, output: Output) -> int:
     identity, word = (*given.verdict, None, None)[:2]
     if identity is None or len(given.verdict) > 2 or (word is not None and word not in _WORDS):
-        raise ConfigError(
-            f"anomalies verdict: write `verdict ID {'|'.join(_WORDS)}`, or `verdict ID --withdraw`"
-        )
+        raise _unwritten()
+    if (given.withdraw and word is not None) or (given.comment is not None and word is None):
+        raise _unwritten()
     if given.withdraw:
         found: tuple[Verdict, ...] = (client.withdraw_verdict(identity),)
     elif word is not None:
@@ -99,10 +100,28 @@ def _verdict(given: argparse.Namespace, client: Client, output: Output) -> int:
         output.json({"items": found})
         return Exit.OK
     for one in found:
-        output.print(f"{one.verdict} by {one.by}: changes {one.changes.says}")
+        output.print(harmless(_said(one)))
     if not found:
         output.say("nobody has said anything of it")
     return Exit.OK
+
+
+def _said(one: Verdict) -> str:
+    comment = f' ("{one.comment}")' if one.comment else ""
+    return f"{one.verdict} by {one.by}{comment}: changes {one.changes.says}"
+
+
+def _refuse_without_verdict(given: argparse.Namespace) -> None:
+    """What only a verdict takes would be passed over in silence."""
+    if given.verdict or given.withdraw or given.comment is not None:
+        raise _unwritten()
+
+
+def _unwritten() -> ConfigError:
+    return ConfigError(
+        f"anomalies verdict: write `verdict ID {'|'.join(_WORDS)}`, with --comment TEXT if there "
+        "is more to say, or `verdict ID --withdraw`"
+    )
 
 
 def _time(text: str | None, name: str, now_ns: int) -> float | None:

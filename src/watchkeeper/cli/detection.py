@@ -11,7 +11,7 @@ from typing import Any
 from watchkeeper import cli
 from watchkeeper.cli import connection, numbers, words
 from watchkeeper.cli.exits import MEANINGS, Exit
-from watchkeeper.cli.output import Column, Output
+from watchkeeper.cli.output import Column, Output, harmless
 from watchkeeper.errors import ConfigError
 from watchkeeper.sdk import Client, DetectionSettings, SettingChange
 
@@ -66,8 +66,9 @@ def _show(given: argparse.Namespace, client: Client, output: Output) -> int:
 
 
 def _set(given: argparse.Namespace, client: Client, output: Output) -> int:
-    text = sys.stdin.read() if given.file == "-" else _text(Path(given.file))
-    settings = client.set_detection(text, expected=given.expected, dry_run=given.dry_run)
+    settings = client.set_detection(
+        _text(given.file), expected=given.expected, dry_run=given.dry_run
+    )
     return _told(settings, output)
 
 
@@ -80,7 +81,7 @@ def _told(settings: DetectionSettings, output: Output) -> int:
         output.json(settings)
         return Exit.OK
     for change in settings.changed:
-        output.print(_line(change))
+        output.print(harmless(_line(change)))
     if settings.dry_run:
         would = "would change" if settings.changed else "nothing would change"
         output.say(f"{would}; version {settings.version} stays in force")
@@ -100,7 +101,7 @@ def _versions(given: argparse.Namespace, client: Client, output: Output) -> int:
     columns = [Column("version", is_number=True), Column("since (UTC)"), Column("by"),
                Column("what"), Column("position", is_number=True)]  # fmt: skip
     output.table(columns, [
-        (str(one.version), "" if one.since is None else words.moment(one.since), one.by,
+        (str(one.version), "" if one.since is None else words.moment(one.since), harmless(one.by),
          one.action, str(one.position) if one.position else "")
         for one in found
     ])  # fmt: skip
@@ -122,8 +123,8 @@ def _short(value: Any) -> str:
     return "nothing" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _text(file: Path) -> str:
+def _text(file: str) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}; name a text file, or -") from error

@@ -7,7 +7,7 @@ import argparse
 from watchkeeper import cli
 from watchkeeper.cli import connection
 from watchkeeper.cli.exits import MEANINGS, Exit
-from watchkeeper.cli.output import Column, Output
+from watchkeeper.cli.output import Column, Output, harmless
 from watchkeeper.errors import ConfigError
 from watchkeeper.sdk import MaintenanceWindow
 
@@ -78,13 +78,14 @@ def _row(window: MaintenanceWindow) -> list[str]:
         weekly or window.from_ or "",
         "every week" if weekly else window.to or "",
         "holds" if window.holds else "",
-        window.reason,
-        window.by,
+        harmless(window.reason),
+        harmless(window.by),
     ]
 
 
 def _of(window: MaintenanceWindow) -> str:
-    return ", ".join(f"{name}={value}" for name, value in window.match.items()) or "everything"
+    said = ", ".join(f"{name}={value}" for name, value in window.match.items())
+    return harmless(said) or "everything"
 
 
 def _match(pairs: list[str] | tuple[str, ...]) -> dict[str, str]:

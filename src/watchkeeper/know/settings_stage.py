@@ -108,14 +108,19 @@ class Settings:
             )
         return found
 
+    async def expect(self, expected: int | None) -> DetectionSet:
+        """What is in force. Raises BadInput (412) where that is not what was expected."""
+        now = await self.current()
+        if expected is not None and now.version != expected:
+            raise _overtaken(expected, now)
+        return now
+
     async def set(
         self, document: str, by: By, *, expected: int | None, action: str = "detection.set"
     ) -> DetectionSet:
         """The version that this document came to be. Where it is in force already, nothing is
         done. Raises BadInput (412) where another version is in force than was expected."""
-        now = await self.current()
-        if expected is not None and now.version != expected:
-            raise _overtaken(expected, now)
+        now = await self.expect(expected)
         if document == now.document:
             return now
         wanted = DetectionSet(

@@ -47,20 +47,27 @@ class Verdicts:
             comment=comment,
             request_id=by.request_id,
         )
-        position = await self._writing.log(verdict)
-        await self._writing.caught_up(position)
-        return replace(verdict, position=position)
+        return await self._log(verdict)
 
     async def withdraw(self, tenant: TenantId, anomaly_id: str, by: By) -> Verdict:
         """Raises BadInput (404) where there is none of this principal's."""
         there = await self.of(tenant, anomaly_id)
-        if all(one.principal != by.principal for one in there):
+        own = next((one for one in there if one.principal == by.principal), None)
+        if own is None:
             raise BadInput(
                 f"anomaly '{anomaly_id}' has no verdict of {by.principal}; it has those of "
                 f"{', '.join(one.principal for one in there) or 'nobody'}",
                 status=404,
             )
-        return await self.give(tenant, anomaly_id, Word.WITHDRAWN, by)
+        return await self._log(  # of its own words, for the anomaly may be forgotten by now
+            replace(
+                own,
+                word=Word.WITHDRAWN,
+                time_ns=self._clock.now_ns(),
+                comment="",
+                request_id=by.request_id,
+            )
+        )
 
     async def of(self, tenant: TenantId, anomaly_id: str) -> Sequence[Verdict]:
         """Those in force on an anomaly, newest first."""
@@ -77,6 +84,11 @@ class Verdicts:
                 f"there is no anomaly '{anomaly_id}'; GET /api/v1/anomalies lists them", status=404
             )
         return found
+
+    async def _log(self, verdict: Verdict) -> Verdict:
+        position = await self._writing.log(verdict)
+        await self._writing.caught_up(position)
+        return replace(verdict, position=position)
 
     async def _listed(self, query: Filter) -> Sequence[Verdict]:
         page = await self._store.list(Verdict, query)

@@ -136,6 +136,11 @@ def begin(config: Config, from_ns: int | None) -> Begin:
 
 async def replay(config: Config, asked: Asked, tell: Tell) -> Outcome:
     """Judge what is recorded once more, and compare. Raises as `begin` does."""
+    if asked.from_ns is not None and asked.to_ns is not None and asked.from_ns >= asked.to_ns:
+        raise ConfigError(
+            f"replay: --from {moment(asked.from_ns)} is not before --to {moment(asked.to_ns)}; "
+            "a duration is so long ago: --from 6h --to 1h"
+        )
     start = begin(config, asked.from_ns)
     async with AsyncExitStack() as stack:
         live: Store = config.store.build(data_dir=config.data_dir)

@@ -78,6 +78,8 @@ class Packed:
     def _frames(self, fd: int, damage: list[Damage]) -> Iterator[Frame]:
         size = os.fstat(fd).st_size
         number, offset = 0, 0
+        if not size:
+            damage.append(Damage(self.path.name, 0, 0, self.first, 0))
         while offset < size:
             for frame in walk(partial(_read, fd), salt=self.serial, offset=offset, position=number):
                 number, offset = frame.position + 1, frame.end

@@ -76,7 +76,13 @@ class Snapshot:
     def _entries(self, wanted: int) -> Iterator[tuple[tuple[int, ...], bytearray]]:
         """(head, content) of one kind."""
         kind = 0
-        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise Permanent(
+                f"replay: {self.path} was deleted meanwhile; begin later, or let more be kept: "
+                "log.replay.keep_s and log.replay.max_bytes"
+            ) from error
         try:
             for frame in walk(partial(_read, fd), salt=_SALT, offset=0, position=0):
                 head = _ENTRY.unpack_from(frame.payload)
