@@ -46,6 +46,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "ramp": "watchkeeper.analyze.watchers.ramp:Ramp",
         "flatline": "watchkeeper.analyze.watchers.flatline:Flatline",
         "symptoms": "watchkeeper.analyze.watchers.symptoms:Symptoms",
+        "zforest": "watchkeeper.analyze.watchers.zforest:Zforest",
     },
     "store": {
         "memory": "watchkeeper.store.memory:MemoryStore",

@@ -25,6 +25,7 @@ from watchkeeper.analyze.plan import Plan
 from watchkeeper.analyze.tiers import Change, Tiers
 from watchkeeper.bus.base import MIXED, SAMPLES, Delivery
 from watchkeeper.errors import Retryable
+from watchkeeper.model import change as changes
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus
 from watchkeeper.model.baseline import NOTHING_LEARNED, Baselines
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
@@ -211,7 +212,7 @@ class DetectStage:
                     self._count(spans, delivery)
                 case Tick() as tick:
                     self._tick(tick.now_ns, delivery, found)
-                case DetectionSet() | Maintenance() | Verdict() as ruling:
+                case DetectionSet() | Maintenance() | Verdict() | changes.Change() as ruling:
                     partitions = np.flatnonzero(self._fresh_partitions(delivery)).tolist()
                     self._governing.take(ruling, partitions)
         return found

@@ -130,6 +130,15 @@ class DetectionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         list[DetectionRule],
         Meta(description="For some series; applied in order, later ones override earlier ones."),
     ] = []
+    deploy_quiet_s: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            le=86_400.0,
+            description="After a deployment of a service, how long what begins in its traffic, its "
+            "latency and its series is shown and does not page. Errors, saturation and silence do.",
+        ),
+    ] = 900.0
     logs: LogWatchConfig = LogWatchConfig()
 
 

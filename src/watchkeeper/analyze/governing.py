@@ -15,12 +15,17 @@ import msgspec
 import numpy as np
 
 from watchkeeper import telemetry
+from watchkeeper.analyze import deployments
+from watchkeeper.analyze.deployments import Deployment
 from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.known_series import KnownSeries
 from watchkeeper.analyze.maintenance import Subject, Windows
 from watchkeeper.analyze.rulings import Rulings
 from watchkeeper.analyze.tiers import Change, SeriesChange, SubjectChange, Tiers
+from watchkeeper.analyze.watchers.symptoms import Symptoms
+from watchkeeper.clock import NS_PER_S
 from watchkeeper.errors import ConfigError
+from watchkeeper.model import change as changes
 from watchkeeper.model.anomaly import Anomaly, InfoReason, Severity
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict, subject_of
 from watchkeeper.model.series import I32, N_PARTITIONS
@@ -30,6 +35,9 @@ _VERSION: Final = telemetry.gauge(
     "watchkeeper_detect_settings_version",
     "Version of the settings by which is judged; 0 is the configuration file's.",
 )
+
+
+Ruling = DetectionSet | Maintenance | Verdict | changes.Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +65,21 @@ class Governing:
         self._hands = hands
         self._is_alone = is_alone
         self._windows = Windows(file.maintenance)
+        self._deploy_quiet_s = file.deploy_quiet_s
         self._arranged = ""
         self._is_pinned = False
         self._loaded: dict[int, bytes] = {}
         """By partition: what was loaded since the last record, and what is to be loaded again."""
         self._turned: dict[bytes, float] = {}
 
-    def take(self, record: DetectionSet | Maintenance | Verdict, partitions: Sequence[int]) -> None:
+    def take(self, record: Ruling, partitions: Sequence[int]) -> None:
         """A record of the log, for these partitions."""
         match record:
+            case changes.Change(kind=deployments.DEPLOYMENT):
+                one = Deployment.of(record)
+                partition = self._catalog.partition_of(record.tenant, one.service)
+                if partition in partitions:
+                    self._rulings.deploy(one, partition)
             case DetectionSet():
                 if self._rulings.settle(record, partitions):
                     self._arrange()
@@ -110,9 +124,10 @@ class Governing:
                 partition = self._place(name) if began_in is None else began_in
             case _:
                 return ""
-        return self._rulings.muted(
+        reason = self._rulings.muted(
             partition, name, subject, detector=change.by, began_ns=began_ns, windows=self._windows
         )
+        return reason or self._after_deploy(change, subject, began_ns)
 
     def dump(self, partition: int) -> bytes:
         return self._rulings.dump(partition)
@@ -126,6 +141,28 @@ class Governing:
         self._arrange(are_all_known=False)
         if learned:
             self._hands.load(partition, learned)
+
+    def _after_deploy(
+        self, change: SeriesChange | SubjectChange, subject: Subject, began_ns: int
+    ) -> str:
+        """By which deployment it is explained; empty if by none."""
+        if not self._rulings.knows_deployments:
+            return ""
+        if isinstance(change, SubjectChange):
+            symptom = change.sighting.labels.get("symptom", "")
+            if change.by != Symptoms.name or symptom not in deployments.EXPECTED:
+                return ""
+        elif change.metric_class in deployments.UNEXPECTED:
+            return ""
+        return deployments.reason(
+            self._rulings.deployed(
+                self._catalog.partition_of(subject.tenant, subject.entity.service)
+            ),
+            subject.tenant,
+            subject.entity,
+            began_ns=began_ns,
+            quiet_ns=round(self._deploy_quiet_s * NS_PER_S),
+        )
 
     def _arrange(self, *, are_all_known: bool = True) -> None:
         """By the settings of the partitions that are furthest behind, whose records come next. In
@@ -156,6 +193,7 @@ class Governing:
                        why=str(error))  # fmt: skip
         else:
             self._windows = Windows(document.maintenance)
+            self._deploy_quiet_s = document.deploy_quiet_s
         self._arranged = text
 
     def _turn(self, partition: int, subjects: Sequence[str]) -> None:
@@ -179,9 +217,14 @@ class Governing:
 
 
 def quiet(anomaly: Anomaly, reason: str) -> Anomaly:
-    """The same, muted for a reason, if there is one."""
+    """The same, muted for a reason, if there is one. What a deployment explains is evidence still,
+    and no page."""
     if not reason:
         return anomaly
+    if deployments.is_after(reason):
+        is_page = anomaly.severity is Severity.PAGE
+        severity = Severity.EVIDENCE if is_page else anomaly.severity
+        return replace(anomaly, muted=reason, severity=severity)
     return replace(anomaly, muted=reason, severity=Severity.INFO, info_reason=InfoReason.MUTED)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from watchkeeper.model.series import I32, U8, U64, Entity, Series
+from watchkeeper.model.series import I32, U8, U64, Entity, Series, TenantId
 
 
 class KnownSeries(Protocol):
@@ -27,3 +27,5 @@ class KnownSeries(Protocol):
     def lookup(self, identity: U64) -> I32: ...
 
     def lenders(self, slots: I32) -> I32: ...
+
+    def partition_of(self, tenant: TenantId, service: str) -> int: ...

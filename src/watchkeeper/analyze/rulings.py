@@ -12,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from watchkeeper.analyze import feedback
+from watchkeeper.analyze import deployments, feedback
+from watchkeeper.analyze.deployments import Deployment
 from watchkeeper.analyze.maintenance import Subject, Windows, told_reason
 from watchkeeper.model.ruling import FROM_FILE, DetectionSet, Maintenance, Verdict
 
@@ -33,6 +34,7 @@ class _Ruled:
     windows: dict[str, Maintenance] = field(default_factory=dict)
     verdicts: dict[str, dict[str, Verdict]] = field(default_factory=dict)
     """By subject, then by anomaly and principal."""
+    deployments: dict[str, Deployment] = field(default_factory=dict)
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -43,6 +45,7 @@ class _Kept(msgspec.Struct, array_like=True):
     document: str
     windows: list[Maintenance]
     verdicts: list[Verdict]
+    deployments: list[Deployment] = []
 
 
 _encoder: Final = msgspec.msgpack.Encoder(order="deterministic")
@@ -81,12 +84,35 @@ class Rulings:
         if not said:
             del self._of(verdict.partition).verdicts[verdict.subject]
 
+    def deploy(self, deployment: Deployment, partition: int) -> None:
+        """Of a service there, for the first time or again."""
+        known = self._of(partition).deployments
+        before = known.pop(deployment.id, None)
+        known[deployment.id] = deployment if before is None else before.told_again(deployment)
+        if len(known) > deployments.MOST:
+            del known[next(iter(known))]
+
+    @property
+    def knows_deployments(self) -> bool:
+        return any(ruled.deployments for ruled in self._by_partition.values())
+
+    def deployed(self, partition: int) -> Iterable[Deployment]:
+        """What is remembered of it."""
+        return self._of(partition).deployments.values()
+
     def tick(self, now_ns: int) -> None:
-        """Let go of windows that are long over."""
+        """Let go of windows that are long over, and of old deployments."""
         for ruled in self._by_partition.values():
             over = [one.id for one in ruled.windows.values() if one.to_ns + _KEPT_NS < now_ns]
             for name in over:
                 del ruled.windows[name]
+            old = [
+                one.id
+                for one in ruled.deployments.values()
+                if one.last_ns + deployments.KEPT_NS < now_ns
+            ]
+            for name in old:
+                del ruled.deployments[name]
 
     def version(self, partition: int) -> int:
         return self._of(partition).version
@@ -121,7 +147,14 @@ class Rulings:
     def dump(self, partition: int) -> bytes:
         ruled = self._of(partition)
         verdicts = [one for said in ruled.verdicts.values() for one in said.values()]
-        kept = _Kept(VERSION, ruled.version, ruled.document, list(ruled.windows.values()), verdicts)
+        kept = _Kept(
+            form=VERSION,
+            version=ruled.version,
+            document=ruled.document,
+            windows=list(ruled.windows.values()),
+            verdicts=verdicts,
+            deployments=list(ruled.deployments.values()),
+        )
         return _encoder.encode(kept)
 
     def load(self, partition: int, state: bytes) -> None:
@@ -133,6 +166,7 @@ class Rulings:
         ruled = self._of(partition)
         ruled.version, ruled.document = kept.version, kept.document
         ruled.windows = {one.id: one for one in kept.windows}
+        ruled.deployments = {one.id: one for one in kept.deployments}
         for verdict in kept.verdicts:
             self.note(verdict)
 
