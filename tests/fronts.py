@@ -15,6 +15,7 @@ import numpy as np
 
 from tests.buses import MemoryWorld
 from watchkeeper import plugins
+from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.analyze.template_groups import TemplatesConfig
 from watchkeeper.analyze.template_stage import TemplateStage
 from watchkeeper.api.app import Front
@@ -186,6 +187,7 @@ async def api(
     auth: AuthConfig | None = None,
     peer: str = "127.0.0.1",
     stored_to: int = 1 << 62,
+    detect: DetectStage | None = None,
     **server: Any,
 ) -> AsyncIterator[Api]:
     """The API, asked from `peer`; `server` are settings of its section. Nobody waits for long for
@@ -228,6 +230,7 @@ async def api(
             deciding=deciding,
             checks=told,
             newest=newest,
+            detect=detect,
         )
         front = Front(services)
         transport = httpx.ASGITransport(

@@ -21,6 +21,7 @@ import uvicorn
 import uvloop
 
 from watchkeeper import __version__, telemetry
+from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.api import grpc
 from watchkeeper.api.app import Front
 from watchkeeper.api.services import Services
@@ -65,6 +66,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         reading = asking(ground) if keep is None else keeping(ground, keep, bus)
         loops = dict(reading.loops)
         beside: list[Running] = []
+        detect: DetectStage | None = None
         if ground.has(Part.DETECT):
             detect = judging(ground)
             loops[detect.name] = Loop(detect, bus, ground.clock, config.runtime)
@@ -78,7 +80,9 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         if door is not None:
             telling = OwnTraces(tracer, door.ingest, ground.clock, ground.tenant)
         upkeep = upkeep_of(ground, bus, spare, door, keep, loops)
-        app = App(services_of(ground, bus, door, reading, loops), loops, ground.catalog, tracer)
+        app = App(
+            services_of(ground, bus, door, reading, loops, detect), loops, ground.catalog, tracer
+        )
         async with asyncio.TaskGroup() as tasks:
             entering = [] if door is None else [tasks.create_task(door.ingest.run())]
             looping = [tasks.create_task(loop.run()) for loop in loops.values()]

@@ -8,8 +8,9 @@ up to a position, and what lies at or below it is skipped when it is delivered a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from typing import TypeVar
 
 import numpy as np
 
@@ -43,7 +44,7 @@ _PREDICTIONS = telemetry.counter(
 
 _NO_POINTS = Points(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.float64))
 
-
+Answer = TypeVar("Answer")
 Found = list[tuple[Change, int, str]]
 """Each with its position, and why it is muted if it begins there."""
 
@@ -120,6 +121,12 @@ class DetectStage:
     async def baselines(self) -> Baselines:
         """What is usual, by the tier that sees every sample."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._learned)
+
+    async def ask(self, question: Callable[[Tiers], Answer]) -> Answer:
+        """What detectors and watchers know, between two records."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, question, self.tiers
+        )
 
     async def dump(self, partition: int) -> bytes:
         """The detectors' state of a partition's series, by identity, for another process too."""

@@ -99,6 +99,7 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "/api/v1/anomalies/{anomaly_id}/traces": {"anomaly_id": "4f1c00000000000000000000000000aa"},
     "/api/v1/anomalies/{anomaly_id}/verdict": {"anomaly_id": "4f1c00000000000000000000000000aa"},
     "/api/v1/detection/series/{series}": {"series": "5d2bd4f5499c3b42696b014597892ffb"},
+    "/api/v1/detection/noisy": {"at_least": 3, "limit": 20},
     "/api/v1/maintenance/{window_id}": {"window_id": "0123456789abcdef"},
     "/api/v1/detection/band": {"match": 'cpu_usage{service="shop"}', "step": "5m"},
     "/api/v1/logs/search": {"level": "error", "limit": 20},

@@ -11,6 +11,7 @@ from typing import Annotated, Generic, Protocol
 import msgspec
 from msgspec import Meta
 
+from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.api.auth import AuthConfig
 from watchkeeper.bus.base import Bus
 from watchkeeper.clock import Clock
@@ -157,6 +158,8 @@ class Services:
     catalog: KnownSeries | None = None
     families: FamilyTable = field(default_factory=FamilyTable)
     auth: AuthConfig = field(default_factory=AuthConfig)
+    detect: DetectStage | None = None
+    """None where nothing is judged."""
     parts: Sequence[Part] = EVERY
     """What this process is of the whole; nothing else is served."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

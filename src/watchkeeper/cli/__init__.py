@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "traces": _Entry("List traces, or show one as a tree.", "traces"),
     "anomalies": _Entry("List anomalies, or follow them as they come.", "anomalies"),
     "detection": _Entry("Show, set and take back how is judged.", "detection", has_verbs=True),
+    "slos": _Entry("List what services promise, and what is left of it.", "slos"),
     "maintenance": _Entry("Let detection be quiet for a while.", "maintenance", has_verbs=True),
     "sources": _Entry("Who sends, what was not taken and why; send a test event.", "sources"),
     "replay": _Entry("Judge what is recorded by other settings, and compare.", "replay"),

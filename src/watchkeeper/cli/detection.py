@@ -1,4 +1,4 @@
-"""`watchkeeper detection`: the settings of detection of a running server: show, set, take back."""
+"""`watchkeeper detection`: the settings of a running server, and who speaks too often by them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "set": "Set the whole document from a file of YAML or JSON; in force at once.",
         "versions": "What was set when, and by whom.",
         "restore": "Set again what was in force then; 0 is the configuration file.",
+        "noisy": "Who spoke too often this week, and what was held back.",
     }.items():
         verb = verbs.add_parser(
             name, help=says, description=says, epilog=MEANINGS, allow_abbrev=False
@@ -33,6 +34,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         found[name] = verb
     found["show"].add_argument(
         "--version", type=numbers.whole(0), metavar="N", help="what was in force as version N"
+    )
+    found["noisy"].add_argument(
+        "--at-least",
+        type=numbers.whole(1),
+        default=3,
+        metavar="N",
+        help="anomalies of a week that make a series noisy (3)",
     )
     found["set"].add_argument("file", help="the document; - for standard input")
     found["set"].add_argument(
@@ -50,9 +58,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     output = Output(as_json=given.json)
-    verb = {"show": _show, "set": _set, "versions": _versions, "restore": _restore}[given.verb]
+    verbs = {
+        "show": _show,
+        "set": _set,
+        "versions": _versions,
+        "restore": _restore,
+        "noisy": _noisy,
+    }
     with connection.connect(given) as client:
-        return verb(given, client, output)
+        return verbs[given.verb](given, client, output)
 
 
 def _show(given: argparse.Namespace, client: Client, output: Output) -> int:
@@ -105,6 +119,32 @@ def _versions(given: argparse.Namespace, client: Client, output: Output) -> int:
          one.action, str(one.position) if one.position else "")
         for one in found
     ])  # fmt: skip
+    return Exit.OK
+
+
+def _noisy(given: argparse.Namespace, client: Client, output: Output) -> int:
+    found = client.noisy(at_least=given.at_least)
+    if output.as_json:
+        output.json(found)
+        return Exit.OK
+    if found.services:
+        columns = [Column("service", may_shrink=True), Column("pages", is_number=True),
+                   Column("held back", is_number=True), Column("last (UTC)")]  # fmt: skip
+        output.table(columns, [
+            (harmless(one.service), str(one.paged), str(one.held_back), words.moment(one.last_at))
+            for one in found.services
+        ])  # fmt: skip
+    if found.series:
+        columns = [Column("metric", may_shrink=True), Column("service"),
+                   Column("anomalies", is_number=True), Column("evidence", is_number=True),
+                   Column("last (UTC)"), Column("series")]  # fmt: skip
+        output.table(columns, [
+            (harmless(one.metric), harmless(one.service), str(one.anomalies), str(one.evidence),
+             words.moment(one.last_at), one.series)
+            for one in found.series
+        ])  # fmt: skip
+    if not found.services and not found.series:
+        output.say(f"nobody spoke too often since {words.moment(found.since)}")
     return Exit.OK
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
+from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.api.services import Check, Services
 from watchkeeper.bus.base import SAMPLES, Bus
 from watchkeeper.config.sent import written
@@ -26,7 +27,12 @@ LAG_LIMIT_RECORDS: Final = 50_000
 
 
 def services_of(
-    ground: Ground, bus: Bus, door: Door | None, reading: Reading, loops: Mapping[str, Loop]
+    ground: Ground,
+    bus: Bus,
+    door: Door | None,
+    reading: Reading,
+    loops: Mapping[str, Loop],
+    detect: DetectStage | None,
 ) -> Services:
     """What the API is handed."""
     ingest = None if door is None else door.ingest
@@ -56,6 +62,7 @@ def services_of(
         deciding=deciding(ground, bus, ingest, reading.changes_caught_up),
         checks=partial(checks, ground, bus, loops, ingest),
         newest=newest,
+        detect=detect,
         parts=ground.config.parts,
     )
 

@@ -27,6 +27,15 @@ from watchkeeper.sdk.found import (
     Trace,
     TraceSummary,
 )
+from watchkeeper.sdk.paged import (
+    BurnRate,
+    Noisy,
+    NoisySeries,
+    NoisyService,
+    Objective,
+    Objectives,
+    Promise,
+)
 from watchkeeper.sdk.retry import Retry
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.ruled import (
@@ -44,6 +53,7 @@ __all__ = [
     "AnomalyPage",
     "AnomalyTraces",
     "AsyncClient",
+    "BurnRate",
     "Change",
     "ChangeNote",
     "Check",
@@ -58,6 +68,12 @@ __all__ = [
     "LogLine",
     "LogTemplate",
     "MaintenanceWindow",
+    "Noisy",
+    "NoisySeries",
+    "NoisyService",
+    "Objective",
+    "Objectives",
+    "Promise",
     "QueriedSeries",
     "Rejected",
     "Retry",

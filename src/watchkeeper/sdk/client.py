@@ -34,6 +34,7 @@ from watchkeeper.sdk.answers import (
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.found import AnomalyTraces, LinePage, TemplateList, Trace, TraceSummary
+from watchkeeper.sdk.paged import Noisy, Objectives
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.ruled import DetectionSettings, MaintenanceWindow, Verdict
@@ -214,6 +215,14 @@ class Client:
     def restore_detection(self, version: int, *, expected: int | None = None) -> DetectionSettings:
         """Set again what was in force then; 0 is the configuration file."""
         return self.call(ruling_calls.restore_detection(version, expected=expected))
+
+    def noisy(self, *, at_least: int = 3, limit: int = 100) -> Noisy:
+        """Services of which pages were held back in a week, and series with so many anomalies."""
+        return self.call(ruling_calls.noisy(at_least, limit))
+
+    def slos(self) -> Objectives:
+        """Objectives of services; those with the least budget left first."""
+        return self.call(ruling_calls.slos())
 
     def verdicts(self, anomaly: str) -> tuple[Verdict, ...]:
         """What is said of an anomaly, and what that changes."""

@@ -1,4 +1,4 @@
-"""Requests about the settings of detection, verdicts and maintenance; as in `calls.py`."""
+"""Requests about the settings of detection, pages, verdicts and maintenance; as in `calls.py`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from watchkeeper.sdk.calls import Call, decoded
+from watchkeeper.sdk.paged import Noisy, Objectives
 from watchkeeper.sdk.ruled import (
     DetectionSettings,
     MaintenanceWindow,
@@ -22,6 +23,15 @@ _SETTINGS: Final = "/api/v1/config/detection"
 _WINDOWS: Final = "/api/v1/maintenance"
 _JSON: Final = {"content-type": "application/json"}
 _YAML: Final = {"content-type": "application/yaml"}
+
+
+def noisy(at_least: int, limit: int) -> Call[Noisy]:
+    params = {"at_least": str(at_least), "limit": str(limit)}
+    return Call("GET", "/api/v1/detection/noisy", lambda r: decoded(r, Noisy), params)
+
+
+def slos() -> Call[Objectives]:
+    return Call("GET", "/api/v1/slos", lambda r: decoded(r, Objectives))
 
 
 def detection(version: int | None = None) -> Call[DetectionSettings]:

@@ -106,8 +106,21 @@ class Account:
 
     def left(self, allowed: float) -> float:
         """The part of thirty days' budget that is left; below 0 when it is overdrawn."""
-        requests, bad = self.hours.sum(axis=0).tolist()
+        requests, bad = self.spent()
         return 1.0 - bad / (requests * allowed) if requests > 0 else 1.0
+
+    def spent(self) -> tuple[float, float]:
+        """(requests, bad ones) of thirty days."""
+        requests, bad = self.hours.sum(axis=0).tolist()
+        return requests, bad
+
+    @property
+    def oldest_hour(self) -> int:
+        """The first of thirty days with requests, counted from 1970; the newest without any."""
+        newest = self.newest // 60
+        hours = np.arange(newest - HOURS + 1, newest + 1)
+        asked = hours[self.hours[hours % HOURS, 0] > 0]
+        return int(asked[0]) if len(asked) else newest
 
     def dump(self) -> tuple[bytes, bytes, int, list[int]]:
         return self.minutes.tobytes(), self.hours.tobytes(), self.newest, list(self.burning)

@@ -39,16 +39,16 @@ class Promises:
     """By service and objective; each belongs to its service's partition."""
 
     def __init__(self, slos: Sequence[Slo], services: Services) -> None:
-        self._slos = slos
+        self.slos = slos
         self._services = services
         self._promises: dict[Key, _Promise] = {}
 
     def tick(self, indices: Sequence[int]) -> Iterator[Sighting]:
         """Count what was judged since the last tick, of the services in these rows."""
         by_service: dict[str, list[int]] = {}
-        for index in indices if self._slos else ():
+        for index in indices if self.slos else ():
             by_service.setdefault(self._services.subject(index).service, []).append(index)
-        for slo in self._slos:
+        for slo in self.slos:
             for index in by_service.get(slo.service, ()):
                 yield from self._count(slo, index)
 
@@ -57,7 +57,7 @@ class Promises:
         return [
             (subject, slo, promise.account)
             for (subject, name), promise in sorted(self._promises.items())
-            for slo in self._slos
+            for slo in self.slos
             if slo.service == subject.service and slo.name == name
         ]
 

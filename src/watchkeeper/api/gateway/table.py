@@ -35,6 +35,8 @@ ROUTES: Final[Mapping[str, Needs]] = {
     "/api/v1/anomalies/{anomaly_id}": _READ,
     "/api/v1/anomalies/{anomaly_id}/verdict": {**_READ, **_JUDGED, "DELETE": Scope.JUDGE},
     "/api/v1/detection/series/{series}": _READ,
+    "/api/v1/detection/noisy": _READ,
+    "/api/v1/slos": _READ,
     "/api/v1/maintenance": {**_READ, **_JUDGED},
     "/api/v1/maintenance/{window_id}": {"DELETE": Scope.JUDGE},
     "/api/v1/anomalies/{anomaly_id}/traces": _READ,
