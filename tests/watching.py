@@ -19,6 +19,7 @@ from watchkeeper.model.anomaly import Severity
 from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import (
     DEFAULT_TENANT,
+    I32,
     N_PARTITIONS,
     U8,
     Entity,
@@ -37,6 +38,8 @@ METRICS = (
 )
 """Of each service; the first two are counters."""
 EVERYWHERE = np.ones(N_PARTITIONS, np.bool_)
+_NO_PARTITION = 255
+"""Of a slot whose series has left."""
 
 
 class WatchedCatalog(ToyCatalog):
@@ -62,6 +65,21 @@ class WatchedCatalog(ToyCatalog):
 
     def class_of(self, slot: int) -> MetricClass:
         return classify(self.series(slot).labels, Kind(int(self.kind[slot])))
+
+
+class Slots(WatchedCatalog):
+    """A catalog whose series leave, and come again elsewhere."""
+
+    def leave(self, slot: int) -> None:
+        self.forget(self.identity[slot].tobytes())
+        self.partition[slot] = _NO_PARTITION
+
+    def move_in(self, slot: int, labels: Mapping[str, str]) -> I32:
+        """A series into a slot that is free."""
+        before, self._next_slot = self._next_slot, slot
+        found = self.register(labels).slot
+        self._next_slot = max(before, slot + 1)
+        return found
 
 
 def watcher(name: str, catalog: WatchedCatalog, **settings: Any) -> Watcher:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
@@ -10,30 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.watching import EVERYWHERE, WatchedCatalog
+from tests.watching import EVERYWHERE, Slots
 from watchkeeper.analyze.watchers.by_slot import WAIT_NS, BySlot
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import I32, N_PARTITIONS
 
 ROW = np.dtype([("n", "i8"), ("value", "f8")])
-NO_PARTITION = 255
-"""Of a slot whose series has left."""
 START_NS = 1_700_000_000 * NS_PER_S
-
-
-class Slots(WatchedCatalog):
-    """A catalog whose series leave, and come again elsewhere."""
-
-    def leave(self, slot: int) -> None:
-        self.forget(self.identity[slot].tobytes())
-        self.partition[slot] = NO_PARTITION
-
-    def move_in(self, slot: int, labels: Mapping[str, str]) -> I32:
-        """A series into a slot that is free."""
-        before, self._next_slot = self._next_slot, slot
-        found = self.register(labels).slot
-        self._next_slot = max(before, slot + 1)
-        return found
 
 
 def series(name: str, service: str = "shop") -> dict[str, str]:

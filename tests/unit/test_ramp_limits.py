@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.test_by_slot import Slots
-from tests.watching import EVERYWHERE
+from tests.watching import EVERYWHERE, Slots
 from watchkeeper.analyze.classes import classify
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED, Points
 from watchkeeper.analyze.watchers import ramp_kernel as kernel

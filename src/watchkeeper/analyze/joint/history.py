@@ -11,6 +11,8 @@ from watchkeeper.model.series import F64, I64
 
 N_PAST = 128
 N_LAST = 64
+_LARGEST = 1e38
+"""What is larger is kept as missing: rows are of half the width of what they are made of."""
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -51,7 +53,7 @@ class History:
 
     def add(self, time_ns: I64, rows: F64) -> None:
         self._widen(rows.shape[1])
-        narrow = rows.astype(np.float32)
+        narrow = np.where(np.abs(rows) <= _LARGEST, rows, np.nan).astype(np.float32)
         self._last = np.concatenate([self._last, narrow[-N_LAST:]])[-N_LAST:]
         self._last_ns = np.concatenate([self._last_ns, time_ns[-N_LAST:]])[-N_LAST:]
         i = -self._n % self._every
