@@ -192,6 +192,18 @@ def test_series_of_states_have_no_part_in_rows() -> None:
     assert story(one, catalog, range(420), jump(380, 390)) == []
 
 
+@pytest.mark.parametrize("value", [1e300, -1e300, np.inf])
+def test_absurd_values_are_as_if_they_were_missing(value: float) -> None:
+    catalog = WatchedCatalog()
+    one, other = watcher(catalog), watcher(catalog)
+    partition = int(catalog.partition[catalog.new.slot[0]])
+
+    story(one, catalog, range(3), jump(1, 2, to=value))
+    story(other, catalog, range(3), jump(1, 2, to=np.nan))
+
+    assert one.dump(partition) == other.dump(partition)
+
+
 def test_a_metric_that_left_makes_room_for_another() -> None:
     catalog = WatchedCatalog()
     names = [{"__name__": f"m{at}", "service": SERVICES[0]} for at in range(MAX_METRICS + 1)]

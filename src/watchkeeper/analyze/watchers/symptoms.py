@@ -39,6 +39,8 @@ from watchkeeper.analyze.watchers.service_rows import (
     SYMPTOMS,
     Settings,
 )
+from watchkeeper.analyze.watchers.service_rules import Kept as KeptRules
+from watchkeeper.analyze.watchers.service_rules import ServiceRule, ServiceRules
 from watchkeeper.analyze.watchers.services import KnownSeries, Services, Subject
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.anomaly import Severity
@@ -59,6 +61,7 @@ class _Kept(msgspec.Struct, array_like=True):
     promises: Kept
     waiting: list[Sighting]
     confirmed: Sequence[tuple[tuple[str, str, str], int]]
+    rules: KeptRules = []
 
 
 class Symptoms:
@@ -74,6 +77,13 @@ class Symptoms:
         slos: Annotated[
             list[Slo],
             Meta(description="What services promise. A promise that is broken too fast pages."),
+        ] = []
+        rules: Annotated[
+            list[ServiceRule],
+            Meta(
+                description="Fixed limits for services, each judged by the first that names it. "
+                "What passes them is evidence, and no page."
+            ),
         ] = []
         watermark_s: Annotated[
             float, Meta(ge=0, description="How long a bin waits for samples that come late.")
@@ -118,6 +128,7 @@ class Symptoms:
         self._services = Services(catalog, self._config.most_services)
         self.budget = PageBudget(self._config.budget)
         self.promises = Promises(self._config.slos, self._services)
+        self._rules = ServiceRules(self._config.rules, self._services)
         self._found = np.empty(_ROOM, FOUND)
         self._waiting: list[tuple[int, Sighting]] = []
         """Of bins that were judged before their tick, since time leapt: with the partition."""
@@ -176,6 +187,7 @@ class Symptoms:
             told += self._told(n_found)
         told += self._lifted()
         told += self.promises.tick(judged.tolist())
+        told += self._rules.tick(judged.tolist(), now_ns, self._resumed_ns)
         self._forget(self._services.retire(now_ns))
         return told
 
@@ -197,7 +209,8 @@ class Symptoms:
             if of[index] == partition
         )
         promises = self.promises.dump(partition)
-        return msgspec.msgpack.encode(_Kept(services, promises, waiting, confirmed))
+        rules = self._rules.dump(partition)
+        return msgspec.msgpack.encode(_Kept(services, promises, waiting, confirmed, rules))
 
     def load(self, partition: int, state: bytes) -> None:
         """Go on from here; with nothing to go on from, the partition is forgotten."""
@@ -212,6 +225,7 @@ class Symptoms:
         kept = msgspec.msgpack.decode(state, type=_Kept)
         clock, ledgers = self._services.load(partition, kept.services)
         self.promises.load(kept.promises)
+        self._rules.load(kept.rules)
         self._waiting += [(partition, one) for one in kept.waiting]
         for names, time_ns in kept.confirmed:
             index = self._services.row(Subject.of(*names))
@@ -224,6 +238,7 @@ class Symptoms:
 
     def _forget(self, subjects: Sequence[Subject]) -> None:
         self.promises.forget(subjects)
+        self._rules.forget(subjects)
         for subject in subjects:
             self.budget.forget(subject)
 

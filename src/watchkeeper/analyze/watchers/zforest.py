@@ -50,6 +50,8 @@ MOST_ROWS: Final = 4096
 CALM_ROWS: Final = 5
 """Usual ones that end an episode."""
 MAX_NAMED: Final = 5
+ABSURD: Final = 1e30
+"""What is larger is broken, and would hide all deviations."""
 
 _LEFT_OUT: Final = telemetry.counter(
     "watchkeeper_detect_zforest_left_out_total",
@@ -166,7 +168,7 @@ class Zforest:
 
     def _put(self, place: tuple[Subject, int], time_ns: int, value: float) -> None:
         service = self._services[place[0]]
-        if time_ns < service.judged_ns:
+        if time_ns < service.judged_ns or abs(value) > ABSURD:
             return
         row = service.rows.get(time_ns)
         if row is None:
