@@ -111,8 +111,18 @@ async def test_all_faults_are_told_at_once_and_nothing_changes(one: Api) -> None
         (b"detectors: ${HOME}", "application/yaml", "HOME is not set"),
         (b"[]", "application/json", "is no mapping"),
         (b" " * 300_000, "application/yaml", "at most"),
+        (b"", "application/yaml", "is empty; write {}"),
+        (b"# nothing yet\n", "application/yaml", "is empty; write {}"),
+        (b"", "application/json", "is no JSON"),
+        (b"\xff", "application/yaml", "is not UTF-8 (byte 0)"),
+        (b"null", "application/json", "is no mapping"),
+        (b"a: " + b"[" * 100_000, "application/yaml", "is nested more than 32 deep"),
+        (b"{" * 40 + b"}" * 40, "application/yaml", "is nested more than 32 deep"),
     ],
-    ids=["cut", "binary", "deep", "yaml", "alias", "variable", "list", "long"],
+    ids=[
+        *("cut", "binary", "deep", "yaml", "alias", "variable", "list", "long"),
+        *("empty", "comment", "empty JSON", "binary YAML", "null", "deep YAML", "deep mapping"),
+    ],
 )
 async def test_what_is_no_document_is_refused_in_words(
     one: Api, body: bytes, media: str, word: str

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.errors import BadInput
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _LATEST_S: Final = 9_000_000_000
 """In 2255; so many seconds before and after 1970 fit into 64 bits of nanoseconds."""
 
@@ -27,7 +29,7 @@ def parse_time(text: str, name: str) -> int:
             ) from None
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        seconds = Decimal(round(moment.timestamp() * 1_000_000)) / 1_000_000
+        seconds = Decimal((moment - _EPOCH) // _MICROSECOND) / 1_000_000
     if not seconds.is_finite() or abs(seconds) > _LATEST_S:
         raise BadInput(
             f"{name}: {text} is out of range; write epoch seconds, or a date from 1700 to 2200"

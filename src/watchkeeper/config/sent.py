@@ -58,13 +58,28 @@ def _of_yaml(body: bytes, faults: Faults) -> Node:
     of this server."""
     try:
         text = body.decode()
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            faults.append(Fault("", "has an alias (*name); write out what it stands for", _BODY))
+        fault = _unfit(text)
+        if fault:
+            faults.append(Fault("", fault, _BODY))
     except UnicodeDecodeError as error:
         faults.append(Fault("", f"is not UTF-8 (byte {error.start})", _BODY))
     except (yaml.YAMLError, RecursionError):
         pass  # to be told with its place
     return Node({}, _BODY) if faults else document.parse(text, _BODY, {}, faults)
+
+
+def _unfit(text: str) -> str:
+    """What is wrong with YAML before anything is made of it; empty if nothing is."""
+    depth, is_empty = 0, True
+    for event in yaml.parse(text):
+        is_empty = is_empty and not isinstance(event, yaml.DocumentStartEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            return "has an alias (*name); write out what it stands for"
+        if depth > _DEEPEST:  # reading on would take time that grows with the square of it
+            return f"is nested more than {_DEEPEST} deep"
+    return "is empty; write {} if all is to be as by default" if is_empty else ""
 
 
 def _node(value: Any, depth: int) -> Node:

@@ -113,7 +113,13 @@ def begin(config: Config, from_ns: int | None) -> Begin:
             "kept where one process has all parts, with bus `memory`"
         )
     folder = config.data_dir / "log"
-    recording = Recording(folder)
+    try:
+        recording = Recording(folder)
+    except OSError as error:
+        raise ConfigError(
+            f"replay: '{folder}': {error.strerror}; run it as the user that runs the server, or "
+            "name another installation's folder with --data-dir"
+        ) from error
     if not recording.last:
         raise ConfigError(
             f"replay: nothing is recorded in '{folder}'; name the installation's folder with "
@@ -136,12 +142,8 @@ def begin(config: Config, from_ns: int | None) -> Begin:
 
 async def replay(config: Config, asked: Asked, tell: Tell) -> Outcome:
     """Judge what is recorded once more, and compare. Raises as `begin` does."""
-    if asked.from_ns is not None and asked.to_ns is not None and asked.from_ns >= asked.to_ns:
-        raise ConfigError(
-            f"replay: --from {moment(asked.from_ns)} is not before --to {moment(asked.to_ns)}; "
-            "a duration is so long ago: --from 6h --to 1h"
-        )
     start = begin(config, asked.from_ns)
+    _refuse_without_length(start, asked)
     async with AsyncExitStack() as stack:
         live: Store = config.store.build(data_dir=config.data_dir)
         stack.push_async_callback(live.close)
@@ -153,6 +155,17 @@ async def replay(config: Config, asked: Asked, tell: Tell) -> Outcome:
         after = await wanted.of(player.found, run.tenants)
     told = differences(before, after, reached=run.position)
     return Outcome(told, run, start, player.from_ns)
+
+
+def _refuse_without_length(start: Begin, asked: Asked) -> None:
+    """What ends before it begins would find nothing, and say so as if there were nothing."""
+    known_ns = None if start.snapshot is None else start.snapshot.taken_ns
+    from_ns = known_ns if asked.from_ns is None else asked.from_ns
+    if from_ns is not None and asked.to_ns is not None and from_ns >= asked.to_ns:
+        raise ConfigError(
+            f"replay: begins at {moment(from_ns)}, which is not before its end, "
+            f"--to {moment(asked.to_ns)}; a duration is so long ago: --from 6h --to 1h"
+        )
 
 
 class _Player:

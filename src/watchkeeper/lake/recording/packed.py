@@ -67,19 +67,21 @@ class Packed:
     def records(self, wanted: int, damage: list[Damage]) -> Iterator[Record]:
         """Those from `wanted` on. What cannot be read is added to `damage`, and stepped over."""
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        behind, n_known, end = self.first, len(damage), 0
         try:
             for frame in self._frames(fd, damage):
                 first, n = _HEAD.unpack_from(frame.payload)
-                if first + n > wanted:
+                behind, end = first + n, frame.end
+                if behind > wanted:
                     yield from _unpacked(frame.payload, first, n, wanted)
         finally:
             os.close(fd)
+        if behind <= self.last and len(damage) == n_known:  # cut between two blocks
+            damage.append(Damage(self.path.name, end, 0, behind, self.last + 1 - behind))
 
     def _frames(self, fd: int, damage: list[Damage]) -> Iterator[Frame]:
         size = os.fstat(fd).st_size
         number, offset = 0, 0
-        if not size:
-            damage.append(Damage(self.path.name, 0, 0, self.first, 0))
         while offset < size:
             for frame in walk(partial(_read, fd), salt=self.serial, offset=offset, position=number):
                 number, offset = frame.position + 1, frame.end
