@@ -221,7 +221,7 @@ def test_settings_to_try_are_found_in_what_people_have(tmp_path: Path, text: str
     ("text", "fault"),
     [
         ("server: {port: 1}", "detection: is missing; write `detection:`"),
-        ("sensitivty: low", "sensitivty"),
+        ("sensitivity_: low", "sensitivity_"),
         ("detection: {sensitivity: loud}", "sensitivity"),
         ("- 1", "detection"),
         ("a: [", "is no YAML"),

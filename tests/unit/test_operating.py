@@ -81,7 +81,7 @@ async def test_a_session_of_settings_reads_as_it_is_written_down(
         ("sensitivity: loud", "sensitivity"),
         ("detectors: [{use: ewm}]", "no plugin called 'ewm'"),
         ("detectors: [{use: basic, tail: 7}]", "detectors[0].tail"),
-        ("rules: [{match: {service: a}, sensitivty: low}]", "rules[0].sensitivty"),
+        ("rules: [{match: {service: a}, sensitivity_: low}]", "rules[0].sensitivity_"),
         ("rules: 7", "rules"),
         ("- basic", "is no mapping"),
         ("a: [", "is no YAML"),

@@ -89,7 +89,7 @@ def test_flags_that_cannot_be_are_refused_with_the_remedy(
         ("detection: 7", "detection"),
         ("detectors: [{use: ewm}]", "no plugin called 'ewm'"),
         ("detectors: [{use: basic, tail: 7}]", "detection.detectors[0].tail"),
-        ("detection: {sensitivty: low}", "did you mean 'sensitivity'"),
+        ("detection: {sensitivity_: low}", "did you mean 'sensitivity'"),
         ("sensitivity: loud", "detection.sensitivity"),
         ("detection: {rules: [{muted: 3}], sensitivity: loud}", "detection.rules[0]"),
         ("sensitivity: ${NOBODY}", "NOBODY is not set"),
