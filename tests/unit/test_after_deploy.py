@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -19,8 +20,12 @@ from watchkeeper.analyze import deployments
 from watchkeeper.analyze.deployments import Deployment, reason
 from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.analyze.detection_config import DetectionConfig
-from watchkeeper.analyze.governing import quiet
+from watchkeeper.analyze.detectors.base import OPENED
+from watchkeeper.analyze.governing import Governing, quiet
+from watchkeeper.analyze.judge import WatcherJudge
 from watchkeeper.analyze.rulings import Rulings
+from watchkeeper.analyze.tiers import SubjectChange
+from watchkeeper.analyze.watchers.base import Sighting
 from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.model.anomaly import Anomaly, Severity
 from watchkeeper.model.change import Change
@@ -363,3 +368,100 @@ def test_what_a_deployment_explains_is_evidence_at_most(severity: Severity, want
 
     assert (found.severity, found.muted) == (want, "after_deploy: v1 of checkout")
     assert found.info_reason is make.anomaly(severity=severity).info_reason
+
+
+def governing(executor: Executor) -> Governing:
+    """Of a stage that was told of a deployment."""
+    shop = Shop(executor)
+    one = shop.stage._governing  # noqa: SLF001 - who decides what is muted
+    one.take(deployed(0), range(N_PARTITIONS))
+    return one
+
+
+def symptom(name: str, by: str = "symptoms", *, step: int = 5, **labels: str) -> SubjectChange:
+    sighting = Sighting(
+        tenant=DEFAULT_TENANT,
+        entity=CHECKOUT,
+        labels={"service": "checkout", "symptom": name, **labels},
+        started_ns=make.START_NS + step * STEP_NS,
+        time_ns=make.START_NS + (step + 1) * STEP_NS,
+        change=OPENED,
+        severity=Severity.PAGE,
+        value=1.0,
+        expected_low=0.0,
+        expected_high=0.5,
+        p_value=1e-9,
+    )
+    return SubjectChange(WatcherJudge(by), sighting)
+
+
+@pytest.mark.parametrize(
+    ("name", "by", "is_muted"),
+    [
+        ("traffic", "symptoms", True),
+        ("surge", "symptoms", True),
+        ("latency", "symptoms", True),
+        ("errors", "symptoms", False),
+        ("saturation", "symptoms", False),
+        ("silence", "symptoms", False),
+        ("slo", "symptoms", False),
+        ("error_share", "symptoms", False),
+        ("no_requests", "symptoms", False),
+        ("no_data", "no_data", False),
+        ("latency", "another", False),
+    ],
+)
+def test_a_deployment_explains_some_symptoms_and_no_other(
+    executor: Executor, name: str, by: str, is_muted: bool
+) -> None:
+    said = governing(executor).muted(symptom(name, by), None)
+
+    assert said == ("after_deploy: v2.1.0 of checkout" if is_muted else "")
+
+
+@pytest.mark.parametrize(("step", "is_muted"), [(0, True), (14, True), (15, False), (-1, False)])
+def test_it_explains_what_begins_within_a_quarter_of_an_hour(
+    executor: Executor, step: int, is_muted: bool
+) -> None:
+    said = governing(executor).muted(symptom("latency", step=step), None)
+
+    assert bool(said) is is_muted
+
+
+def test_maintenance_goes_before_a_deployment(executor: Executor) -> None:
+    one = governing(executor)
+    window = make.maintenance(match={}, from_ns=0, to_ns=2 * make.START_NS)
+    one.take(window, range(N_PARTITIONS))
+
+    assert one.muted(symptom("latency"), None) == "maintenance: disks are exchanged"
+
+
+def test_a_deployment_of_a_partition_that_is_covered_is_passed_over(executor: Executor) -> None:
+    one = Shop(executor).stage._governing  # noqa: SLF001 - as above
+
+    one.take(deployed(0), [])
+
+    assert one.muted(symptom("latency"), None) == ""
+
+
+def test_checkpoints_from_before_there_were_deployments_are_read() -> None:
+    rulings = Rulings()
+    rulings.hold(make.maintenance(), [7])
+    form = msgspec.msgpack.decode(rulings.dump(7))
+    other = Rulings()
+
+    other.load(7, msgspec.msgpack.encode(form[:5]))
+
+    assert not other.knows_deployments
+    assert other.dump(7) == rulings.dump(7)
+
+
+def test_forgetting_a_partition_forgets_its_deployments() -> None:
+    rulings = Rulings()
+    rulings.deploy(Deployment.of(deployed(0)), 7)
+    rulings.deploy(Deployment.of(deployed(1)), 8)
+
+    rulings.load(7, b"")
+
+    assert list(rulings.deployed(7)) == []
+    assert len(list(rulings.deployed(8))) == 1
