@@ -15,7 +15,7 @@ from tests.fronts import Api, api
 from tests.operators import Operator, Told, entered, operating
 from watchkeeper.cli.exits import Exit
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Word
-from watchkeeper.model.series import DEFAULT_TENANT
+from watchkeeper.model.series import DEFAULT_TENANT, Entity
 
 ANOMALY = make.anomaly()
 STEERING = "\x1b[2Jgone\x07"
@@ -325,6 +325,24 @@ async def test_what_somebody_wrote_does_not_steer_the_terminal(
     if text.isprintable():
         assert text in told[0].out
         assert text in told[1].out
+
+
+async def test_what_a_sender_calls_itself_does_not_steer_the_terminal(operator: Operator) -> None:
+    await operator.one.save(
+        make.anomaly(
+            id="steering",
+            labels={"__name__": "cpu", "service": STEERING},
+            entity=Entity(service=STEERING, environment=STEERING, node=STEERING, owner=STEERING),
+            muted=f"maintenance: {STEERING}",
+        )
+    )
+
+    told = [await operator("anomalies", "steering"), await operator("anomalies")]
+
+    assert [one.status for one in told] == [Exit.OK, Exit.OK]
+    assert "\\u001b[2Jgone" in told[0].out
+    for one in told:
+        assert all(char.isprintable() or char == "\n" for char in one.out)
 
 
 async def test_a_window_that_is_not_there_is_told_and_leads_nowhere_else(

@@ -132,7 +132,7 @@ def _one(anomaly: Anomaly, linked: AnomalyTraces, output: Output) -> int:
     if output.as_json:
         output.json({**msgspec.to_builtins(anomaly), "traces": msgspec.to_builtins(linked)})
         return Exit.OK
-    rows = [(name, str(value)) for name, value in explained(anomaly)]
+    rows = [(name, harmless(value)) for name, value in explained(anomaly)]
     output.table([Column("anomaly"), Column(anomaly.id, may_shrink=True)], rows)
     if linked.items:
         output.table(_TRACES, [_trace(one) for one in linked.items], title="traces of its time")

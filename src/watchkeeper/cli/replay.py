@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from watchkeeper.cli import times, words
 from watchkeeper.cli.exits import Exit
-from watchkeeper.cli.output import Column, Output, labels_text
+from watchkeeper.cli.output import Column, Output, harmless, labels_text
 from watchkeeper.clock import NS_PER_S, SystemClock
 
 if TYPE_CHECKING:  # the server's imports take a second, which --help need not spend
@@ -100,7 +100,9 @@ def show(outcome: Outcome, output: Output, limit: int | None) -> None:
     counted = by_service(outcome.differences)
     columns = [Column("service"), Column("class"), Column("detector")]
     columns += [Column(kind, is_number=True) for kind in KINDS]
-    output.table(columns, [(*key, *_numbers(count)) for key, count in counted.items()])
+    output.table(columns, [
+        (*map(harmless, key), *_numbers(count)) for key, count in counted.items()
+    ])  # fmt: skip
     told = [one for one in outcome.differences if one.kind != "same"]
     if told:
         output.print()
