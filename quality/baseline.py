@@ -20,6 +20,10 @@ TOLERANCES: Final[Mapping[str, float]] = {
     "low_fp": 0.5,
     "low_fn": 0.5,
     "split_half": 1.0,
+    "tuned_standard": 0.5,
+    "tuned_low_fp": 0.5,
+    "tuned_low_fn": 0.5,
+    "tuned_split_half": 1.0,
     "fp_per_series_week": 0.01,
     "worst_fp_per_week": 0.1,
 }

@@ -57,6 +57,11 @@ class Field:
         return len(np.unique(inside[inside >= 0]))
 
 
+def probation(n: int) -> int:
+    """Of a file of `n` rows, how many at its beginning are not scored."""
+    return math.floor(PROBATION * min(n, PROBATION_ROWS))
+
+
 def field(n: int, windows: Sequence[tuple[int, int]]) -> Field:
     """Of a file of `n` rows with these windows, given as first and last row, in order."""
     worth, window = np.full(n, -1.0), np.full(n, -1, np.int64)
@@ -69,7 +74,7 @@ def field(n: int, windows: Sequence[tuple[int, int]]) -> Field:
         until = windows[i + 1][0] if i + 1 < len(windows) else n
         for row in range(last + 1, until):
             worth[row] = _sigmoid((row - last) / (width - 1)) if width > 1 else -1.0
-    return Field(worth, window, math.floor(PROBATION * min(n, PROBATION_ROWS)))
+    return Field(worth, window, probation(n))
 
 
 def raw_by_threshold(field: Field, score: F64, profile: Profile) -> tuple[F64, F64]:

@@ -178,6 +178,26 @@ async def test_a_detector_comes_and_goes(executor: Executor) -> None:
     assert b"histogram" not in kept, "fk has gone"
 
 
+async def test_rows_of_another_size_begin_anew_and_come_back_empty(executor: Executor) -> None:
+    """`rex` with two streams more keeps more of a series: what it learned with six is no use."""
+    six = document(detectors=[{"use": "basic"}, {"use": "rex"}])
+    rex = {"use": "rex", "weights": {"slow_level": 1.0}}
+    one, fresh = Process(executor, six), Process(executor, six)
+    await one.calm(50)
+    slot = np.array([QUEUE], np.int32)
+
+    one.arrange(document(detectors=[{"use": "basic"}, rex]))
+    wide = one.stage.tiers.detectors[1].dump(slot)["row"]
+    await one.calm(50)
+    heard = one.stage.tiers.detectors[1].dump(slot)["row"]
+    one.arrange(six)
+
+    assert not wide.any()
+    assert heard.any()
+    narrow = one.stage.tiers.detectors[1].dump(slot)["row"]
+    assert narrow.tobytes() == fresh.stage.tiers.detectors[1].dump(slot)["row"].tobytes()
+
+
 async def test_detection_is_switched_off_and_on(executor: Executor) -> None:
     one = Process(executor, BOTH)
     await one.calm(300)

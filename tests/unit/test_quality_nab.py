@@ -13,8 +13,10 @@ import pytest
 
 from quality import nab, nab_score
 from quality.data import WindowedSeries
+from quality.nab_entries import ENTRIES
 from quality.nab_score import PROFILES, Field
 from quality.suite import Options
+from watchkeeper.analyze.detectors.rex import REX
 from watchkeeper.model.series import F64
 
 STANDARD = PROFILES["standard"]
@@ -171,21 +173,60 @@ def test_halves_share_out_each_folder_and_are_used_both_ways() -> None:
     assert halves[0] == halves[1][::-1]
 
 
-@pytest.mark.parametrize(("detector", "dial"), [("basic", 30.0), ("fk", 30.0), ("rex", 0.5)])
-def test_scores_of_a_prefix_are_the_prefix_of_the_scores(detector: str, dial: float) -> None:
-    """A later point changes no alarm, so nobody learns the end of a file at its beginning."""
+@pytest.mark.parametrize(
+    ("entry", "dial"),
+    [("basic", 30.0), ("fk", 30.0), ("rex", 0.5), ("tuned", 0.8), ("tuned_fixed", 0.8)],
+)
+def test_scores_of_a_prefix_are_the_prefix_of_the_scores(entry: str, dial: float) -> None:
+    """A later point changes no alarm, so nobody learns the end of a file at its beginning. What an
+    entry is told of the file beforehand, it is told of the prefix, too."""
     rng = np.random.default_rng(1)
     value = 100.0 + rng.standard_normal(4_000)
     value[rng.integers(1_200, 4_000, 12)] += 15.0
     value[2_500:2_600] += 9.0
     whole = WindowedSeries("f", np.arange(4_000) * 300 * 10**9, value, ())
 
-    alarms = nab.alarms_of(detector, whole, dial)
+    alarms = nab.alarms_of(entry, whole, dial)
 
     assert len(alarms) > 3
     for n in (1_300, 2_501, 2_550, 3_999):
         part = WindowedSeries("f", whole.time_ns[:n], value[:n], ())
-        assert nab.alarms_of(detector, part, dial).tolist() == alarms[alarms < n].tolist()
+        told = nab.alarms_of(entry, part, dial, probation=600)
+        assert told.tolist() == alarms[alarms < n].tolist()
+
+
+@pytest.mark.parametrize(
+    ("n", "memory"), [(10, 5.0), (1_000, 90.0), (4_032, 362.4), (5_000, 450.0), (22_695, 450.0)]
+)
+def test_one_entry_remembers_as_long_as_the_probation_lets_it(n: int, memory: float) -> None:
+    settings = ENTRIES["tuned"].settings(0.8, nab_score.probation(n))
+
+    assert settings["memory_points"] == pytest.approx(memory)
+    assert settings["threshold"] == 0.8
+
+
+@pytest.mark.parametrize("name", ["basic", "fk", "rex", "tuned_fixed"])
+def test_the_others_are_told_nothing_of_a_file(name: str) -> None:
+    one, other = (ENTRIES[name].settings(1.0, probation) for probation in (10, 750))
+
+    assert one == other
+
+
+def test_the_entry_that_stands_for_the_product_has_its_settings() -> None:
+    assert ENTRIES[nab.ENTRY].settings(2.2, 750) == {"threshold": 2.2}
+
+
+def test_tuned_entries_are_settings_of_one_detector() -> None:
+    """All that may be set, and nothing else: no file has a name here."""
+    tuned = {name: ENTRIES[name] for name in ("tuned", "tuned_fixed")}
+
+    assert {one.detector for one in tuned.values()} == {"rex"}
+    for one in tuned.values():
+        known = set(REX.Config.__struct_fields__)
+        assert set(one.settings(0.8, 600)) <= known
+    assert set(tuned["tuned"].settings(0.8, 600)) - set(
+        tuned["tuned_fixed"].settings(0.8, 600)
+    ) == {"memory_points"}
 
 
 def test_the_suite_reads_files_with_windows_and_answers(
@@ -215,4 +256,8 @@ def test_the_suite_reads_files_with_windows_and_answers(
 
     assert figures["points"] == 2 * n
     assert figures["standard"] > 50.0
-    assert "split_half" in capsys.readouterr().out
+    assert figures["tuned_standard"] > 50.0
+    assert {f"tuned_{name}" for name in nab.FIGURES} <= set(nab.KEPT) & set(figures)
+    shown = capsys.readouterr().out
+    assert "split_half" in shown
+    assert "tuned_fixed" in shown

@@ -13,17 +13,18 @@ from watchkeeper.compiled.jit import kernel
 HOUR_NS = 3_600_000_000_000
 N_HOURS = 168
 
-VALUE, LEVEL, WEEK, WEEK_MEAN, MEAN, SQUASHED = 0, 1, 2, 3, 4, 5
-N_STREAMS = 6
-STARTS = (0, 50, 30, 42, 50, 50)
+VALUE, LEVEL, WEEK, WEEK_MEAN, MEAN, SQUASHED, SLOW_LEVEL, SHORT_MEAN = 0, 1, 2, 3, 4, 5, 6, 7
+N_STREAMS, N_ALL_STREAMS = 6, 8
+"""Rows hold those that everybody listens to, or all of them."""
+STARTS = (0, 50, 30, 42, 50, 50, 50, 5)
 """Points before a stream has anything to say."""
 WARM = 60
 """Points from there on by which its range is learned before it is judged."""
-N_MEAN, N_WEEK_MEAN = 50, 12
-N_POINTS = (0, 0, 0, N_WEEK_MEAN, N_MEAN, 0)
+N_MEAN, N_WEEK_MEAN, N_SHORT_MEAN = 50, 12, 5
+N_POINTS = (0, 0, 0, N_WEEK_MEAN, N_MEAN, 0, 0, N_SHORT_MEAN)
 """What a stream is a mean of, all of which have to be the series' own and not its donor's."""
 
-LEVEL_WEIGHT = 0.01
+LEVEL_WEIGHT, SLOW_LEVEL_WEIGHT = 0.01, 0.005
 DEV_WEIGHT = 0.005
 PROFILE_WEIGHT = 0.3
 SQUASHED_WEIGHT = 0.02
@@ -40,18 +41,10 @@ FLOOR = 0.02
 SQUASHED_FLOOR = 0.1
 SHRINK = 1e-5
 """A range loses this part of itself at each end with every point inside: it forgets in weeks."""
-GROWTH, LEVEL_GROWTH = 1.0, 0.3
-"""A range grows by no more than this part of itself at a point."""
-HALF = 0.06
-"""The excursion, in ranges, that counts half of what a stream can say."""
 LOUDEST = 4.0
 
-PEAK_FADES = 1.0 / 360.0
-HABIT_FADES = PEAK_FADES / 8.0
-HABIT = 0.1
-"""How much each alarm of late takes off the next."""
-YOUNG = 250.0
-"""The points at which an alarm counts half: a young range is left often, for no reason."""
+HABIT_LASTS = 8.0
+"""How much longer alarms are remembered as a habit than as a peak."""
 CALM_POINTS = 20
 """Points without an alarm that end an episode."""
 WORSE = 1.1
@@ -63,8 +56,9 @@ COUNTS_PER_UNIT = 3.0
 
 
 @kernel
-def judge(points, state, threshold, found):
+def judge(points, state, settings, found):
     """Judge and learn point by point; how many findings were written."""
+    threshold, pace, ways = settings
     slots, times, values, dials = points
     rows, profiles = state
     n_found = 0
@@ -81,9 +75,9 @@ def judge(points, state, threshold, found):
         heard = _listen(row, profile, time_ns // HOUR_NS % N_HOURS, x)
         said = heard[0]
         least = FLOOR * (1e-9 + row.size)
-        out = _excursions(row, said, least)
-        strange = _strangeness(out)
-        alarm = _alarm(row, strange)
+        out = _excursions(row, said, least, ways)
+        strange = _strangeness(out, ways)
+        alarm = _alarm(row, strange, pace)
         bar = threshold
         if alarm > 0.0:
             dial = dials[slots[i]]
@@ -103,7 +97,7 @@ def judge(points, state, threshold, found):
             finding.learning_s = 0.0
             _explain(row, x, heard, out, finding)
             n_found += 1
-        _learn_ranges(row, said, least)
+        _learn_ranges(row, said, least, ways)
         row.counts[min(int(strange * COUNTS_PER_UNIT), N_COUNTS - 1)] += 1
         row.last = x
         row.n += 1
@@ -129,10 +123,12 @@ def _relevel(row, profile, x):
     if row.low[VALUE] - width <= x <= row.high[VALUE] + width:
         return
     shift = x - 0.5 * (row.low[VALUE] + row.high[VALUE])
-    for k in (VALUE, MEAN):
-        row.low[k] += shift
-        row.high[k] += shift
-    row.level += shift
+    for k in (VALUE, MEAN, SHORT_MEAN):
+        if k < len(row.low):
+            row.low[k] += shift
+            row.high[k] += shift
+    for k in range(len(row.level)):
+        row.level[k] += shift
     row.median += shift
     row.size = abs(x)
     for k in range(N_HOURS):
@@ -155,8 +151,8 @@ def _listen(row, profile, hour, x):
     n = row.n
     weight = 1.0 / (n + 1.0)
     row.size += weight * (abs(x) - row.size)
-    off = x - row.level if n > 0 else 0.0
-    row.level = row.level + max(LEVEL_WEIGHT, weight) * off if n > 0 else x
+    off = x - row.level[0] if n > 0 else 0.0
+    row.level[0] = row.level[0] + max(LEVEL_WEIGHT, weight) * off if n > 0 else x
     unseasonal = _unseasonal(row, profile, hour, x)
     row.recent[row.n % N_MEAN] = x
     row.weekly[row.n % N_WEEK_MEAN] = unseasonal
@@ -171,8 +167,13 @@ def _listen(row, profile, hour, x):
     squashed = math.asinh((x - centre) / unit)
     _learn_median(row, x)
     row.squashed += max(SQUASHED_WEIGHT, weight) * (squashed - usual)
-    said = (x, off, unseasonal, weekly, mean, squashed - usual)
-    slopes = (1.0, 1.0, 1.0, 1.0 / n_weekly, 1.0 / n_recent)
+    slow, short, n_short = 0.0, 0.0, min(row.own + 1, N_SHORT_MEAN)
+    if len(row.low) > N_STREAMS:
+        slow = x - row.level[1] if n > 0 else 0.0
+        row.level[1] = row.level[1] + max(SLOW_LEVEL_WEIGHT, weight) * slow if n > 0 else x
+        short = _mean(row.recent, row.n, n_short)
+    said = (x, off, unseasonal, weekly, mean, squashed - usual, slow, short)
+    slopes = (1.0, 1.0, 1.0, 1.0 / n_weekly, 1.0 / n_recent, 1.0, 1.0, 1.0 / n_short)
     return said, slopes, (centre, unit, usual)
 
 
@@ -220,21 +221,23 @@ def _learn_median(row, x):
 
 
 @kernel
-def _excursions(row, said, least):
+def _excursions(row, said, least, ways):
     """How far each stream is outside its range, in ranges and signed."""
     return (
-        _excursion(row, VALUE, said[VALUE], least),
-        _excursion(row, LEVEL, said[LEVEL], least),
-        _excursion(row, WEEK, said[WEEK], least),
-        _excursion(row, WEEK_MEAN, said[WEEK_MEAN], least),
-        _excursion(row, MEAN, said[MEAN], least),
-        _excursion(row, SQUASHED, said[SQUASHED], SQUASHED_FLOOR),
+        _excursion(row, VALUE, said[VALUE], least, ways),
+        _excursion(row, LEVEL, said[LEVEL], least, ways),
+        _excursion(row, WEEK, said[WEEK], least, ways),
+        _excursion(row, WEEK_MEAN, said[WEEK_MEAN], least, ways),
+        _excursion(row, MEAN, said[MEAN], least, ways),
+        _excursion(row, SQUASHED, said[SQUASHED], SQUASHED_FLOOR, ways),
+        _excursion(row, SLOW_LEVEL, said[SLOW_LEVEL], least, ways),
+        _excursion(row, SHORT_MEAN, said[SHORT_MEAN], least, ways),
     )
 
 
 @kernel
-def _excursion(row, k, y, least):
-    if not _is_judged(row, k):
+def _excursion(row, k, y, least, ways):
+    if ways[k].weight == 0.0 or not _is_judged(row, k):
         return 0.0
     over, under = max(y - row.high[k], 0.0), max(row.low[k] - y, 0.0)
     return (over - under) / (row.high[k] - row.low[k] + least)
@@ -247,9 +250,9 @@ def _is_judged(row, k):
 
 
 @kernel
-def _learn_ranges(row, said, least):
+def _learn_ranges(row, said, least, ways):
     """Take the point into the ranges, with all its size where they are not judged by yet."""
-    for k in range(N_STREAMS):
+    for k in range(len(row.low)):
         y = said[k]
         if row.n < STARTS[k] or row.own < min(N_POINTS[k], row.n):
             continue
@@ -260,30 +263,31 @@ def _learn_ranges(row, said, least):
         width = row.high[k] - row.low[k]
         grows = math.inf
         if width > 0.0 and _is_judged(row, k):
-            share = LEVEL_GROWTH if k == LEVEL else GROWTH
-            grows = share * (width + (SQUASHED_FLOOR if k == SQUASHED else least))
+            grows = ways[k].growth * (width + (SQUASHED_FLOOR if k == SQUASHED else least))
         over, under = y - row.high[k], row.low[k] - y
         row.high[k] += min(over, grows) if over > 0.0 else -SHRINK * width
         row.low[k] -= min(under, grows) if under > 0.0 else -SHRINK * width
 
 
 @kernel
-def _strangeness(out):
+def _strangeness(out, ways):
     total = 0.0
-    for k in range(N_STREAMS):
+    for k in range(N_ALL_STREAMS):
         far = abs(out[k])
-        total += (LOUDEST * far / (far + HALF)) ** 2
+        if far > 0.0:
+            total += (ways[k].weight * (LOUDEST * far / (far + ways[k].half))) ** 2
     return math.sqrt(total)
 
 
 @kernel
-def _alarm(row, strange):
+def _alarm(row, strange, pace):
     """What is stranger than all that fades from memory, less what one has got used to; else 0."""
-    row.peak *= 1.0 - PEAK_FADES
-    row.habit *= 1.0 - HABIT_FADES
+    memory, habit, young = pace
+    row.peak *= 1.0 - 1.0 / memory
+    row.habit *= 1.0 - 1.0 / memory / HABIT_LASTS
     if strange <= row.peak:
         return 0.0
-    alarm = strange / (1.0 + HABIT * row.habit) / (1.0 + YOUNG / row.n)
+    alarm = strange / (1.0 + habit * row.habit) / (1.0 + young / row.n)
     row.peak = strange
     row.habit += alarm
     return alarm
@@ -330,7 +334,7 @@ def _explain(row, x, heard, out, finding):
     """The values for which the stream that is farthest outside would be within its range."""
     said, slopes, squash = heard
     far = 0
-    for k in range(N_STREAMS):
+    for k in range(len(row.low)):
         finding.streams[k] = out[k]
         if abs(out[k]) > abs(out[far]):
             far = k
