@@ -59,6 +59,11 @@ class Shop:
         found: list[dict[str, Any]] = (await self.get("/api/v1/anomalies", **asked))["items"]
         return found
 
+    async def tick(self) -> None:
+        """A second passes, and the log says so."""
+        self.clock.advance(1.0)
+        await self.app.services.ingest.between_groups(lambda: None)
+
     async def settled(self) -> None:
         """Every stage is done with what was accepted."""
         ingest = self.app.services.ingest
@@ -91,11 +96,19 @@ def settings(data_dir: Path, **more: Any) -> Any:
     return load(file, environment={}).config
 
 
+def clock_at(minute: int) -> FakeClock:
+    return FakeClock((BEGIN_S + minute * STEP_S) * NS_PER_S)
+
+
 @asynccontextmanager
-async def shop(data_dir: Path, *, minute: int = 0, **more: Any) -> AsyncIterator[Shop]:
-    """An app whose clock stands at a minute and ticks by itself, ten times as fast as it says."""
-    clock = FakeClock((BEGIN_S + minute * STEP_S) * NS_PER_S)
-    ticking = asyncio.create_task(_tick(clock))
+async def shop(
+    data_dir: Path, *, minute: int = 0, clock: FakeClock | None = None, **more: Any
+) -> AsyncIterator[Shop]:
+    """An app whose clock stands at a minute and ticks by itself, ten times as fast as it says; or
+    by a clock that the scenario moves on."""
+    is_own = clock is None
+    clock = clock or clock_at(minute)
+    ticking = asyncio.create_task(_tick(clock, is_own=is_own))
     try:
         async with running(settings(data_dir, **more), clock) as app:
             front = Front(app.services)
@@ -106,8 +119,8 @@ async def shop(data_dir: Path, *, minute: int = 0, **more: Any) -> AsyncIterator
         ticking.cancel()
 
 
-async def _tick(clock: FakeClock) -> None:
-    while True:
+async def _tick(clock: FakeClock, *, is_own: bool) -> None:
+    while is_own:
         await asyncio.sleep(0.01)
         clock.advance(0.1)
 

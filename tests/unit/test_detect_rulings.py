@@ -350,18 +350,3 @@ def test_the_story_has_series_of_several_partitions(executor: Executor) -> None:
     new: NewSeries = process.new
 
     assert len({partition_of(process, row) for row in range(len(SERVICES))}) == len(new) == 3
-
-
-async def test_a_replay_by_other_settings_is_not_told_what_was_set(executor: Executor) -> None:
-    """Neither by the records, nor by the checkpoint that it begins with."""
-    one, other = Process(executor), Process(executor)
-    await one.stage.handle(log(one, [*TOLD, verdict(one)]))
-    other.stage.pin()
-
-    for partition, state in (await everything(one)).items():
-        await other.stage.load(partition, 7, state)
-    later = [make.settings(json.dumps(NOBODY)), calm(401, 5)]
-    await other.stage.handle(log(other, [*TOLD, verdict(other), *later])[7:])
-
-    assert [detector.name for detector in other.detectors] == ["basic", "fk"]
-    assert shifts(other) == [-0.5, 0.0, 0.0]

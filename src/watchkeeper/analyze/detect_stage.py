@@ -114,10 +114,6 @@ class DetectStage:
             self._unsaved = unsaved
             raise
 
-    def pin(self) -> None:
-        """Judge by the document that this was made with, whatever was set in what is replayed."""
-        self._governing.pin()
-
     async def baselines(self) -> Baselines:
         """What is usual, by the tier that sees every sample."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._learned)

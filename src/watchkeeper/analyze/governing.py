@@ -67,7 +67,6 @@ class Governing:
         self._windows = Windows(file.maintenance)
         self._deploy_quiet_s = file.deploy_quiet_s
         self._arranged = ""
-        self._is_pinned = False
         self._loaded: dict[int, bytes] = {}
         """By partition: what was loaded since the last record, and what is to be loaded again."""
         self._turned: dict[bytes, float] = {}
@@ -88,10 +87,6 @@ class Governing:
             case Verdict() if record.partition in partitions:
                 self._rulings.note(record)
                 self._turn(record.partition, [record.subject])
-
-    def pin(self) -> None:
-        """Judge by what this was made with, whatever settings come."""
-        self._is_pinned = True
 
     def begin(self) -> None:
         """Records come: all partitions there are were loaded."""
@@ -174,7 +169,7 @@ class Governing:
         else:
             of = max(range(N_PARTITIONS), key=self._rulings.version)
         document, version = self._rulings.document(of), self._rulings.version(of)
-        if document != self._arranged and not self._is_pinned:
+        if document != self._arranged:
             self._go_by(document)
         _VERSION.set(version)
         if are_all_known:

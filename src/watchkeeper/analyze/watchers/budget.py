@@ -159,19 +159,21 @@ class PageBudget:
         """What a page has to beat since the installation has had its share of a week; else 0."""
         allowed = max(SLACK, math.ceil(7 * SLACK * self._config.pages_per_day))
         best: dict[int, float] = {}
-        for when, score in self._pages(time_ns - WEEK_NS):
+        for when, score in self._pages(time_ns - WEEK_NS, time_ns):
             block = when // BLOCK_NS
             best[block] = max(score, best.get(block, 0.0))
         if len(best) < allowed or time_ns // BLOCK_NS in best:
             return 0.0
         return sorted(best.values(), reverse=True)[allowed - 1]
 
-    def _pages(self, start_ns: int) -> Iterator[tuple[int, float]]:
+    def _pages(self, start_ns: int, end_ns: int) -> Iterator[tuple[int, float]]:
+        """Partitions that a checkpoint covers further have pages that are yet to come."""
         for ledger in self._ledgers.values():
-            for time_ns, score in reversed(ledger.pages):
-                if time_ns <= start_ns:
+            for when, score in reversed(ledger.pages):
+                if when <= start_ns:
                     break
-                yield time_ns, score
+                if when <= end_ns:
+                    yield when, score
 
     def noisy(self, now_ns: int) -> list[Noisy]:
         """Who had pages held back in the last week, or as many as a day allows; the worst first."""

@@ -51,13 +51,14 @@ class _Kept(msgspec.Struct, array_like=True):
     swept_ns: int
     services: list[bytes]
     pending: list[Row]
+    now_ns: int
 
 
 class Joint:
     """Rows of services, judged on ticks."""
 
     name = "joint"
-    version = 1
+    version = 2
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Settings of the watcher `joint`."""
@@ -101,7 +102,8 @@ class Joint:
         """By slot: whose place that is."""
         self._pending = Pending()
         self._swept_ns = np.zeros(N_PARTITIONS, np.int64)
-        self._now_ns = 0
+        self._now_ns = np.zeros(N_PARTITIONS, np.int64)
+        """By partition: its newest tick."""
 
     @staticmethod
     def settings(config: Config) -> Settings:
@@ -127,7 +129,7 @@ class Joint:
                 self._follow(seen.tenant, detector, findings)
 
     def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting | Belief]:
-        self._now_ns = now_ns
+        self._now_ns[partitions] = now_ns
         said: list[Sighting | Belief] = []
         before_ns = now_ns - self._wait_ns + 1
         if self._pending.oldest_ns < before_ns:
@@ -137,23 +139,24 @@ class Joint:
                 said += self._judge(ready)
         due = partitions & (self._swept_ns + SWEEP_NS <= now_ns)
         if due.any():
-            self._sweep(due)
+            self._sweep(due, now_ns)
         return said
 
     def dump(self, partition: int) -> bytes:
         numbers = self._of(partition)
         services = [self._at(number).dump() for number in numbers]
-        kept = _Kept(int(self._swept_ns[partition]), services, self._pending.of(numbers))
+        swept_ns, now_ns = int(self._swept_ns[partition]), int(self._now_ns[partition])
+        kept = _Kept(swept_ns, services, self._pending.of(numbers), now_ns)
         return msgspec.msgpack.encode(kept)
 
     def load(self, partition: int, state: bytes) -> None:
         for number in self._of(partition):
             self._drop(number)
-        self._swept_ns[partition] = 0
+        self._swept_ns[partition] = self._now_ns[partition] = 0
         if not state:
             return
         kept = msgspec.msgpack.decode(state, type=_Kept)
-        self._swept_ns[partition] = kept.swept_ns
+        self._swept_ns[partition], self._now_ns[partition] = kept.swept_ns, kept.now_ns
         numbers = [self._put(Service.of(one, self._settings), partition) for one in kept.services]
         self._place[self._place == CROWDED] = UNKNOWN
         for number, member, time_ns, value in kept.pending:
@@ -207,7 +210,7 @@ class Joint:
 
     def _judge(self, ready: Ready) -> list[Sighting | Belief]:
         service = self._at(ready.number)
-        service.heard_ns = self._now_ns
+        service.heard_ns = int(self._now_ns[self._partition[ready.number]])
         found, opinions = service.judge(ready.time_ns, ready.rows)
         sightings = [_sighting(service, one) for one in found]
         return [*sightings, *(_belief(service, one) for one in opinions)]
@@ -245,7 +248,7 @@ class Joint:
         self._services[number] = service
         self._partition[number] = partition
         self._index[service.subject] = number
-        service.heard_ns = service.heard_ns or self._now_ns
+        service.heard_ns = service.heard_ns or int(self._now_ns[partition])
         return number
 
     def _drop(self, number: int) -> None:
@@ -255,9 +258,9 @@ class Joint:
         self._place[(self._place >= 0) & (self._place // MAX_MEMBERS == number)] = UNKNOWN
         self._pending.drop(number)
 
-    def _sweep(self, due: Mask) -> None:
+    def _sweep(self, due: Mask, now_ns: int) -> None:
         """Free the places of series that have left, and forget services that have none."""
-        self._swept_ns[due] = self._now_ns
+        self._swept_ns[due] = now_ns
         for number in sorted(self._index.values()):
             if not due[self._partition[number]]:
                 continue
@@ -266,7 +269,7 @@ class Joint:
                 place = number * MAX_MEMBERS + member
                 self._pending.drop_place(place)
                 self._place[(self._place == place) | (self._place == CROWDED)] = UNKNOWN
-            if self._now_ns - service.heard_ns > FORGOTTEN_NS:
+            if now_ns - service.heard_ns > FORGOTTEN_NS:
                 self._drop(number)
 
 

@@ -13,11 +13,23 @@ from watchkeeper.analyze.detectors.rows import Rows
 from watchkeeper.analyze.roles import Part, Role, role_of
 from watchkeeper.analyze.watchers.service_rows import FOUND, N_BOUNDS, SERIES, State
 from watchkeeper.clock import NS_PER_S
-from watchkeeper.model.series import I32, I64, U8, U64, Entity, Kind, Mask, Series, TenantId
+from watchkeeper.model.series import (
+    I32,
+    I64,
+    N_PARTITIONS,
+    U8,
+    U64,
+    Entity,
+    Kind,
+    Mask,
+    Series,
+    TenantId,
+)
 
 WEEK_NS: Final = 7 * 86_400 * NS_PER_S
 HOUR_NS: Final = 3_600 * NS_PER_S
 WORSENED: Final = 2
+EVERYWHERE: Final = np.ones(N_PARTITIONS, np.bool_)
 _LEFT_OUT: Final = telemetry.counter(
     "watchkeeper_detect_services_left_out_total",
     "Series whose service is not watched for symptoms, as there are too many services.",
@@ -89,6 +101,8 @@ class Services:
         self._checked_hour = 0
         self._absent: dict[bytes, Any] = {}
         """Rows of series that were taken over and not met yet, by identity."""
+        self._counted = (-1, 0)
+        """For a tick, how many services came before it."""
         self._order: I64 | None = None
         """Rows by name; None when it has to be made again."""
 
@@ -113,6 +127,14 @@ class Services:
         of = self.state.service["partition"]
         return sorted(one for one, index in self._index.items() if of[index] == partition)
 
+    def n_before(self, now_ns: int) -> int:
+        """How many came before that tick: those that come behind it make no difference, so that
+        a partition that is told again after a restart finds as many as the first time."""
+        if self._counted[0] != now_ns:
+            first = self.state.service["first_ns"][self.of(EVERYWHERE)]
+            self._counted = now_ns, int(np.count_nonzero((first > 0) & (first < now_ns)))
+        return self._counted[1]
+
     def index_of(self, slot: int) -> int:
         """The row of a series' service; -1 where it has none, or was not seen yet."""
         if slot >= self._top:
@@ -136,7 +158,8 @@ class Services:
 
     def acquaint(self, slots: I32) -> None:
         """Look at series that were not looked at since they came."""
-        for slot in slots.tolist():
+        names = self._catalog.identity[slots]
+        for slot in slots[np.lexsort((names[:, 1], names[:, 0]))].tolist():
             self._top = max(self._top, slot + 1)
             row = self.rows[slot]
             row["identity"], row["last_ns"] = self._catalog.identity[slot, 0], 0
@@ -173,7 +196,7 @@ class Services:
             self._subjects.append(subject)
         else:
             return -1
-        self._index[subject], self._order = index, None
+        self._index[subject], self._order, self._counted = index, None, (-1, 0)
         self.state.clear(index)
         self.state.service[index]["partition"] = partition
         return index
@@ -243,7 +266,7 @@ class Services:
 
     def _let_go(self, gone: Iterable[tuple[Subject, int]]) -> None:
         rows: list[int] = []
-        self._order = None
+        self._order, self._counted = None, (-1, 0)
         for subject, index in gone:
             del self._index[subject]
             self._free.append(index)

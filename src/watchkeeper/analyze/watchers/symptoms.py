@@ -147,18 +147,19 @@ class Symptoms:
             n = strangers(points.slot, self._catalog.identity, self._services.rows, strange)
             if n:
                 self._services.acquaint(np.unique(strange[:n]))
-            at = 0
+            now_ns = int(self._last_tick[self._catalog.partition[points.slot[0]]])
+            settings, at = self._settings(now_ns), 0
             while at < len(points):
                 at, n_found = take(
                     (points.slot, points.time_ns, points.value),
                     at,
                     self._services.rows,
                     self._services.state,
-                    self._settings(),
-                    self._now_ns,
+                    settings,
+                    now_ns,
                     self._found,
                 )
-                self._waiting += self._placed(n_found)
+                self._waiting += self._placed(n_found, now_ns)
         for _, findings in seen.findings:
             fresh = (findings.change == OPENED) & (findings.severity >= EVIDENCE)
             for row in np.flatnonzero(fresh).tolist():
@@ -171,21 +172,21 @@ class Symptoms:
         self._resumed_ns[paused] = now_ns
         self._last_tick[partitions] = now_ns
         told = [one for partition, one in self._waiting if partitions[partition]]
-        self._waiting.clear()
+        self._waiting = [one for one in self._waiting if not partitions[one[0]]]
         judged = self._services.of(partitions)
-        at = 0
+        settings, at = self._settings(now_ns), 0
         while at < len(judged):
             at, n_found = kernel.tick(
                 now_ns,
                 self._resumed_ns,
                 self._services.state,
-                self._settings(),
+                settings,
                 judged,
                 at,
                 self._found,
             )
-            told += self._told(n_found)
-        told += self._lifted()
+            told += self._told(n_found, now_ns)
+        told += self._lifted(judged.tolist(), now_ns)
         told += self.promises.tick(judged.tolist())
         told += self._rules.tick(judged.tolist(), now_ns, self._resumed_ns)
         self._forget(self._services.retire(now_ns))
@@ -242,10 +243,10 @@ class Symptoms:
         for subject in subjects:
             self.budget.forget(subject)
 
-    def _settings(self) -> Settings:
+    def _settings(self, now_ns: int) -> Settings:
         config = self._config
         return Settings(
-            self.budget.open_at(self._services.n),
+            self.budget.open_at(self._services.n_before(now_ns)),
             round(config.learning_s * NS_PER_S),
             round(config.budget.rearm_s * NS_PER_S),
             round(config.watermark_s * NS_PER_S),
@@ -259,30 +260,30 @@ class Symptoms:
             config.full,
         )
 
-    def _told(self, n_found: int) -> list[Sighting]:
-        return [self._sighting(self._found[row]) for row in range(n_found)]
+    def _told(self, n_found: int, now_ns: int) -> list[Sighting]:
+        return [self._sighting(self._found[row], now_ns) for row in range(n_found)]
 
-    def _placed(self, n_found: int) -> list[tuple[int, Sighting]]:
+    def _placed(self, n_found: int, now_ns: int) -> list[tuple[int, Sighting]]:
         of = self._services.state.service["partition"]
         places = of[self._found["service"][:n_found]].tolist()
-        return list(zip(places, self._told(n_found), strict=True))
+        return list(zip(places, self._told(n_found, now_ns), strict=True))
 
-    def _sighting(self, found: Any) -> Sighting:
+    def _sighting(self, found: Any, now_ns: int) -> Sighting:
         """What a finding is to people. Pages are counted as they are decided."""
         index, which = int(found["service"]), int(found["symptom"])
         subject = self._services.subject(index)
         symptom = self._services.state.symptom[index, which]
         time_ns, score = int(found["time_ns"]), float(found["score"])
         if found["change"] != CLOSED and not symptom["is_page"]:
-            reason = self._decide(index, which, score, time_ns, bool(found["is_calibrated"]))
+            reason = Reason.LEARNING
+            if found["is_calibrated"]:
+                n_services = self._services.n_before(now_ns)
+                reason = self._decide((index, which), score, time_ns, n_services)
             symptom["is_page"] = reason.pages
         return _told(subject, found, is_page=bool(symptom["is_page"]))
 
-    def _decide(
-        self, index: int, which: int, score: float, time_ns: int, is_calibrated: bool
-    ) -> Reason:
-        if not is_calibrated:
-            return Reason.LEARNING
+    def _decide(self, of: tuple[int, int], score: float, time_ns: int, n_services: int) -> Reason:
+        index, which = of
         confirmed = self._is_confirmed(index, time_ns)
         if which == SURGE and not confirmed:
             return Reason.WITHIN
@@ -290,7 +291,7 @@ class Symptoms:
             self._services.subject(index),
             score,
             time_ns,
-            n_services=self._services.n,
+            n_services=n_services,
             confirmed=confirmed,
         )
 
@@ -314,18 +315,18 @@ class Symptoms:
         both = service["series_ns"]
         return bool(service["series"].all() and (np.abs(both - time_ns) <= CONFIRMING_NS).all())
 
-    def _lifted(self) -> list[Sighting]:
+    def _lifted(self, judged: Sequence[int], now_ns: int) -> list[Sighting]:
         """Symptoms that were evidence until two series of their service confirmed them."""
         told = []
-        for index, time_ns in sorted(self._confirmed.items()):
+        for index in [one for one in judged if one in self._confirmed]:
+            time_ns = self._confirmed.pop(index)
             for which, symptom in enumerate(self._services.state.symptom[index]):
                 if not symptom["is_open"] or symptom["is_page"] or which == SILENCE:
                     continue
                 found = self._services.again(index, which, time_ns)
-                one = self._sighting(found)
+                one = self._sighting(found, now_ns)
                 if symptom["is_page"]:
                     told.append(one)
-        self._confirmed.clear()
         return told
 
 
