@@ -10,6 +10,9 @@ import pytest
 
 from tests import make
 from watchkeeper.analyze.detection_config import DetectionConfig
+from watchkeeper.analyze.detectors.dials import Dial
+from watchkeeper.analyze.detectors.seasons import Mode, packed
+from watchkeeper.analyze.detectors.zones import number_of
 from watchkeeper.analyze.plan import Plan, Route, read
 from watchkeeper.errors import ConfigError
 from watchkeeper.model.metric_class import MetricClass
@@ -33,7 +36,7 @@ def test_of_a_series_of_no_class_nothing_is_asked_but_fk() -> None:
 
     assert found.metric_class is MetricClass.OTHER
     assert found.detectors == FK
-    assert found.dial == (0.0, 0.0, 0.0, 0, False)
+    assert found.dial == Dial(0.0, 0.0, 0.0, 0, False)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +60,13 @@ def test_a_class_says_who_judges_and_what_of_it_is_told(
     found = route(make.labels(name))
 
     assert found.detectors == detectors
-    assert found.dial == (0.0, ratio, change, direction, False)
+    assert found.dial == Dial(0.0, ratio, change, direction, False)
 
 
 def test_what_the_document_leaves_out_of_a_class_stays_as_it_is_usual() -> None:
     found = route(classes={"latency": {"least_ratio": 0.5}})
 
-    assert found.dial == (0.0, 0.5, 0.02, 1, False)
+    assert found.dial == Dial(0.0, 0.5, 0.02, 1, False)
     assert found.detectors == FK | REX
 
 
@@ -91,7 +94,7 @@ def test_a_rule_says_otherwise_for_the_series_that_it_fits() -> None:
     other = route(make.labels("http_request_duration_seconds:p95", service="cart"), rules=[rule])
 
     assert fitting == Route(MetricClass.LATENCY, FK, fitting.dial)
-    assert fitting.dial == (0.5, 0.0, 0.001, 0, False)
+    assert fitting.dial == Dial(0.5, 0.0, 0.001, 0, False)
     assert other == route()
 
 
@@ -201,3 +204,57 @@ def test_a_document_is_read_as_it_is_written() -> None:
     wanted = document(sensitivity="low", rules=[{"match": {"a": "b"}, "class": "queue"}])
 
     assert read(msgspec.json.encode(wanted)) == wanted
+
+
+@pytest.mark.parametrize("name", ["http_requests_total", "orders_total", "conveyor_belt_tension"])
+def test_the_universal_day_repeats_where_nobody_says_otherwise(name: str) -> None:
+    assert route(make.labels(name)).dial.season == packed(Mode.DAILY, 0)
+
+
+@pytest.mark.parametrize(
+    ("word", "mode"), [("none", Mode.NONE), ("daily", Mode.DAILY), ("weekly", Mode.WEEKLY)]
+)
+def test_a_class_says_what_repeats_in_it(word: str, mode: Mode) -> None:
+    found = route(classes={"latency": {"seasonality": word}})
+
+    assert found.dial.season == packed(mode, 0)
+
+
+def test_a_rule_says_what_repeats_and_by_whose_clocks() -> None:
+    berlin = {"match": {"service": "checkout"}, "time_zone": "Europe/Berlin"}
+    weekly = {"match": {"class": "latency"}, "seasonality": "weekly"}
+
+    found = route(classes={"latency": {"seasonality": "none"}}, rules=[berlin, weekly])
+
+    assert found.dial.season == packed(Mode.WEEKLY, number_of("Europe/Berlin"))
+
+
+def test_a_rule_that_says_nothing_of_the_season_leaves_it_as_its_class_has_it() -> None:
+    of_class = {"seasonality": "weekly", "time_zone": "Asia/Tokyo"}
+    rules = [{"match": {"service": "checkout"}, "direction": "both"}]
+
+    found = route(classes={"latency": of_class}, rules=rules)
+
+    assert found.dial.season == packed(Mode.WEEKLY, number_of("Asia/Tokyo"))
+
+
+def test_a_rule_may_bring_a_series_back_to_the_universal_day() -> None:
+    of_class = {"seasonality": "weekly", "time_zone": "Asia/Tokyo"}
+    rules = [{"match": {"service": "checkout"}, "seasonality": "daily", "time_zone": "UTC"}]
+
+    assert route(classes={"latency": of_class}, rules=rules).dial.season == 0
+
+
+def test_time_zones_that_do_not_exist_are_named_with_their_places() -> None:
+    content = {
+        "classes": {"traffic": {"time_zone": "Berlin"}},
+        "rules": [{"match": {"service": "*"}, "time_zone": "Mars/North"}],
+    }
+
+    with pytest.raises(ConfigError) as caught:
+        Plan(document(**content))
+
+    assert [str(fault).split("; ")[0] for fault in caught.value.faults] == [
+        "detection.classes.traffic: time_zone 'Berlin' is not known",
+        "detection.rules[0]: time_zone 'Mars/North' is not known",
+    ]

@@ -32,6 +32,12 @@ class Direction(StrEnum):
     BOTH = "both"
 
 
+class Seasonality(StrEnum):
+    NONE = "none"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+
+
 class Judging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How some series are judged. What is left out stays as it was."""
 
@@ -64,6 +70,20 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Meta(
             description="Smaller distances from what was expected are not told. Of the class "
             "`latency` in seconds, else in the series' own unit."
+        ),
+    ] = None
+    seasonality: Annotated[
+        Seasonality | None,
+        Meta(
+            description="What repeats in them: the day, the week (from the second on; `fk` alone "
+            "has one, for 2.7 KB a series), or nothing."
+        ),
+    ] = None
+    time_zone: Annotated[
+        str | None,
+        Meta(
+            description="By whose clocks, as `Europe/Berlin`: `fk` takes days and weeks as they "
+            "are there, whenever clocks change. Left out, universal time."
         ),
     ] = None
 

@@ -19,9 +19,12 @@ from watchkeeper.analyze.detection_config import (
     DetectionRule,
     Direction,
     Judging,
+    Seasonality,
     Sensitivity,
 )
 from watchkeeper.analyze.detectors.dials import Dial
+from watchkeeper.analyze.detectors.seasons import Mode, packed, parts
+from watchkeeper.analyze.detectors.zones import UTC, number_of
 from watchkeeper.errors import ConfigError
 from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import Entity, Kind
@@ -30,6 +33,11 @@ SAMPLE_TIER: Final = "basic"
 SHIFTS: Final = {Sensitivity.LOW: -1.0, Sensitivity.NORMAL: 0.0, Sensitivity.HIGH: 0.5}
 """Of the limit, in powers of ten."""
 _DIRECTIONS: Final = {Direction.UP: 1, Direction.DOWN: -1, Direction.BOTH: 0}
+_MODES: Final = {
+    Seasonality.NONE: Mode.NONE,
+    Seasonality.DAILY: Mode.DAILY,
+    Seasonality.WEEKLY: Mode.WEEKLY,
+}
 _OF_ENTITY: Final = ("service", "environment", "node", "owner")
 _CLASS: Final = "class"
 MAX_DETECTORS: Final = 32
@@ -102,6 +110,7 @@ class Plan:
             of.least_ratio or 0.0,
             (of.least_change or 0.0) * per_s,
             _DIRECTIONS[of.direction or Direction.BOTH],
+            season=_season(0, of),
         )
         return Route(metric_class, self._bits(names), dial)
 
@@ -118,6 +127,7 @@ class Plan:
             dial = dial._replace(least_ratio=of.least_ratio)
         if of.least_change is not None:
             dial = dial._replace(least_change=of.least_change)
+        dial = dial._replace(season=_season(dial.season, of))
         detectors = plain.detectors if of.detectors is None else self._bits(of.detectors)
         return Route(plain.metric_class, detectors, dial._replace(muted=muted))
 
@@ -142,6 +152,16 @@ def _over(under: Judging, over: Judging) -> Judging:
         for name in Judging.__struct_fields__
     }
     return Judging(**said)
+
+
+def _season(under: int, over: Judging) -> int:
+    """What one says of what repeats, and where it says nothing, what was packed before."""
+    mode, zone = parts(under)
+    if over.seasonality is not None:
+        mode = _MODES[over.seasonality]
+    if over.time_zone is not None:
+        zone = number_of(over.time_zone)
+    return packed(mode, zone)
 
 
 def _value(name: str, labels: Mapping[str, str], entity: Entity, metric_class: MetricClass) -> str:
@@ -183,8 +203,10 @@ def _check(document: DetectionConfig) -> None:
         if name not in list(MetricClass):
             faults.append(f"{path}: there is no such class; known: {known}")
         faults += _strangers(f"{path}.detectors", judging, names[1:])
+        faults += _nowhere(path, judging)
     for at, rule in enumerate(document.rules):
         faults += _strangers(f"detection.rules[{at}].detectors", rule, names[1:])
+        faults += _nowhere(f"detection.rules[{at}]", rule)
     if faults:
         raise ConfigError(faults)
 
@@ -197,6 +219,14 @@ def _strangers(path: str, judging: Judging, grid: Sequence[str]) -> list[str]:
         for name in judging.detectors or ()
         if name not in grid
     ]
+
+
+def _nowhere(path: str, judging: Judging) -> list[str]:
+    try:
+        number_of(judging.time_zone or UTC)
+    except ValueError as error:
+        return [f"{path}: {error}"]
+    return []
 
 
 def read(content: bytes) -> DetectionConfig:

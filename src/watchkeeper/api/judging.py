@@ -8,6 +8,8 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from watchkeeper.analyze.detectors.seasons import Mode, parts
+from watchkeeper.analyze.detectors.zones import name_of
 from watchkeeper.analyze.feedback import shift
 from watchkeeper.analyze.plan import SAMPLE_TIER, Plan, read
 from watchkeeper.api.detection import services_of, settings_of
@@ -41,6 +43,7 @@ async def one_series(request: Request, series: str) -> JSONResponse:
     verdicts = Verdicts(services.store, services.clock, services.deciding)
     said = await verdicts.on(tenant, series)
     grid = [name for number, name in enumerate(plan.grid) if route.detectors >> number & 1]
+    mode, zone = parts(route.dial.season)
     told: dict[str, Any] = {
         "series": series,
         "labels": dict(known.labels),
@@ -56,6 +59,8 @@ async def one_series(request: Request, series: str) -> JSONResponse:
         "least_ratio": route.dial.least_ratio,
         "least_change": route.dial.least_change,
         "muted": route.dial.muted,
+        "seasonality": Mode(mode).name.lower(),
+        "time_zone": name_of(zone),
         "rules": plan.fitting(known.labels, known.kind, known.entity),
         "verdicts": [
             {"anomaly": one.anomaly, "verdict": one.word, "by": one.principal} for one in said

@@ -1,6 +1,7 @@
 """What is asked of detection for each series: how sensitive, which way, from which size on.
 
-A dial never touches what is learned or how strange a point is. It says what of that is told.
+A dial says what is told. Of what is learned, and how strange a point is, it says no more than what
+repeats in the series and by which clocks.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ DIAL = np.dtype(
         ("least_change", "f4"),  # of the distance itself, in the series' own unit
         ("direction", "i1"),  # 1 upwards alone, -1 downwards alone, 0 both
         ("muted", "u1"),  # nothing is told
-        ("spare", "u2"),  # rows are whole words
+        ("season", "u2"),  # what repeats, and by which clocks; see `seasons.packed`
     ]
 )
 
@@ -35,6 +36,7 @@ class Dial(NamedTuple):
     least_change: float = 0.0
     direction: int = 0
     muted: bool = False
+    season: int = 0
 
 
 class Dials:
@@ -55,7 +57,7 @@ class Dials:
     def turn(self, slot: int, dial: Dial) -> None:
         """Set the dial of a held slot."""
         self._rows.array[slot] = (
-            min(max(dial.shift, -LARGEST_SHIFT), LARGEST_SHIFT), *dial[1:], 0
+            min(max(dial.shift, -LARGEST_SHIFT), LARGEST_SHIFT), *dial[1:]
         )  # fmt: skip
 
 

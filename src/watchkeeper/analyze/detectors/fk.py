@@ -11,8 +11,12 @@ recurring job does.
 Method: robust residuals, and peaks over a threshold in the line of Siffer et al., "Anomaly
 Detection in Streams with Extreme Value Theory" (KDD 2017), without its fits.
 
-Blind to: the first 1,000 points, whose history supports no small probability; weekly seasons (a
-Sunday is judged by Saturday's profile); slow ramps; what one minute's mean hides (T1 sees that).
+A dial may ask for a profile of the week instead (672 quarters of an hour, from the second week on),
+for none, and for days by the clocks of a time zone.
+
+Blind to: the first 1,000 points, whose history supports no small probability; weekly seasons where
+nobody asks (a Sunday is judged by Saturday's profile); slow ramps; what one minute's mean hides (T1
+sees that).
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from watchkeeper.analyze.detectors.base import EVIDENCE, Dump, Findings, Points
 from watchkeeper.analyze.detectors.dials import DialArray
 from watchkeeper.analyze.detectors.fk_kernel import N_BUCKETS, judge
 from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
+from watchkeeper.analyze.detectors.seasons import Weeks
 from watchkeeper.analyze.detectors.tail_kernel import N_BINS
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import F64, I32, U8
@@ -86,7 +91,7 @@ class FK:
     """The grid tier: one point per series and cell, whatever the sender's interval."""
 
     name = "fk"
-    version = 2
+    version = 3
     claims = EVIDENCE
     streams = ("fast", "difference", "seasonal", "slow")
 
@@ -104,9 +109,11 @@ class FK:
         self._rows = Rows(ROW, capacity)
         self._profile = Rows(np.float32, capacity, N_BUCKETS)
         self._histogram = Rows(np.float32, capacity, N_BINS)
+        self._weeks = Weeks()
 
     @property
     def bytes_per_series(self) -> int:
+        """Of those that ask for no profile of the week."""
         return sum(part.bytes_per_row for part in self._parts())
 
     def step(self, points: Points, kind: U8, dials: DialArray) -> Findings:
@@ -130,6 +137,7 @@ class FK:
         """Start afresh, or with what a donor of the same role has learned but its levels."""
         for part in self._parts():
             part.admit(slot, donor)
+        self._weeks.admit(slot, donor)
         become_newcomers(self._rows.array, slot, PERSONAL)
 
     def dump(self, slot: I32) -> Dump:
@@ -137,20 +145,28 @@ class FK:
             "row": self._rows.take(slot),
             "profile": self._profile.take(slot),
             "histogram": self._histogram.take(slot),
+            "week": self._weeks.take(slot),
         }
 
     def load(self, slot: I32, state: Dump) -> None:
         self._rows.put(slot, state["row"])
         self._profile.put(slot, state["profile"])
         self._histogram.put(slot, state["histogram"])
+        self._weeks.put(slot, state["week"])
 
     def _judge(self, points: Points, dials: DialArray, log_ps: F64, bands: F64) -> Findings:
         for part in self._parts():
             part.hold(points.slot)
+        season = self._weeks.of(points, dials)
         found = np.empty(len(points), FINDING)
         n_found = judge(
             (points.slot, points.time_ns, points.value, dials),
-            (self._rows.array, self._profile.array, self._histogram.array),
+            (
+                self._rows.array,
+                self._profile.array,
+                self._histogram.array,
+                (*season, self._weeks.array),
+            ),
             self._settings,
             found,
             (log_ps, bands),

@@ -3,6 +3,7 @@
 import math
 
 from watchkeeper.analyze.detectors import episode_kernel as episode
+from watchkeeper.analyze.detectors import seasons_kernel as season
 from watchkeeper.analyze.detectors import tail_kernel as tail
 from watchkeeper.analyze.detectors.averages_kernel import (
     DAY_S,
@@ -55,11 +56,13 @@ def judge(points, state, settings, found, each):
     """Judge and learn point by point; how many findings were written.
 
     `each` is (log10 of each point's p-value, its band), which are written where there is room.
+    `state` ends with what differs from a day in universal time, if anything does.
     """
     log_ps, bands = each
     n_told, n_banded = len(log_ps), len(bands)
     slots, times, values, dials = points
-    rows, profiles, histograms = state
+    rows, profiles, histograms, (local_ns, places, weeks) = state
+    n_places = len(places)
     flat_profiles = profiles.reshape(-1)
     flat_histograms = histograms.reshape(-1)
     n = len(slots)
@@ -77,10 +80,17 @@ def judge(points, state, settings, found, each):
         if not math.isfinite(values[i]) or (row.marks & HAS_LAST and time_ns <= row.last_ns):
             continue
         x = clip(values[i], LARGEST)
+        place = season.BY_DAY
+        week = season.NOTHING
         bucket = _bucket(time_ns)
+        if n_places:
+            place = places[i]
+            bucket = _bucket(local_ns[i])
+            if place >= 0:
+                week = season.expected(row, weeks[place], local_ns[i], x)
         seen = profiles[slot, bucket]
         elapsed_s = _arrive(row, time_ns, x, seen)
-        centres, scales, n_streams = _streams(row, seen)
+        centres, scales, n_streams = _streams(row, seen, week, place)
         if row.n >= MIN_POINTS:
             product = episode.strangeness(centres, scales, x)
             score = tail.BINS_PER_UNIT / n_streams * math.log(product)
@@ -106,7 +116,11 @@ def judge(points, state, settings, found, each):
                     n_found += 1
             row.score = score
             tail.remember(row, histograms[slot], bins, elapsed_s)
-        profiles[slot, bucket] = _learn(row, x, seen, centres, elapsed_s)
+        learnt, off = _learn(row, x, (seen, week), centres, elapsed_s)
+        if place != season.SILENT:
+            profiles[slot, bucket] = learnt
+        if place >= 0:
+            season.learn_week(row, weeks[place], local_ns[i], x, (off, elapsed_s))
     return n_found
 
 
@@ -160,26 +174,29 @@ def _move(row, x, seen, step, least):
 
 
 @kernel
-def _streams(row, seen):
+def _streams(row, seen, week, place):
     """Where each stream expects the point, how far off it usually is, and how many speak.
 
     A stream that has nothing to say has an infinite scale. While the bucket of the day was never
-    seen, the seasonal stream expects the last value.
+    seen, the seasonal stream expects the last value; where nothing repeats, it is silent. `week`
+    is what a profile of the week expects, if one is known.
     """
     least = floor(row)
     step_scale = row.step_dev + least
-    season = seen + row.season_level
+    usual = seen + row.season_level
     season_scale = row.season_dev + least
     n_streams = 4.0
     if row.marks >= STEPLESS:
         step_scale = math.inf
         n_streams -= 1.0
-    if seen == UNSEEN:
-        season = float(row.last)
-        if row.marks >= STEPLESS:
+    if not math.isnan(week):
+        usual = week
+    elif seen == UNSEEN or place == season.SILENT:
+        usual = row.last
+        if row.marks >= STEPLESS or place == season.SILENT:
             season_scale = math.inf
             n_streams -= 1.0
-    centres = (float(row.level), float(row.last), season, float(row.slow))
+    centres = (float(row.level), float(row.last), usual, float(row.slow))
     scales = (row.level_dev + least, step_scale, season_scale, row.slow_dev + least)
     return centres, scales, n_streams
 
@@ -209,8 +226,10 @@ def _least_score(row, limit, echo):
 
 
 @kernel
-def _learn(row, x, seen, centres, elapsed_s):
-    """Move the averages; the bucket's new value."""
+def _learn(row, x, seasons, centres, elapsed_s):
+    """Move the averages; the bucket's new value, and how far the season was off: NaN where the
+    level has moved."""
+    seen, week = seasons
     if row.n == 0:
         row.level = x
         row.last = x
@@ -218,18 +237,20 @@ def _learn(row, x, seen, centres, elapsed_s):
         row.size = abs(x)
         row.marks = HAS_LAST
         row.n = 1
-        return x if x != UNSEEN else NEARLY_ZERO
+        return (x if x != UNSEEN else NEARLY_ZERO), 0.0
     off = x - centres[0]
     step = x - centres[1]
     unseasonal = x - centres[2]
     away = x - centres[3]
     least = floor(row)
+    missed = unseasonal
     row.age_s += elapsed_s
     if row.n >= MIN_POINTS:
         if lasts(row, off, least, elapsed_s):
             _move(row, x, seen, step, least)
             off = 0.0
             unseasonal = 0.0
+            missed = math.nan
             away = x - row.slow
         off = clip(off, WINSOR * row.level_dev + 1e-12)
         unseasonal = clip(unseasonal, WINSOR * row.season_dev + 1e-12)
@@ -237,13 +258,16 @@ def _learn(row, x, seen, centres, elapsed_s):
     by_level = weight(elapsed_s, LEVEL_S, row.age_s)
     by_dev = weight(elapsed_s, DEV_S, row.age_s)
     stepless = row.marks >= STEPLESS
+    by_week = not math.isnan(week)
+    if by_week or seen != UNSEEN or not stepless:
+        row.season_dev += by_dev * (abs(unseasonal) - row.season_dev)
+    if by_week:
+        unseasonal = clip(x - seen - row.season_level, WINSOR * row.season_dev + 1e-12)
     if seen != UNSEEN:
         learnt = seen + elapsed_s / (PROFILE_S + elapsed_s) * unseasonal
         row.season_level += by_level * unseasonal
     else:
         learnt = x - row.season_level
-    if seen != UNSEEN or not stepless:
-        row.season_dev += by_dev * (abs(unseasonal) - row.season_dev)
     row.level += by_level * off
     row.level_dev += by_dev * (abs(off) - row.level_dev)
     if stepless:
@@ -255,4 +279,4 @@ def _learn(row, x, seen, centres, elapsed_s):
     remember_size(row, x, elapsed_s)
     row.last = x
     row.n += 1
-    return learnt if learnt != UNSEEN else NEARLY_ZERO
+    return (learnt if learnt != UNSEEN else NEARLY_ZERO), missed
