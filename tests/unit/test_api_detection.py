@@ -264,6 +264,7 @@ async def test_a_series_tells_how_it_is_judged_and_why(one: Api) -> None:
     assert (plain["class"], plain["direction"], plain["rules"]) == ("latency", "up", [])
     assert (ruled["class"], ruled["rules"], ruled["settings_version"]) == ("business", [1], 1)
     assert ruled["detectors"] == ["basic", "fk", "rex"]
+    assert (ruled["seasonality"], ruled["time_zone"]) == ("daily", "UTC")
     assert ruled["limit"]["by_settings"] == pytest.approx(10**0.5)
 
 
