@@ -21,8 +21,13 @@ from watchkeeper.bus.checkpoints import CheckpointFiles
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.log_segment import LogSegment
 
-MOVABLE = frozenset({"position"})
-"""Of an anomaly: where in the log it changed. The log of a killed server is cut differently."""
+MOVABLE = frozenset(
+    {"position", "severity", "info_reason", "confidence", "evidence", "explanation"}
+)
+"""Of an anomaly: where in the log it changed, and what watchers may say of it on a tick. The log of
+a killed server is cut differently, and its ticks come at other times between the samples."""
+OF_SAMPLES = frozenset({"T1", "T2"})
+"""Tiers whose findings follow from samples alone; watchers decide on ticks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +83,15 @@ def _row_of(labels: Mapping[str, str]) -> int | None:
 
 
 def anomalies(server: Server) -> dict[str, Mapping[str, Any]]:
-    """All of them by id, without what may differ."""
+    """Those that follow from samples alone, by id, without what may differ."""
     found: dict[str, Mapping[str, Any]] = {}
     cursor: str | None = ""
     while cursor is not None:
         asked = {"limit": "1000", **({"cursor": cursor} if cursor else {})}
         page = json.loads(client.get(server.port, "/api/v1/anomalies", asked))
         for item in page["items"]:
-            found[item["id"]] = {name: item[name] for name in item.keys() - MOVABLE}
+            if item["tier"] in OF_SAMPLES:
+                found[item["id"]] = {name: item[name] for name in item.keys() - MOVABLE}
         cursor = page["cursor"]
     return found
 

@@ -3,7 +3,8 @@
 A sender that retries as Prometheus does writes all the time, while the server is killed again and
 again: plainly, on a disk that forgets unsynced pages, in the middle of a torn write, while it
 replays its log. Afterwards all that was sent is read back, and the detectors' state and the
-anomalies are compared with those of a server that took the same bodies in peace.
+anomalies that follow from samples alone, not from ticks, are compared with those of a server that
+took the same bodies in peace.
 """
 
 from __future__ import annotations

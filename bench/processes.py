@@ -2,7 +2,8 @@
 
 Each part is a process of its own. While a sender that retries writes all the time, one part after
 the other is killed and started again. Afterwards all that was acknowledged is read back through the
-API, and the anomalies are compared with those of one process that took the same bodies in peace.
+API, and the anomalies that follow from samples alone, not from ticks, are compared with those of
+one process that took the same bodies in peace.
 """
 
 from __future__ import annotations
