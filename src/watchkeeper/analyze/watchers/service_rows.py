@@ -115,6 +115,7 @@ class Settings(NamedTuple):
     """What the kernels read of the configuration, in their units."""
 
     open_at: float
+    page_at: float
     learning_ns: int
     rearm_ns: int
     lag_ns: int

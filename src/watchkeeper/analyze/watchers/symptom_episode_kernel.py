@@ -82,7 +82,8 @@ def _move(symptom, score, time_ns, settings):
     if score >= settings.open_at:
         symptom.calm = 0
         if symptom.is_open:
-            if score < max(symptom.peak + 2.0, 1.25 * symptom.peak):
+            is_first_page = symptom.peak < settings.page_at <= score
+            if score < max(symptom.peak + 2.0, 1.25 * symptom.peak) and not is_first_page:
                 return 0
             symptom.peak = score
             return WORSENED

@@ -247,6 +247,7 @@ class Symptoms:
         config = self._config
         return Settings(
             self.budget.open_at(self._services.n_before(now_ns)),
+            self.budget.page_at(self._services.n_before(now_ns)),
             round(config.learning_s * NS_PER_S),
             round(config.budget.rearm_s * NS_PER_S),
             round(config.watermark_s * NS_PER_S),

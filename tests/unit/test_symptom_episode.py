@@ -1,0 +1,32 @@
+"""What moves the episode of a symptom on: evidence, then a page, then only what is far worse."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from watchkeeper.analyze.watchers.service_rows import SYMPTOM, Settings
+from watchkeeper.analyze.watchers.symptom_episode_kernel import OPENED, WORSENED, _move
+
+SETTINGS = Settings(5.0, 7.0, 0, 0, 0, 20.0, 2.0, 0.0, 1.2, 0.0, 0.4, 1.0, 0.95)
+"""Evidence from a score of 5 on, a page from 7 on."""
+
+
+def moved(*scores: float) -> list[int]:
+    """The change that each score makes, ten seconds after the other."""
+    symptom = np.zeros(1, SYMPTOM)
+    return [
+        _move(symptom[0], score, (at + 1) * 10_000_000_000, SETTINGS)
+        for at, score in enumerate(scores)
+    ]
+
+
+def test_evidence_is_told_again_when_it_passes_the_limit_of_pages() -> None:
+    assert moved(6.5, 7.1) == [OPENED, WORSENED]
+
+
+def test_evidence_that_grows_a_little_is_not_told_again() -> None:
+    assert moved(5.1, 6.9) == [OPENED, 0]
+
+
+def test_a_page_is_told_again_only_when_it_is_far_worse() -> None:
+    assert moved(7.1, 8.5, 9.2, 11.0) == [OPENED, 0, WORSENED, 0]
