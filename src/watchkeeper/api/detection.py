@@ -37,6 +37,7 @@ _REFUSED: Final[dict[int | str, dict[str, Any]]] = {
 @router.get("")
 async def current_settings(request: Request) -> Response:
     """What is in force, since when, and by whom. The answer's ETag is its version."""
+    check_all_tenants(request)
     settings = settings_of(request)
     return _told(await settings.current(), settings)
 
@@ -77,6 +78,7 @@ async def list_versions(
     request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100
 ) -> JSONResponse:
     """Newest first, without their documents. Version 0 is what the configuration file says."""
+    check_all_tenants(request)
     settings = settings_of(request)
     found = await settings.versions(limit)
     return JSONResponse({"items": [_head(one) for one in found]})
@@ -85,6 +87,7 @@ async def list_versions(
 @router.get("/versions/{version}")
 async def one_version(request: Request, version: str) -> Response:
     """A version with its document."""
+    check_all_tenants(request)
     settings = settings_of(request)
     return _told(await settings.version(_number(version)), settings)
 
@@ -135,14 +138,19 @@ def by_of(request: Request) -> By:
 
 def whole(request: Request) -> By:
     """Who asks, if they may change what counts for every tenant."""
+    check_all_tenants(request)
+    return by_of(request)
+
+
+def check_all_tenants(request: Request) -> None:
+    """Settings name services of all tenants, and count for all of them."""
     principal = admitted(request).principal
     if not principal.has_all_tenants:
         raise Denied(
-            f"{principal.name} may not change settings: they count for tenants that it may not "
-            "enter; ask with a key of all tenants",
+            f"{principal.name} may not see or change settings: they count for tenants that it may "
+            "not enter; ask with a key of all tenants",
             status=403,
         )
-    return by_of(request)
 
 
 def _told(
