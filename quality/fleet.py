@@ -58,6 +58,8 @@ STRUCK_FOR_S: Final = 600.0
 GROUP: Final = 16
 N_OF_PARTS: Final = services.N_SERIES - services.N_PLAIN
 SOON_S: Final = 60.0
+Episode = tuple[str, str, int]
+"""Service, symptom, and when it began."""
 
 
 @dataclass(slots=True)
@@ -152,6 +154,7 @@ def null_fleet(
     product.counted_from_ns = START_NS + learning * DAY_NS
     evidence: Counter[str] = Counter()
     pages: Counter[str] = Counter()
+    paged: set[Episode] = set()
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         fleet = _written(Path(folder) / "values", n_services, learning + counted, seed)
@@ -162,7 +165,7 @@ def null_fleet(
                 if now_ns < product.counted_from_ns or one.change == 3:
                     continue
                 evidence[one.labels["symptom"]] += one.change == OPENED
-                pages[one.labels["symptom"]] += _is_new_page(one)
+                pages[one.labels["symptom"]] += _is_new_page(one, paged)
     total = time.process_time() - began
     progress(f"CPU {total:.0f} s: {dict(product.seconds)}")
     rows = [
@@ -178,15 +181,12 @@ def null_fleet(
     }, rows
 
 
-_PAGED: set[tuple[str, str, int]] = set()
-
-
-def _is_new_page(one: Sighting) -> bool:
-    """Whether a sighting turned its episode into a page."""
+def _is_new_page(one: Sighting, paged: set[Episode]) -> bool:
+    """Whether a sighting turned its episode into a page; it is added to those that did."""
     key = (one.labels["service"], one.labels["symptom"], one.started_ns)
-    if one.severity is not Severity.PAGE or key in _PAGED:
+    if one.severity is not Severity.PAGE or key in paged:
         return False
-    _PAGED.add(key)
+    paged.add(key)
     return True
 
 

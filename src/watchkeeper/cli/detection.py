@@ -75,7 +75,7 @@ def _show(given: argparse.Namespace, client: Client, output: Output) -> int:
         output.json(settings)
         return Exit.OK
     output.say(f"version {settings.version}, {_whose(settings)}")
-    print(json.dumps(settings.document, indent=2, sort_keys=True, ensure_ascii=False))
+    print(_plain(json.dumps(settings.document, indent=2, sort_keys=True, ensure_ascii=False)))
     return Exit.OK
 
 
@@ -116,7 +116,7 @@ def _versions(given: argparse.Namespace, client: Client, output: Output) -> int:
                Column("what"), Column("position", is_number=True)]  # fmt: skip
     output.table(columns, [
         (str(one.version), "" if one.since is None else words.moment(one.since), harmless(one.by),
-         one.action, str(one.position) if one.position else "")
+         harmless(one.action), str(one.position) if one.position else "")
         for one in found
     ])  # fmt: skip
     return Exit.OK
@@ -148,11 +148,18 @@ def _noisy(given: argparse.Namespace, client: Client, output: Output) -> int:
     return Exit.OK
 
 
+def _plain(document: str) -> str:
+    """JSON that says the same, without a sign that steers a terminal."""
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in document
+    )
+
+
 def _whose(settings: DetectionSettings) -> str:
     if settings.since is None:
         return "as the configuration file says"
     back = ", back to the configuration file" if settings.source == "file" else ""
-    return f"since {words.moment(settings.since)} by {settings.by}{back}"
+    return f"since {words.moment(settings.since)} by {harmless(settings.by)}{back}"
 
 
 def _line(change: SettingChange) -> str:

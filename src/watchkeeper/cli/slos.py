@@ -39,7 +39,9 @@ def run(given: argparse.Namespace) -> int:
     elif not found.waiting:
         output.say("no objectives; set `slos` of the watcher `symptoms` in `detection`")
     for one in found.waiting:
-        output.say(f"{harmless(one.service)}: {one.objective}: no request was counted yet")
+        output.say(
+            f"{harmless(one.service)}: {harmless(one.objective)}: no request was counted yet"
+        )
     return Exit.OK
 
 
@@ -48,7 +50,7 @@ def _row(one: Objective) -> tuple[str, ...]:
     name = f"{one.service} ({one.environment})" if one.environment else one.service
     return (
         harmless(name),
-        one.objective,
+        harmless(one.objective),
         f"{100 * one.budget_left:.1f} %",
         f"{words.number(one.bad)} of {words.number(one.requests)}",
         *(f"{words.number(rate.long)}x" for rate in one.burn_rates),
