@@ -16,7 +16,7 @@ from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, Severit
 from watchkeeper.model.series import TenantId
 
 REACHED = 1_000
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=20, deadline=None)
 ALONE = {Kind.MORE, Kind.FEWER}
 
 

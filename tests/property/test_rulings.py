@@ -18,7 +18,7 @@ from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict, Word
 OF = make.anomaly()
 SUBJECT = Subject(OF.tenant, OF.entity, OF.labels)
 SUBJECTS = ("aa" * 16, "bb" * 16)
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=20, deadline=None)
 PARTITIONS = st.sampled_from([[0], [1], [0, 1]])
 
 SETTINGS = st.builds(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from watchkeeper.analyze.band import Band, thinned
 
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=20, deadline=None)
 POINTS = st.lists(
     st.tuples(st.integers(-50, 50), st.sampled_from([1e-6, 0.1, 0.5, 1.0])),
     max_size=25,

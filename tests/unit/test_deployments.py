@@ -158,7 +158,7 @@ def test_of_a_change_the_service_is_the_entitys_or_what_its_sender_said(
     assert (made.service, made.first_ns, made.last_ns) == (want, 77, 77)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.permutations([3, 7, 7, 1, 9]), st.sampled_from([0, 1, 63]))
 def test_however_its_tellings_come_a_deployment_lasts_from_the_first_to_the_last(
     times: list[int], partition: int
@@ -172,7 +172,7 @@ def test_however_its_tellings_come_a_deployment_lasts_from_the_first_to_the_last
     assert (kept.first_ns, kept.last_ns, kept.version) == (1, 9, f"v{times[-1]}")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 20)), max_size=8),
     st.integers(0, 120),

@@ -17,7 +17,7 @@ from watchkeeper.model.series import DEFAULT_TENANT, Entity
 from watchkeeper.model.template import OTHER
 
 NOW = BEGAN // MINUTE
-FEW = settings(max_examples=30, deadline=None)
+FEW = settings(max_examples=20, deadline=None)
 
 
 def service(**config: Any) -> ServiceLog:

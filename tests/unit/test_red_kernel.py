@@ -18,7 +18,7 @@ MS = 1_000_000
 BOUNDS_NS = np.array([round(bound * 1e9) for bound in BOUNDS_S], np.int64)
 NOW_NS = 100 * STEP_NS
 BEFORE_NS = NOW_NS - STEP_NS
-FEW = settings(max_examples=30, deadline=None)
+FEW = settings(max_examples=20, deadline=None)
 SPAN = st.tuples(st.integers(0, 2), st.integers(0, 20_000 * MS), st.booleans())
 
 

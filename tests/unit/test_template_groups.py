@@ -16,7 +16,7 @@ NAMES = ("ann", "bob", "cyd", "dan", "eve", "fay")
 LINES = tuple(f"the user {name} came from afar" for name in NAMES)
 """Enough of them that the name is a value."""
 WIDE = "the user <*> came from afar"
-FEW = settings(max_examples=25, deadline=None)
+FEW = settings(max_examples=15, deadline=None)
 
 
 def groups(**config: Any) -> Groups:

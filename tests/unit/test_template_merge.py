@@ -12,7 +12,7 @@ from watchkeeper.analyze.template_form import WILD, tokens
 from watchkeeper.analyze.template_merge import MANY, RICH, SEVERAL, merge, settled
 
 NAMES = ("ann", "bob", "cyd", "dan", "eve", "fay", "gus", "hal")
-FEW = settings(max_examples=25, deadline=None)
+FEW = settings(max_examples=15, deadline=None)
 FORMS = st.lists(
     st.builds(
         "{} {} {}".format,

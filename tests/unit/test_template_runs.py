@@ -22,7 +22,7 @@ Line = tuple[int, int, int, int]
 """Origin, fingerprint, time and severity."""
 SERVICES = ("shop", "cart", "shop", "")
 """By origin: two are of one service, one says none."""
-FEW = settings(max_examples=40, deadline=None)
+FEW = settings(max_examples=20, deadline=None)
 INFO, WARN, ERROR, FATAL = (
     int(one) for one in (Severity.INFO, Severity.WARN, Severity.ERROR, Severity.FATAL)
 )
