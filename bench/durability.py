@@ -191,7 +191,7 @@ def rehearse(options: Options, *, n_kills: int) -> Measured:
     start_ms = (int(time.time()) - 8 * 86_400) * 1000
     load = Load.of(seed, start_ms)
     with scratch("durability", options) as folder:
-        recipe = peers.watchkeeper(folder / "killed", ours.T1_AND_FK)
+        recipe = peers.watchkeeper(folder / "killed", ours.UNTRACED)
         chance = random.Random(seed)
         ways = chance.choices(WAYS, (30, 20, 20, 15, 15), k=n_kills)
         campaign = Campaign(folder / "killed", recipe, chance, ways)
@@ -199,7 +199,7 @@ def rehearse(options: Options, *, n_kills: int) -> Measured:
         asyncio.run(fight(campaign, load))
         killed = Aftermath.of(campaign.recipe, folder / "killed", load)
         progress("the same bodies in peace")
-        recipe = peers.watchkeeper(folder / "peace", ours.T1_AND_FK)
+        recipe = peers.watchkeeper(folder / "peace", ours.UNTRACED)
         make_peace(recipe, folder, load)
         peace = Aftermath.of(recipe, folder / "peace", load)
         with small_disk(folder / "small") as small:
@@ -213,7 +213,7 @@ def rehearse(options: Options, *, n_kills: int) -> Measured:
 def squeeze(folder: Path, seed: int, start_ms: int) -> Found:
     """A server on a disk that is full for a while, and what it has of what it acknowledged."""
     load = Load.of(seed + 1, start_ms)
-    recipe = peers.watchkeeper(folder, ours.T1_AND_FK)
+    recipe = peers.watchkeeper(folder, ours.UNTRACED)
     over = asyncio.Event()
 
     async def send(ballast: Path) -> None:

@@ -138,7 +138,7 @@ def run(options: Options) -> Measured:
 
 def settings(redis: str, database: str) -> dict[str, Any]:
     return {
-        **ours.T1_AND_FK,
+        **ours.UNTRACED,
         "bus": {"use": "redis", "url": redis},
         "store": {"use": "postgres", "url": database},
         "runtime": {"lease_s": LEASE_S, "checkpoint_s": 5.0},
@@ -238,7 +238,7 @@ def _settled(server: Server) -> Mapping[str, Any]:
 
 def _in_peace(folder: Path, load: Load) -> Mapping[str, Any]:
     """What one process of the same key makes of the same bodies."""
-    recipe = peers.watchkeeper(folder / "peace", ours.T1_AND_FK, name="peace")
+    recipe = peers.watchkeeper(folder / "peace", ours.UNTRACED, name="peace")
     (folder / "peace" / "data").mkdir(parents=True)
     shutil.copy(folder / "store" / "data" / "installation.key", folder / "peace" / "data")
 

@@ -25,11 +25,11 @@ def load() -> Load:
 def test_nothing_is_lost_and_no_score_differs_after_kills_in_every_way(
     tmp_path: Path, load: Load
 ) -> None:
-    recipe = peers.watchkeeper(tmp_path / "killed", ours.T1_AND_FK)
+    recipe = peers.watchkeeper(tmp_path / "killed", ours.UNTRACED)
     campaign = Campaign(tmp_path / "killed", recipe, random.Random(SEED), ways=durability.WAYS)
 
     asyncio.run(durability.fight(campaign, load))
-    peaceful = peers.watchkeeper(tmp_path / "peace", ours.T1_AND_FK)
+    peaceful = peers.watchkeeper(tmp_path / "peace", ours.UNTRACED)
     durability.make_peace(peaceful, tmp_path, load)
 
     killed = Aftermath.of(recipe, tmp_path / "killed", load)

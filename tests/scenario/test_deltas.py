@@ -68,7 +68,7 @@ async def points(one: Shop, service: str) -> list[list[float]]:
 
 def judged(anomalies: list[dict[str, Any]], service: str) -> list[dict[str, Any]]:
     """What was found of a service, without what names it."""
-    own = ("id", "series", "labels", "service", "position", "entity")
+    own = ("id", "series", "labels", "service", "position", "entity", "explanation")
     found = [
         {name: value for name, value in one.items() if name not in own}
         for one in anomalies

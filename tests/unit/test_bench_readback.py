@@ -240,18 +240,27 @@ def pages(*parts: Sequence[dict[str, Any]]) -> list[Reply]:
 
 
 def test_anomalies_are_read_page_by_page_and_without_their_positions() -> None:
-    first = {"id": "a", "value": 1.0, "position": 7}
-    second = {"id": "b", "value": 2.0, "position": 9}
+    first = {"id": "a", "tier": "T1", "value": 1.0, "position": 7}
+    second = {"id": "b", "tier": "T2", "value": 2.0, "position": 9}
     with serving({"/api/v1/anomalies": pages([first], [], [second])}) as stub:
         found = aftermath.anomalies(server("watchkeeper", stub))
 
-        assert found == {"a": {"id": "a", "value": 1.0}, "b": {"id": "b", "value": 2.0}}
+        assert found == {
+            "a": {"id": "a", "tier": "T1", "value": 1.0},
+            "b": {"id": "b", "tier": "T2", "value": 2.0},
+        }
         assert [asked.params.get("cursor") for asked in stub.asked] == [None, "c1", "c2"]
 
 
+@pytest.mark.parametrize("tier", ["T3", "symptom"])
+def test_what_is_decided_on_ticks_is_not_compared(tier: str) -> None:
+    with serving({"/api/v1/anomalies": pages([{"id": "a", "tier": tier}])}) as stub:
+        assert aftermath.anomalies(server("watchkeeper", stub)) == {}
+
+
 def test_a_log_that_was_cut_differently_makes_no_difference() -> None:
-    one = [{"id": "a", "value": 1.0, "position": 7}]
-    other = [{"id": "a", "value": 1.0, "position": 8}]
+    one = [{"id": "a", "tier": "T1", "value": 1.0, "position": 7}]
+    other = [{"id": "a", "tier": "T1", "value": 1.0, "position": 8}]
     found = []
     for items in (one, other):
         with serving({"/api/v1/anomalies": pages(items)}) as stub:
