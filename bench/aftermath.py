@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,12 @@ from bench.peers import Server
 from watchkeeper.analyze import detect_state
 from watchkeeper.bus.base import SAMPLES
 from watchkeeper.bus.checkpoints import CheckpointFiles
+from watchkeeper.ingest.enrich import Enrich, EnrichConfig
+from watchkeeper.ingest.own_traces_stage import SERVICE
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.log_segment import LogSegment
+from watchkeeper.lake.series import Catalog, CatalogConfig
+from watchkeeper.store.installation import installation_key
 
 MOVABLE = frozenset(
     {"position", "severity", "info_reason", "confidence", "evidence", "explanation"}
@@ -97,11 +102,24 @@ def anomalies(server: Server) -> dict[str, Mapping[str, Any]]:
 
 
 def states(data_dir: Path) -> dict[bytes, bytes]:
-    """The detectors' state of every series by identity, as the last checkpoints hold it."""
+    """The detectors' state of every series that was sent, by identity, as the last checkpoints hold
+    it. What follows from the server's own slow requests is another each time."""
     found: dict[bytes, bytes] = {}
     kept = CheckpointFiles(data_dir / "checkpoints", Files()).read(SAMPLES, "detect")
     for one in kept.values():
         found |= _rows(one.checkpoint.state)
+    with closing(
+        Catalog(installation_key(data_dir), CatalogConfig(), Enrich(EnrichConfig()))
+    ) as catalog:
+        catalog.open(data_dir / "catalog", 0)
+        names = np.frombuffer(b"".join(found), np.uint64).reshape(-1, 2)
+        slots = catalog.lookup(names)
+        known = slots >= 0
+        labels = catalog.labels(slots[known])
+    own = [names[row].tobytes() for row in np.flatnonzero(known)]
+    for name, of in zip(own, labels, strict=True):
+        if of.get("service") == SERVICE:
+            del found[name]
     return found
 
 
