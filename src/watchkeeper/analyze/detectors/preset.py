@@ -10,6 +10,7 @@ p-value claims no bell curve: it is the share of the series' points that crossed
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ COMMON: list[Any] = [
 ]
 
 
-class Preset:
+class Preset(ABC):
     """State by slot, and one pass over a batch."""
 
     version = 1
@@ -59,5 +60,6 @@ class Preset:
     def load(self, slot: I32, state: Dump) -> None:
         self._rows.put(slot, state["row"])
 
+    @abstractmethod
     def _judge(self, columns: tuple[Any, ...], rows: Any, found: Any) -> int:
-        raise NotImplementedError
+        """The kernel over rows of state; how many findings it wrote."""
