@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -25,6 +27,10 @@ QUIET_FRACTION = 0.03
 """A server that uses less than this of a core is at rest."""
 QUIET_S = 0.75
 MAX_SETTLE_S = 15.0
+PORTS = range(12_000, 32_000)
+"""Below those that outgoing connections get."""
+_ports = itertools.cycle(PORTS[(os.getpid() * 997 + i) % len(PORTS)] for i in range(len(PORTS)))
+"""Each process begins somewhere else."""
 
 
 class Unmeasurable(Exception):
@@ -49,10 +55,12 @@ def cores() -> tuple[set[int], set[int]]:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((client.HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """One that nobody has, and that the system gives to no connection while its server starts."""
+    for port in _ports:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((client.HOST, port))
+            return port
+    raise AssertionError("a cycle has no end")
 
 
 def binary(name: str, package: str) -> str:

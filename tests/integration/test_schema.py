@@ -55,15 +55,16 @@ def test_whatever_the_description_allows_is_answered_as_it_says(
             fault
             for operation in found
             if operation.path not in unending
-            for fault in _ask(operation, url)
+            for fault in _ask(operation, server)
         ]
 
     assert len(found) > 40
     assert not faults, "\n".join(faults)
 
 
-def _ask(operation: APIOperation[Any, Any, Any, Any], url: str) -> Iterator[str]:
+def _ask(operation: APIOperation[Any, Any, Any, Any], server: Server) -> Iterator[str]:
     """What went wrong with one route."""
+    url = f"http://{client.HOST}:{server.port}"
 
     @settings(
         max_examples=N_ASKED,
@@ -81,3 +82,5 @@ def _ask(operation: APIOperation[Any, Any, Any, Any], url: str) -> Iterator[str]
         asked()
     except FailureGroup as fault:
         yield f"{operation.label}: {fault}"
+    except OSError as fault:
+        yield f"{operation.label}: {fault}, running: {server.running}\n{server.tail()}"
