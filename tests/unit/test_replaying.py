@@ -57,6 +57,7 @@ async def play(life: Life, **asked: int | DetectionConfig | None) -> replay.Outc
         (("--to=-1e300",), "--to: -1e300 is out of range"),
         (("--to", "1767607200000"), "--to: 1767607200000 is out of range"),
         (("--to", "2026-13-01"), "--to: '2026-13-01' is no time"),
+        (("--from", "2199-01-01"), "--from: 2199-01-01 is yet to come"),
         (("--expect", "other"), "invalid choice: 'other'"),
         (("--config",), "expected one argument"),
         (("--config", "none.yaml"), "none.yaml: cannot be read"),

@@ -13,6 +13,7 @@ from watchkeeper.cli import times, words
 from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.output import Column, Output, harmless, labels_text
 from watchkeeper.clock import NS_PER_S, SystemClock
+from watchkeeper.errors import ConfigError
 
 if TYPE_CHECKING:  # the server's imports take a second, which --help need not spend
     from watchkeeper.analyze.difference import Difference
@@ -78,7 +79,12 @@ def status(given: argparse.Namespace, outcome: Outcome) -> Exit:
 
 
 def _time_ns(text: str | None, name: str, now_ns: int) -> int | None:
-    return None if text is None else round(times.time_s(text, name, now_ns=now_ns) * NS_PER_S)
+    if text is None:
+        return None
+    time_ns = round(times.time_s(text, name, now_ns=now_ns) * NS_PER_S)
+    if name == "--from" and time_ns > now_ns:
+        raise ConfigError(f"{name}: {text} is yet to come; begin at a time that is recorded: 6h")
+    return time_ns
 
 
 def _speed(run: Run) -> str:
