@@ -81,6 +81,9 @@ class Catalog:
         self.partition = np.repeat(of, services.N_SERIES).astype(np.uint8)
         self.identity = np.stack([np.arange(1, n + 1), np.zeros(n)], 1).astype(np.uint64)
 
+    def series_of(self, slots: I32) -> list[Series]:
+        return [self.series(slot) for slot in slots.tolist()]
+
     def series(self, slot: int) -> Series:
         name = f"service-{slot // services.N_SERIES}"
         labels = services.labels(name)[slot % services.N_SERIES]

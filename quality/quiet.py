@@ -20,6 +20,7 @@ from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import (
     F64,
+    I32,
     I64,
     N_PARTITIONS,
     U8,
@@ -54,6 +55,9 @@ class OneService:
 
     def class_of(self, slot: int) -> MetricClass:
         return MetricClass.OTHER
+
+    def series_of(self, slots: I32) -> list[Series]:
+        return [self.series(slot) for slot in slots.tolist()]
 
     def series(self, slot: int) -> Series:
         return Series(

@@ -17,12 +17,23 @@ from watchkeeper.model.series import (
     U64,
     Entity,
     Kind,
+    Series,
     TenantId,
 )
 from watchkeeper.model.signal import NewSeries
 
 
-class ToyCatalog:
+class OneByOne:
+    """Reads series one by one, where a catalog reads some together."""
+
+    def series(self, slot: int) -> Series:
+        raise NotImplementedError
+
+    def series_of(self, slots: I32) -> list[Series]:
+        return [self.series(slot) for slot in slots.tolist()]
+
+
+class ToyCatalog(OneByOne):
     """Slots in order of first sight; the partition follows from the service."""
 
     def __init__(self, n_slots: int = 1024, first_slot: int = 0) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tests.catalogs import OneByOne
 from watchkeeper.analyze.detectors.base import EVIDENCE, OPENED, Findings, Points
 from watchkeeper.analyze.watchers.base import Seen, Sighting
 from watchkeeper.analyze.watchers.symptoms import Symptoms
@@ -30,7 +31,7 @@ NOTHING = Points(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0))
 _KINDS = {"_total": Kind.COUNTER, "_count": Kind.COUNTER, "_bucket": Kind.UNSCORED}
 
 
-class Known:
+class Known(OneByOne):
     """A catalog of series that were announced all at once; partitions follow their number."""
 
     def __init__(self, labels: Sequence[Mapping[str, str]], first_slot: int = 0) -> None:

@@ -24,7 +24,7 @@ def series(name: str, service: str = "shop") -> dict[str, str]:
 
 
 def rows_of(catalog: Slots, wants: Callable[[int], bool] = lambda _: True) -> BySlot:
-    return BySlot(ROW, catalog, wants)
+    return BySlot(ROW, catalog, lambda slots: [wants(slot) for slot in slots.tolist()])
 
 
 def note(held: BySlot, slots: I32, value: float) -> None:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests import make
-from tests.catalogs import ToyCatalog
+from tests.catalogs import OneByOne, ToyCatalog
 from watchkeeper.analyze.absent import Absent
 from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.analyze.detection_config import DetectionConfig
@@ -36,7 +36,7 @@ BOTH = DetectionConfig(detectors=[{"use": "basic"}, {"use": "fk"}])
 LAST: I32 = np.array([N - 1], np.int32)
 
 
-class Known:
+class Known(OneByOne):
     """What detection sees of a catalog of gauges."""
 
     def __init__(self, first_slot: int = 0) -> None:

@@ -681,3 +681,20 @@ def test_slots_are_described_for_another_process() -> None:
 def test_a_key_of_the_wrong_size_is_refused() -> None:
     with pytest.raises(ValueError, match="16"):
         Catalog(b"short", CatalogConfig(), Enrich())
+
+
+def test_series_are_read_together_as_they_are_one_by_one() -> None:
+    known = catalog()
+    send(known, *pods(3), *pods(2, "requests_total", environment="test"))
+    send(known, *pods(1), tenant=OTHER)
+    free = 900
+    slots = np.array([5, free, 0, 3, 0], np.int32)
+
+    together = known.series_of(slots)
+
+    assert together == [known.series(slot) for slot in slots.tolist()]
+    assert [one.labels.get("pod", "") for one in together] == [
+        *("shop-0", "", "shop-0", "shop-0", "shop-0"),
+    ]
+    assert together[0].tenant == OTHER
+    assert known.series_of(slots[:0]) == []

@@ -100,7 +100,8 @@ class Routes:
 
     def class_of(self, slot: int) -> MetricClass:
         """Of one series, whether it was met or not."""
-        self.meet(np.array([slot], np.int32))
+        if not self._class[slot]:
+            self.meet(np.array([slot], np.int32))
         place = int(self._class[slot])
         if place != _UNSCORED:
             return _CLASSES[place - 1]

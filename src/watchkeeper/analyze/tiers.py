@@ -221,8 +221,8 @@ class Tiers:
             return
         tier = SAMPLE_TIER if detector.name == Basic.name else GRID_TIER
         judge = Judge(detector.name, detector.streams, tier, detector.version, detector.claims)
-        for row, slot in enumerate(findings.slot.tolist()):
-            series = self._catalog.series(slot)
+        known = self._catalog.series_of(findings.slot)
+        for row, (slot, series) in enumerate(zip(findings.slot.tolist(), known, strict=True)):
             yield SeriesChange(judge, findings, row, series, self.routes.class_of(slot))
 
     def _build(self, plan: Plan) -> None:

@@ -5,7 +5,7 @@ Rows of series that this process has not met yet wait for them, as in `analyze/a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,7 +34,9 @@ class _Waiting:
 class BySlot:
     """Who has which row, and whose row has something to say. For one thread."""
 
-    def __init__(self, row: Any, catalog: KnownSeries, wants: Callable[[int], bool]) -> None:
+    def __init__(
+        self, row: Any, catalog: KnownSeries, wants: Callable[[I32], Sequence[bool]]
+    ) -> None:
         """`wants` says once of each slot's series whether it is watched."""
         self._catalog = catalog
         self._wants = wants
@@ -111,7 +113,7 @@ class BySlot:
         self._rows.array[slots] = 0
         self.fresh[slots] = False
         self._whose[slots] = self._catalog.identity[slots, 0]
-        self.watched[slots] = [self._wants(slot) for slot in slots.tolist()]
+        self.watched[slots] = self._wants(slots)
         for slot in slots.tolist() if self._waiting else ():
             kept = self._waiting.pop(self._catalog.identity[slot].tobytes(), None)
             if kept is not None and self.watched[slot]:

@@ -22,7 +22,7 @@ from watchkeeper.analyze.watchers.by_slot import BySlot
 from watchkeeper.analyze.watchers.flatline_kernel import CALM, MOVED, STUCK, TOLD, gather
 from watchkeeper.model.anomaly import Severity
 from watchkeeper.model.metric_class import MetricClass
-from watchkeeper.model.series import Mask
+from watchkeeper.model.series import I32, Mask
 
 ROW = np.dtype(
     [
@@ -58,7 +58,8 @@ class Flatline:
         class_of: Callable[[int], MetricClass],
     ) -> None:
         self._catalog = catalog
-        self._slots = BySlot(ROW, catalog, lambda slot: class_of(slot) not in STILL)
+        self._class_of = class_of
+        self._slots = BySlot(ROW, catalog, self._wants)
 
     def see(self, seen: Seen) -> None:
         cells = seen.cells
@@ -86,6 +87,9 @@ class Flatline:
 
     def load(self, partition: int, state: bytes) -> None:
         self._slots.load(partition, state)
+
+    def _wants(self, slots: I32) -> Sequence[bool]:
+        return [self._class_of(slot) not in STILL for slot in slots.tolist()]
 
     def _sighting(self, slot: int, row: Any, change: int, now_ns: int) -> Sighting:
         series = self._catalog.series(slot)

@@ -169,17 +169,18 @@ class NoData:
             return
         self._heard[slots] = False
         identity = self._catalog.identity[slots, 0]
-        for slot in slots[self._whose[slots] != identity].tolist():
-            self._row[slot] = self._awaited(slot)
+        strange = slots[self._whose[slots] != identity]
+        known = self._catalog.series_of(strange) if len(strange) else ()
+        for slot, series in zip(strange.tolist(), known, strict=True):
+            self._row[slot] = self._awaited(series, int(self._catalog.partition[slot]))
         self._whose[slots] = identity
         rows = np.unique(self._row[slots])
         rows = rows[rows >= 0]
         self._rows["pending"][rows] = True
         self._rows["pending"][self._rows["of"][rows]] = True
 
-    def _awaited(self, slot: int) -> int:
+    def _awaited(self, series: Series, partition: int) -> int:
         """The row of a series; -1 for one that nobody waits for."""
-        series = self._catalog.series(slot)
         metric = series.labels.get("__name__", "")
         if not series.entity.service or metric.endswith(DERIVED):
             return -1
@@ -187,7 +188,7 @@ class NoData:
         full = len(self._number) + 2 > MAX_AWAITED
         if full and who not in self._number:
             return -1
-        return self._find(who, int(self._catalog.partition[slot]))
+        return self._find(who, partition)
 
     def _find(self, who: Awaited, partition: int) -> int:
         at = self._number.get(who)

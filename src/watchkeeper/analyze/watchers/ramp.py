@@ -123,20 +123,21 @@ class Ramp:
     def load(self, partition: int, state: bytes) -> None:
         self._note_names(self._slots.load(partition, state))
 
-    def _wants(self, slot: int) -> bool:
-        if self._catalog.kind[slot] == Kind.COUNTER:
-            return False
-        name = self._catalog.series(slot).labels.get("__name__")
-        return self._class_of(slot) in WATCHED or name in LIMITS or name in _LIMIT_NAMES
+    def _wants(self, slots: I32) -> Sequence[bool]:
+        return [
+            self._catalog.kind[slot] != Kind.COUNTER
+            and (self._class_of(slot) in WATCHED or labels.get("__name__") in _BOTH_NAMES)
+            for slot, labels in zip(slots.tolist(), self._catalog.labels(slots), strict=True)
+        ]
 
     def _note_names(self, slots: I32) -> None:
         """Among series that are new here, remember those that are the limit of others."""
-        for slot in slots.tolist():
+        known = self._catalog.labels(slots) if len(slots) else ()
+        for slot, labels in zip(slots.tolist(), known, strict=True):
             self._forget_limit(slot)
-            series = self._catalog.series(slot)
-            name = series.labels.get("__name__", "")
+            name = labels.get("__name__", "")
             if name in _LIMIT_NAMES:
-                key = _key(series, name)
+                key = _key(self._catalog.series(slot), name)
                 self._limits[key] = slot
                 self._limit_slots[slot] = key
 
@@ -233,6 +234,7 @@ class Ramp:
 
 
 _LIMIT_NAMES: Final = frozenset(LIMITS.values())
+_BOTH_NAMES: Final = _LIMIT_NAMES | LIMITS.keys()
 
 
 def _key(series: Series, name: str) -> Key:

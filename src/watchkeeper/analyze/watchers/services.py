@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
@@ -52,7 +52,7 @@ class KnownSeries(Protocol):
     partition: U8
     identity: U64
 
-    def series(self, slot: int) -> Series: ...
+    def series_of(self, slots: I32) -> Sequence[Series]: ...
 
     def lookup(self, identity: U64) -> I32: ...
 
@@ -159,7 +159,9 @@ class Services:
     def acquaint(self, slots: I32) -> None:
         """Look at series that were not looked at since they came."""
         names = self._catalog.identity[slots]
-        for slot in slots[np.lexsort((names[:, 1], names[:, 0]))].tolist():
+        slots = slots[np.lexsort((names[:, 1], names[:, 0]))]
+        known = self._catalog.series_of(slots)
+        for slot, series in zip(slots.tolist(), known, strict=True):
             self._top = max(self._top, slot + 1)
             row = self.rows[slot]
             row["identity"], row["last_ns"] = self._catalog.identity[slot, 0], 0
@@ -168,7 +170,6 @@ class Services:
             if waited is not None:
                 self.rows[slot] = waited
                 continue
-            series = self._catalog.series(slot)
             if not series.entity.service:
                 continue
             index = self._row_of(series, int(self._catalog.partition[slot]))
