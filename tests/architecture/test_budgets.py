@@ -6,8 +6,6 @@ import ast
 import statistics
 import tomllib
 
-import pytest
-
 from tests.architecture.source import ROOT, Function, Module, decorators, modules, n_lines
 
 FILE_LINES, FILE_LINES_P90 = 400, 300
@@ -22,8 +20,6 @@ EXEMPT = {}
 
 BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.Match)
 """What a reader has to hold in mind; a `with` is a scope, not a branch."""
-
-ALL = pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
 
 
 def judged(module: Module) -> list[Function]:
@@ -54,22 +50,40 @@ def nesting(node: ast.AST, depth: int = 0) -> int:
     return deepest
 
 
-@ALL
-def test_a_file_holds_one_concept(module: Module) -> None:
-    assert module.text.count("\n") <= FILE_LINES
-
-
-@ALL
-def test_functions_are_short_and_flat_and_take_few_parameters(module: Module) -> None:
+def beyond(module: Module, function: Function) -> list[str]:
+    """Which limits `function` exceeds."""
+    where = f"{module.name}:{function.name}"
     found = []
-    for function in judged(module):
-        where = f"{module.name}:{function.name}"
-        if n_lines(function) > FUNCTION_LINES and where not in EXEMPT:
-            found.append(f"{where}: {n_lines(function)} lines")
-        if n_parameters(function) > PARAMETERS:
-            found.append(f"{where}: {n_parameters(function)} parameters")
-        if nesting(function) > NESTING:
-            found.append(f"{where}: blocks {nesting(function)} deep")
+    if n_lines(function) > FUNCTION_LINES and where not in EXEMPT:
+        found.append(f"{where}: {n_lines(function)} lines")
+    if n_parameters(function) > PARAMETERS:
+        found.append(f"{where}: {n_parameters(function)} parameters")
+    if nesting(function) > NESTING:
+        found.append(f"{where}: blocks {nesting(function)} deep")
+    return found
+
+
+def strangers(module: Module) -> list[str]:
+    """What is in a file of kernels and is none."""
+    plain = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.Expr)
+    found = []
+    for node in module.tree.body:
+        if isinstance(node, Function):
+            if not COMPILED & decorators(node):
+                found.append(f"{module.name}: {node.name} is no kernel; it belongs in a step")
+        elif not isinstance(node, plain):
+            found.append(f"{module.name}:{node.lineno}: {type(node).__name__}")
+    return found
+
+
+def test_a_file_holds_one_concept() -> None:
+    n_lines_by_name = {module.name: module.text.count("\n") for module in modules()}
+
+    assert {name: n for name, n in n_lines_by_name.items() if n > FILE_LINES} == {}
+
+
+def test_functions_are_short_and_flat_and_take_few_parameters() -> None:
+    found = [said for module in modules() for f in judged(module) for said in beyond(module, f)]
 
     assert found == []
 
@@ -109,13 +123,8 @@ def test_the_type_checker_skips_kernels_and_nothing_else() -> None:
     }
 
 
-@ALL
-def test_a_kernel_file_holds_kernels_alone(module: Module) -> None:
-    if not module.path.stem.endswith("_kernel"):
-        return
-    for node in module.tree.body:
-        if isinstance(node, Function):
-            assert COMPILED & decorators(node), f"{node.name} is no kernel; it belongs in a step"
-        else:
-            plain = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.Expr)
-            assert isinstance(node, plain), f"line {node.lineno}: {type(node).__name__}"
+def test_a_kernel_file_holds_kernels_alone() -> None:
+    kernels = [module for module in modules() if module.path.stem.endswith("_kernel")]
+
+    assert kernels
+    assert [said for module in kernels for said in strangers(module)] == []
