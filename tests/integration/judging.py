@@ -94,8 +94,8 @@ async def judge(bus: Bus, known: Catalog, enough: int) -> list[dict[str, Any]]:
         loop = Loop(stage, bus, SystemClock(), CONFIG)
         running = asyncio.create_task(loop.run())
         async with asyncio.timeout(90):
-            while len(found := await closed(store)) < enough:
-                await asyncio.to_thread(lambda: None)  # let the others run
+            while len(found := await closed(store)) < enough:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         loop.stop()
         await running
     return found

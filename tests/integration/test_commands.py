@@ -16,6 +16,8 @@ import pytest
 
 from bench import client, peers
 from bench.peers import Server
+from tests.integration.conftest import Shared
+from tests.operators import Told, ran
 from watchkeeper.cli.server import Server as OwnServer
 from watchkeeper.errors import Permanent, Retryable
 from watchkeeper.sdk import Client, Retry, TimeSeries
@@ -23,10 +25,17 @@ from watchkeeper.sdk import Client, Retry, TimeSeries
 STEP_MS = 15_000
 
 
-def run(*argv: str, cwd: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+def run(*argv: str, status: int = 0) -> Told:
+    told = ran(*argv)
+    assert told.status == status, told.out + told.err
+    return told
+
+
+def run_apart(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, as it is installed."""
     command = [sys.executable, "-m", "watchkeeper", *argv]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=180)
-    assert ended.returncode == status, ended.stdout + ended.stderr
+    assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended
 
 
@@ -63,17 +72,17 @@ def points(found: Any) -> dict[str, list[tuple[float, float]]]:
 
 
 def test_history_of_a_real_prometheus_is_imported_sample_by_sample(
-    server: Server, prometheus: Server, tmp_path: Path
+    shared: Shared, prometheus: Server, tmp_path: Path
 ) -> None:
     series = an_hour(5)
     with Client(url(prometheus)) as there:
         there.write(series)
 
-    command = ["import", "--from", url(prometheus), "--url", url(server), "--days", "0.1"]
-    told = run(*command, "--match", '{__name__="shop_value"}', "--json", cwd=tmp_path)
+    command = ["import", "--from", url(prometheus), "--url", url(shared.server), "--days", "0.1"]
+    told = run_apart(*command, "--match", '{__name__="shop_value"}', "--json", cwd=tmp_path)
 
     assert json.loads(told.stdout) == {"accepted": 5 * 240, "rejected": []}
-    with Client(url(server)) as here:
+    with Client(url(shared.server)) as here:
         found = points(here.query("shop_value", start=time.time() - 7200))
     assert found == {
         one.labels["n"]: list(zip((one.time_ms / 1000).tolist(), one.value.tolist(), strict=True))
@@ -81,34 +90,32 @@ def test_history_of_a_real_prometheus_is_imported_sample_by_sample(
     }
 
 
-def test_what_was_sent_is_queried_back(server: Server, tmp_path: Path) -> None:
-    file = tmp_path / "points.json"
+def test_what_was_sent_is_queried_back(shared: Shared, tmp_path: Path) -> None:
+    file, there = tmp_path / "points.json", ("--url", url(shared.server))
     file.write_text(json.dumps([{"name": "queue_length", "value": 7, "labels": {"service": "a"}}]))
 
-    run("send", "points.json", "--url", url(server), cwd=tmp_path)
-    run("send", "--generate", "20", "--url", url(server), cwd=tmp_path)
+    run("send", str(file), *there)
+    run("send", "--generate", "20", *there)
 
-    told = run("query", "queue_length", "--url", url(server), "--json", cwd=tmp_path)
-    (series,) = json.loads(told.stdout)["series"]
+    (series,) = run("query", "queue_length", *there, "--json").json["series"]
     assert series["points"][-1][1] == 7
-    told = run("query", "generated_value", "--url", url(server), "--agg", "count", cwd=tmp_path)
-    assert " 20 " in told.stdout
-    run("query", "no_such_metric", "--url", url(server), cwd=tmp_path, status=1)
-    run("query", "up{", "--url", url(server), cwd=tmp_path, status=3)
-    run("anomalies", "--url", url(server), cwd=tmp_path)
+    assert " 20 " in run("query", "generated_value", *there, "--agg", "count").out
+    run("query", "no_such_metric", *there, status=1)
+    run("query", "up{", *there, status=3)
+    run("anomalies", *there)
 
 
 def test_the_demo_finds_what_it_planted_and_the_doctor_finds_what_is_broken(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
 
-    told = run("demo", "--once", "--json", "--data-dir", str(kept), cwd=tmp_path)
+    told = run_apart("demo", "--once", "--json", "--data-dir", str(kept), cwd=tmp_path)
 
     found = json.loads(told.stdout)
     assert found["is_planted"]
     assert found["found"]["service"] == "payment"
     assert found["samples"] > 1_000_000
     doctor = ("doctor", "--data-dir", str(kept), "--set", "server.port=0", "--json")
-    run(*doctor, cwd=tmp_path)
+    run(*doctor)
 
     first, second, *_ = sorted(kept.glob("lake/segments/*.parquet"))
     first.unlink()
@@ -116,16 +123,16 @@ def test_the_demo_finds_what_it_planted_and_the_doctor_finds_what_is_broken(tmp_
     content[len(content) // 3 : -len(content) // 3] = bytes(len(content) - 2 * (len(content) // 3))
     second.write_bytes(content)
 
-    told = run(*doctor, cwd=tmp_path, status=1)
-    bad = [f for f in json.loads(told.stdout)["findings"] if f["state"] == "bad"]
+    bad = [f for f in run(*doctor, status=1).json["findings"] if f["state"] == "bad"]
     assert {finding["name"] for finding in bad} == {"lake"}
     assert any("is missing" in finding["detail"] for finding in bad)
 
 
 def test_ctrl_c_ends_a_command_with_130_and_without_a_traceback(
-    server: Server, tmp_path: Path
+    shared: Shared, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "watchkeeper", "anomalies", "--follow", "--url", url(server)]
+    there = ("--url", url(shared.server))
+    command = [sys.executable, "-m", "watchkeeper", "anomalies", "--follow", *there]
     following = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     assert following.stderr is not None
     assert following.stderr.readline().startswith("following")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
-import pytest
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import (
@@ -15,13 +15,13 @@ from opentelemetry.sdk.resources import Resource
 
 from bench.client import HOST
 from bench.peers import Server
-from tests.integration.conftest import query
+from tests.integration.conftest import Shared, query
 
 DELTA = AggregationTemporality.DELTA
 
 
-@pytest.fixture
-def provider(server: Server) -> Iterator[MeterProvider]:
+@contextmanager
+def exporting(server: Server, resource: Resource) -> Iterator[MeterProvider]:
     """An SDK that prefers deltas as its environment would say, and exports when it is told to."""
     exporter = OTLPMetricExporter(
         endpoint=f"http://{HOST}:{server.port}/v1/metrics",
@@ -29,47 +29,47 @@ def provider(server: Server) -> Iterator[MeterProvider]:
         timeout=60,
     )
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=3_600_000)
-    resource = Resource.create({"service.name": "checkout"})
     made = MeterProvider(metric_readers=[reader], resource=resource)
     yield made
     made.shutdown()
 
 
-def values(server: Server, metric: str) -> list[float]:
-    (series,) = query(server, metric)
+def values(server: Server, selector: str) -> list[float]:
+    (series,) = query(server, selector)
     return [value for _, value in series["points"]]
 
 
 def test_deltas_of_the_real_sdk_are_read_back_as_what_was_counted_in_all(
-    server: Server, provider: MeterProvider
+    shared: Shared,
 ) -> None:
-    meter = provider.get_meter("shop")
-    orders = meter.create_counter("shop.orders")
-    durations = meter.create_histogram(
-        "shop.duration", unit="s", explicit_bucket_boundaries_advisory=[1]
-    )
-    for n_orders, duration_s in ((3, 0.5), (4, 2.0), (5, 0.25)):
-        orders.add(n_orders)
-        durations.record(duration_s)
+    with exporting(shared.server, shared.resource) as provider:
+        meter = provider.get_meter("shop")
+        orders = meter.create_counter("shop.orders")
+        durations = meter.create_histogram(
+            "shop.duration", unit="s", explicit_bucket_boundaries_advisory=[1]
+        )
+        for n_orders, duration_s in ((3, 0.5), (4, 2.0), (5, 0.25)):
+            orders.add(n_orders)
+            durations.record(duration_s)
+            assert provider.force_flush()
+
+    server, ours = shared.server, f'service="{shared.service}"'
+    assert values(server, f"shop_orders_total{{{ours}}}") == [3.0, 7.0, 12.0]
+    assert values(server, f"shop_duration_seconds_count{{{ours}}}") == [1.0, 2.0, 3.0]
+    assert values(server, f"shop_duration_seconds_sum{{{ours}}}") == [0.5, 2.5, 2.75]
+    assert values(server, f'shop_duration_seconds_bucket{{{ours},le="1"}}') == [1.0, 1.0, 2.0]
+
+
+def test_a_count_goes_on_after_the_server_was_killed(server: Server) -> None:
+    with exporting(server, Resource.create({"service.name": "checkout"})) as provider:
+        orders = provider.get_meter("shop").create_counter("shop.orders")
+        for n_orders in (3, 4):
+            orders.add(n_orders)
+            assert provider.force_flush()
+
+        server.kill()
+        server.restart()
+        orders.add(5)
+
         assert provider.force_flush()
-
-    assert values(server, "shop_orders_total") == [3.0, 7.0, 12.0]
-    assert values(server, "shop_duration_seconds_count") == [1.0, 2.0, 3.0]
-    assert values(server, "shop_duration_seconds_sum") == [0.5, 2.5, 2.75]
-    assert values(server, 'shop_duration_seconds_bucket{le="1"}') == [1.0, 1.0, 2.0]
-
-
-def test_a_count_goes_on_after_the_server_was_killed(
-    server: Server, provider: MeterProvider
-) -> None:
-    orders = provider.get_meter("shop").create_counter("shop.orders")
-    for n_orders in (3, 4):
-        orders.add(n_orders)
-        assert provider.force_flush()
-
-    server.kill()
-    server.restart()
-    orders.add(5)
-
-    assert provider.force_flush()
     assert values(server, "shop_orders_total") == [3.0, 7.0, 12.0]

@@ -13,22 +13,22 @@ import yaml
 
 from bench import client, peers
 from bench.peers import Recipe, Server
-from tests.integration.conftest import query
+from tests.integration.conftest import Shared, query
 
 Rows = Mapping[tuple[tuple[str, str], ...], list[tuple[int, float]]]
 
 
 @pytest.fixture
-def prometheus(server: Server, tmp_path: Path, program: Callable[[str], Path]) -> Iterator[Server]:
+def prometheus(shared: Shared, tmp_path: Path, program: Callable[[str], Path]) -> Iterator[Server]:
     """Scrapes itself and us every second, and sends what it scraped to us."""
     folder = tmp_path / "prometheus"
     folder.mkdir()
     port = peers.free_port()
     settings = folder / "prometheus.yml"
     address = f"{client.HOST}:{port}"
-    job = {"static_configs": [{"targets": [address, f"{client.HOST}:{server.port}"]}]}
+    job = {"static_configs": [{"targets": [address, f"{client.HOST}:{shared.server.port}"]}]}
     remote = {
-        "url": f"http://{client.HOST}:{server.port}/api/v1/write",
+        "url": f"http://{client.HOST}:{shared.server.port}/api/v1/write",
         "queue_config": {"batch_send_deadline": "200ms"},
         "metadata_config": {"send_interval": "1s"},
     }
@@ -53,8 +53,9 @@ def prometheus(server: Server, tmp_path: Path, program: Callable[[str], Path]) -
 
 
 def test_what_a_real_prometheus_scraped_is_read_back_sample_by_sample(
-    server: Server, prometheus: Server
+    shared: Shared, prometheus: Server
 ) -> None:
+    server = shared.server
     assert client.wait_until(lambda: scrapes(server) >= 3, timeout_s=60, every_s=0.2), (
         f"nothing arrived; prometheus says: {prometheus.tail()}"
     )

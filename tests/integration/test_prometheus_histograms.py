@@ -15,7 +15,7 @@ import yaml
 
 from bench import client, peers
 from bench.peers import Recipe, Server
-from tests.integration.conftest import query
+from tests.integration.conftest import Shared, query
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 DELIMITED = (
@@ -125,8 +125,10 @@ def reading(server: Server, path: str, **asked: str) -> Any:
 
 
 def test_histograms_exemplars_and_descriptions_of_a_real_prometheus_are_kept(
-    server: Server, tmp_path: Path, program: Callable[[str], Path]
+    shared: Shared, tmp_path: Path, program: Callable[[str], Path]
 ) -> None:
+    server = shared.server
+
     def rates() -> list[float]:
         found = query(server, "work_seconds:rate")
         return [float(value) for one in found for _, value in one["points"]]

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench import client
-from bench.peers import Server
+from tests.integration.conftest import Shared
 from watchkeeper import cli
 from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.probe import WAYS
@@ -18,19 +18,20 @@ from watchkeeper.plugins import BUILTIN
 Said = pytest.CaptureFixture[str]
 
 
-def ran(said: Said, server: Server, *argv: str) -> Any:
-    url = f"http://{client.HOST}:{server.port}"
-    assert cli.main(["sources", *argv, "--url", url, "--json"]) == Exit.OK
+def ran(said: Said, shared: Shared, *argv: str) -> Any:
+    """By a tenant of the test's own."""
+    there = ("--url", f"http://{client.HOST}:{shared.server.port}", "--tenant", shared.service)
+    assert cli.main(["sources", *argv, *there, "--json"]) == Exit.OK
     return msgspec.json.decode(said.readouterr().out)
 
 
 def test_a_test_event_of_every_protocol_is_read_back_and_its_sender_is_listed(
-    server: Server, capsys: Said
+    shared: Shared, capsys: Said
 ) -> None:
     for protocol in WAYS:
-        assert ran(capsys, server, "--test", protocol)["protocol"] == protocol
+        assert ran(capsys, shared, "--test", protocol)["protocol"] == protocol
 
-    listed = [one for one in ran(capsys, server)["items"] if one["protocol"] != PROTOCOL]
+    listed = [one for one in ran(capsys, shared)["items"] if one["protocol"] != PROTOCOL]
     assert {one["protocol"]: one["accepted"] for one in listed} == dict.fromkeys(WAYS, 1)
     assert all(one["sender"].startswith("python-httpx") for one in listed)
 
