@@ -186,7 +186,7 @@ def null_fleet(
 
 def _is_new_page(one: Sighting, paged: set[Episode]) -> bool:
     """Whether a sighting turned its episode into a page; it is added to those that did."""
-    key = (one.labels["service"], one.labels["symptom"], one.started_ns)
+    key = (one.entity.service, one.labels["symptom"], one.started_ns)
     if one.severity is not Severity.PAGE or key in paged:
         return False
     paged.add(key)
@@ -229,8 +229,8 @@ def _took(kinds: Sequence[str], seed: int, judged_as: int) -> list[float]:
     product = Product(Catalog(len(kinds)), config, with_tiers=False)
     took = [np.inf] * len(kinds)
     for now_ns, told in _played(product, fleet, n):
-        for one in told:
-            k = int(one.labels["service"].split("-")[1])
+        for one in (said for said in told if said.entity.service):
+            k = int(one.entity.service.split("-")[1])
             began_ns = START_NS + round(first[k] * STRUCK_STEP_S) * NS_PER_S
             if one.severity is Severity.PAGE and now_ns >= began_ns:
                 took[k] = min(took[k], (now_ns - began_ns) / NS_PER_S)

@@ -21,6 +21,7 @@ from watchkeeper.model.series import (
     U64,
     Entity,
     Kind,
+    Mask,
     Series,
     SeriesId,
 )
@@ -53,7 +54,11 @@ class Known(OneByOne):
             DEFAULT_TENANT,
             labels,
             Kind(int(self.kind[slot])),
-            Entity(service=labels.get("service", "")),
+            Entity(
+                service=labels.get("service", ""),
+                environment=labels.get("environment", ""),
+                node=labels.get("node", ""),
+            ),
         )
 
     def lookup(self, identity: U64) -> I32:
@@ -88,16 +93,24 @@ class Play:
         """A row after the other; NaN is what is not sent. `cut` is how large batches may be."""
         began = len(self.told)
         for row in values:
-            slots = np.flatnonzero(~np.isnan(row)).astype(np.int32)
-            size = cut or max(1, len(slots))
-            for at in range(0, len(slots), size):
-                part = slots[at : at + size]
-                time_ns = np.full(len(part), self.now_ns, np.int64)
-                points = Points(part + np.int32(first_slot), time_ns, row[part])
-                self.watcher.see(Seen(DEFAULT_TENANT, points, NOTHING, []))
-            self.now_ns += self.step_s * NS_PER_S
-            self.told += self.watcher.tick(self.now_ns, ALL)
+            self.step(row, ALL, cut=cut, first_slot=first_slot)
         return self.told[began:]
+
+    def step(
+        self, row: F64, partitions: Mask, *, cut: int = 0, first_slot: int = 0
+    ) -> list[Sighting]:
+        """One row, and a tick that is of these partitions."""
+        slots = np.flatnonzero(~np.isnan(row)).astype(np.int32)
+        size = cut or max(1, len(slots))
+        for at in range(0, len(slots), size):
+            part = slots[at : at + size]
+            time_ns = np.full(len(part), self.now_ns, np.int64)
+            points = Points(part + np.int32(first_slot), time_ns, row[part])
+            self.watcher.see(Seen(DEFAULT_TENANT, points, NOTHING, []))
+        self.now_ns += self.step_s * NS_PER_S
+        said = list(self.watcher.tick(self.now_ns, partitions))
+        self.told += said
+        return said
 
     def flag(self, *slots: int) -> None:
         """A detector found these series strange, as evidence."""

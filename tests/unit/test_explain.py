@@ -10,6 +10,7 @@ import pytest
 from tests import make
 from watchkeeper.analyze.explain import duration, explanation, loudest, why_info
 from watchkeeper.model.anomaly import InfoReason, Severity
+from watchkeeper.model.series import Entity
 
 
 def said(metric: str, **fields: Any) -> str:
@@ -74,6 +75,29 @@ def test_of_a_service_its_symptom_is_told() -> None:
     anomaly = make.anomaly(series="", labels={"service": "checkout", "symptom": "error ratio"})
 
     assert explanation(anomaly).startswith("error ratio of checkout 2.5, expected")
+
+
+@pytest.mark.parametrize(
+    ("shared", "text"),
+    [
+        ({}, "37 of 40 services stopped"),
+        (
+            {"node": "a", "environment": "prod"},
+            "37 of 40 services of environment prod, node a stopped",
+        ),
+    ],
+)
+def test_of_an_outage_it_is_told_what_its_services_share(shared: dict[str, str], text: str) -> None:
+    one = make.anomaly(
+        labels={"symptom": "outage", **shared},
+        entity=Entity(),
+        value=37.0,
+        evidence={"services": 40.0, "score": 300.0},
+    )
+
+    said = explanation(one)
+
+    assert said.startswith(f"telemetry of {text} at the same time: look at the collector")
 
 
 def test_of_what_has_no_name_the_labels_are_told() -> None:

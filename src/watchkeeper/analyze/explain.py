@@ -22,6 +22,7 @@ _WHEN: Final[Mapping[str, str]] = {
 }
 """By the stream that spoke loudest, what its expectation was of."""
 _SYMPTOM: Final = "symptom"
+_OUTAGE: Final = "outage"
 
 
 def loudest(anomaly: Anomaly) -> str:
@@ -34,6 +35,8 @@ def explanation(anomaly: Anomaly) -> str:
     if is_of_lines(anomaly):
         reason = why_info(anomaly)
         return "; ".join([sentence(anomaly), _weight(anomaly), *([reason] if reason else [])])
+    if anomaly.labels.get(_SYMPTOM) == _OUTAGE:
+        return "; ".join([_outage(anomaly), _weight(anomaly)])
     name = anomaly.labels.get(METRIC_NAME, "")
     stream = loudest(anomaly)
     parts = [
@@ -67,6 +70,16 @@ def why_info(anomaly: Anomaly) -> str:
 def duration(seconds: float) -> str:
     """In the largest unit of which there is at least one: `20 h`, `1.5 days`."""
     return _scaled(seconds, _TIMES)
+
+
+def _outage(anomaly: Anomaly) -> str:
+    """Of services that fell silent together."""
+    shared = [f"{name} {place}" for name, place in anomaly.labels.items() if name != _SYMPTOM]
+    of = f" of {', '.join(sorted(shared))}" if shared else ""
+    return (
+        f"telemetry of {anomaly.value:.0f} of {anomaly.evidence.get('services', math.nan):.0f} "
+        f"services{of} stopped at the same time: look at the collector, or the network before it"
+    )
 
 
 def _subject(anomaly: Anomaly) -> str:

@@ -76,6 +76,7 @@ class Reason(StrEnum):
     WITHIN = "not strange enough for the budget"
     NOISY = "the service has paged too often today"
     WEEK = "weaker than the service's last pages of this week"
+    SHARED = "others fell silent with it, and their outage speaks for all"
     INSTALLATION = "the installation's budget is spent, and stronger pages came before"
 
     @property

@@ -2,6 +2,7 @@
 
 import math
 
+from watchkeeper.analyze.watchers.symptom_episode_kernel import SILENCE
 from watchkeeper.analyze.watchers.symptoms_kernel import judge_bins
 from watchkeeper.compiled.jit import kernel
 
@@ -53,7 +54,9 @@ def take(points, first, rows, state, settings, now_ns, found):
             continue
         service = state.service[index]
         if service.arrived_ns != now_ns:
-            _arrive(service, now_ns)
+            if not state.symptom[index, SILENCE].is_held:  # an outage is no pause of its services
+                _arrive(service, now_ns)
+            service.arrived_ns = now_ns
         service.is_live = abs(now_ns - times[i]) < LIVE_NS
         if row.part == 0 or times[i] <= row.last_ns or _is_absurd(row, times[i], values[i]):
             continue

@@ -81,7 +81,8 @@ SYMPTOM: Final = np.dtype(
         ("calm", "u1"),
         ("is_page", "u1"),
         ("is_calibrated", "u1"),
-        ("pad", "u1", 4),
+        ("is_held", "u1"),  # a silence that others share speaks through their outage
+        ("pad", "u1", 3),
     ]
 )
 FOUND: Final = np.dtype(

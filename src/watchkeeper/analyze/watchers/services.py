@@ -12,6 +12,8 @@ from watchkeeper import telemetry
 from watchkeeper.analyze.detectors.rows import Rows
 from watchkeeper.analyze.roles import Part, Role, role_of
 from watchkeeper.analyze.watchers.service_rows import FOUND, N_BOUNDS, SERIES, State
+from watchkeeper.analyze.watchers.shared import Kept as KeptPlaces
+from watchkeeper.analyze.watchers.shared import Shared
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import (
     I32,
@@ -83,6 +85,7 @@ class _Kept(msgspec.Struct, array_like=True):
     identity: bytes
     rows: bytes
     """Of series; `service` is a row of `subjects`."""
+    shared: list[KeptPlaces]
 
 
 class Services:
@@ -92,6 +95,7 @@ class Services:
         self._catalog = catalog
         self._rows = Rows(SERIES, len(catalog.kind))
         self.state = State.room(most)
+        self.shared = Shared(most)
         self._index: dict[Subject, int] = {}
         self._subjects: list[Subject] = []
         """By row; of a row that is free, whose it was."""
@@ -143,13 +147,18 @@ class Services:
             return -1
         return int(self.rows[slot]["service"]) - 1
 
-    def of(self, partitions: Mask) -> I64:
-        """The rows of the services of these partitions, by name: whoever came first, or was taken
-        over, is judged in the same order."""
+    def everywhere(self) -> I64:
+        """The rows of all services, by name: whoever came first, or was taken over, is judged in
+        the same order."""
         if self._order is None:
             order = [index for _, index in sorted(self._index.items())]
             self._order = np.array(order, np.int64)
-        found: I64 = self._order[partitions[self.state.service["partition"][self._order]]]
+        return self._order
+
+    def of(self, partitions: Mask) -> I64:
+        """Those of these partitions."""
+        order = self.everywhere()
+        found: I64 = order[partitions[self.state.service["partition"][order]]]
         return found
 
     def hold(self, slots: I32) -> None:
@@ -177,6 +186,7 @@ class Services:
                 _LEFT_OUT.add(1)
                 continue
             row["service"] = index + 1
+            self.shared.meet(index, series)
             role = role_of(series.labels, Kind(int(self._catalog.kind[slot])))
             if role is not None:
                 self._cast(row, index, role)
@@ -199,6 +209,7 @@ class Services:
             return -1
         self._index[subject], self._order, self._counted = index, None, (-1, 0)
         self.state.clear(index)
+        self.shared.begin(index, subject.tenant)
         self.state.service[index]["partition"] = partition
         return index
 
@@ -301,6 +312,7 @@ class Services:
                 self.state.take(indices),
                 identity[order].tobytes(),
                 rows.tobytes(),
+                self.shared.dump(indices),
             )
         )
 
@@ -313,6 +325,7 @@ class Services:
         subjects = [Subject.of(*names) for names in kept.subjects]
         indices = np.array([self._begin(one, partition) for one in subjects], np.int64)
         self.state.put(indices, kept.state)
+        self.shared.load(indices, kept.shared)
         ledgers = dict(zip(subjects, kept.ledgers, strict=True))
         identity = np.frombuffer(kept.identity, np.uint64).reshape(-1, 2)
         rows = np.frombuffer(kept.rows, SERIES).copy()

@@ -42,9 +42,11 @@ from watchkeeper.analyze.watchers.service_rows import (
 from watchkeeper.analyze.watchers.service_rules import Kept as KeptRules
 from watchkeeper.analyze.watchers.service_rules import ServiceRule, ServiceRules
 from watchkeeper.analyze.watchers.services import KnownSeries, Services, Subject
+from watchkeeper.analyze.watchers.silences import RETRY_NS, Silences, resume
+from watchkeeper.analyze.watchers.silences import Kept as KeptSilences
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.anomaly import Severity
-from watchkeeper.model.series import N_PARTITIONS, Mask
+from watchkeeper.model.series import I64, N_PARTITIONS, Mask
 
 CONFIRMING_NS: Final = 300 * NS_PER_S
 """Two series of a service that are strange within so long confirm its symptom."""
@@ -61,6 +63,7 @@ class _Kept(msgspec.Struct, array_like=True):
     promises: Kept
     waiting: list[Sighting]
     confirmed: Sequence[tuple[tuple[str, str, str], int]]
+    silences: KeptSilences
     rules: KeptRules = []
 
 
@@ -68,7 +71,7 @@ class Symptoms:
     """State by service, in partitions. For one thread."""
 
     name = "symptoms"
-    version = 2
+    version = 3
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Settings of the watcher `symptoms`."""
@@ -129,6 +132,8 @@ class Symptoms:
         self.budget = PageBudget(self._config.budget)
         self.promises = Promises(self._config.slos, self._services)
         self._rules = ServiceRules(self._config.rules, self._services)
+        learning_ns = round(self._config.learning_s * NS_PER_S)
+        self._silences = Silences(self._services, self.budget, learning_ns)
         self._found = np.empty(_ROOM, FOUND)
         self._waiting: list[tuple[int, Sighting]] = []
         """Of bins that were judged before their tick, since time leapt: with the partition."""
@@ -168,13 +173,31 @@ class Symptoms:
     def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting]:
         partitions = partitions[:N_PARTITIONS]
         self._now_ns = now_ns
-        paused = partitions & (now_ns - self._last_tick > PAUSE_NS)
-        self._resumed_ns[paused] = now_ns
+        self._resume(now_ns, partitions & (now_ns - self._last_tick > PAUSE_NS))
         self._last_tick[partitions] = now_ns
         told = [one for partition, one in self._waiting if partitions[partition]]
         self._waiting = [one for one in self._waiting if not partitions[one[0]]]
         judged = self._services.of(partitions)
-        settings, at = self._settings(now_ns), 0
+        found = self._judged(now_ns, judged)
+        told += self._silences.look(now_ns, found, self._last_tick, self._resumed_ns)
+        released = self._silences.settle(now_ns, judged, found)
+        told += [self._sighting(one, now_ns) for one in found]
+        told += self._released(released.tolist(), now_ns)
+        told += self._lifted(judged.tolist(), now_ns)
+        told += self.promises.tick(judged.tolist())
+        told += self._rules.tick(judged.tolist(), now_ns, self._resumed_ns)
+        self._forget(self._services.retire(now_ns))
+        return told
+
+    def _resume(self, now_ns: int, paused: Mask) -> None:
+        """Go on where nobody listened for a while."""
+        if paused.any():
+            resume(self._services, paused, now_ns - self._last_tick)
+            self._resumed_ns[paused] = now_ns + RETRY_NS
+
+    def _judged(self, now_ns: int, judged: I64) -> Any:
+        """The findings of this tick, of the services in these rows."""
+        settings, at, found = self._settings(now_ns), 0, [self._found[:0]]
         while at < len(judged):
             at, n_found = kernel.tick(
                 now_ns,
@@ -185,12 +208,8 @@ class Symptoms:
                 at,
                 self._found,
             )
-            told += self._told(n_found, now_ns)
-        told += self._lifted(judged.tolist(), now_ns)
-        told += self.promises.tick(judged.tolist())
-        told += self._rules.tick(judged.tolist(), now_ns, self._resumed_ns)
-        self._forget(self._services.retire(now_ns))
-        return told
+            found.append(self._found[:n_found].copy())
+        return np.concatenate(found)
 
     def noisy(self) -> list[Noisy]:
         """Services that would have paged too often."""
@@ -211,7 +230,10 @@ class Symptoms:
         )
         promises = self.promises.dump(partition)
         rules = self._rules.dump(partition)
-        return msgspec.msgpack.encode(_Kept(services, promises, waiting, confirmed, rules))
+        silences = self._silences.dump()
+        return msgspec.msgpack.encode(
+            _Kept(services, promises, waiting, confirmed, silences, rules)
+        )
 
     def load(self, partition: int, state: bytes) -> None:
         """Go on from here; with nothing to go on from, the partition is forgotten."""
@@ -220,11 +242,13 @@ class Symptoms:
         for index in [one for one in self._confirmed if of[one] == partition]:
             del self._confirmed[index]
         self._forget(self._services.forget(partition))
+        self._silences.forget()
         self._last_tick[partition] = self._resumed_ns[partition] = 0
         if not state:
             return
         kept = msgspec.msgpack.decode(state, type=_Kept)
         clock, ledgers = self._services.load(partition, kept.services)
+        self._silences.load(kept.silences)
         self.promises.load(kept.promises)
         self._rules.load(kept.rules)
         self._waiting += [(partition, one) for one in kept.waiting]
@@ -261,13 +285,11 @@ class Symptoms:
             config.full,
         )
 
-    def _told(self, n_found: int, now_ns: int) -> list[Sighting]:
-        return [self._sighting(self._found[row], now_ns) for row in range(n_found)]
-
     def _placed(self, n_found: int, now_ns: int) -> list[tuple[int, Sighting]]:
         of = self._services.state.service["partition"]
-        places = of[self._found["service"][:n_found]].tolist()
-        return list(zip(places, self._told(n_found, now_ns), strict=True))
+        found = self._found[:n_found]
+        told = [self._sighting(one, now_ns) for one in found]
+        return list(zip(of[found["service"]].tolist(), told, strict=True))
 
     def _sighting(self, found: Any, now_ns: int) -> Sighting:
         """What a finding is to people. Pages are counted as they are decided."""
@@ -281,10 +303,12 @@ class Symptoms:
                 n_services = self._services.n_before(now_ns)
                 reason = self._decide((index, which), score, time_ns, n_services)
             symptom["is_page"] = reason.pages
-        return _told(subject, found, is_page=bool(symptom["is_page"]))
+        return _told(subject, found, symptom)
 
     def _decide(self, of: tuple[int, int], score: float, time_ns: int, n_services: int) -> Reason:
         index, which = of
+        if self._services.state.symptom[index, which]["is_held"]:
+            return Reason.SHARED
         confirmed = self._is_confirmed(index, time_ns)
         if which == SURGE and not confirmed:
             return Reason.WITHIN
@@ -316,6 +340,15 @@ class Symptoms:
         both = service["series_ns"]
         return bool(service["series"].all() and (np.abs(both - time_ns) <= CONFIRMING_NS).all())
 
+    def _released(self, released: Sequence[int], now_ns: int) -> list[Sighting]:
+        """Silences that were evidence as part of an outage, and speak for themselves now."""
+        told = []
+        for index in released:
+            one = self._sighting(self._services.again(index, SILENCE, now_ns), now_ns)
+            if one.severity is Severity.PAGE:
+                told.append(one)
+        return told
+
     def _lifted(self, judged: Sequence[int], now_ns: int) -> list[Sighting]:
         """Symptoms that were evidence until two series of their service confirmed them."""
         told = []
@@ -331,8 +364,9 @@ class Symptoms:
         return told
 
 
-def _told(subject: Subject, found: Any, *, is_page: bool) -> Sighting:
+def _told(subject: Subject, found: Any, symptom: Any) -> Sighting:
     name = SYMPTOMS[int(found["symptom"])]
+    shared = {"outage": 1.0} if symptom["is_held"] else {}
     labels: Mapping[str, str] = {"service": subject.service, "symptom": name}
     if subject.environment:
         labels = {**labels, "environment": subject.environment}
@@ -343,10 +377,10 @@ def _told(subject: Subject, found: Any, *, is_page: bool) -> Sighting:
         started_ns=int(found["started_ns"]),
         time_ns=int(found["time_ns"]),
         change=int(found["change"]),
-        severity=Severity.PAGE if is_page else Severity.EVIDENCE,
+        severity=Severity.PAGE if symptom["is_page"] else Severity.EVIDENCE,
         value=float(found["value"]),
         expected_low=float(found["low"]),
         expected_high=float(found["high"]),
         p_value=10.0 ** -min(300.0, max(0.0, float(found["score"]))),
-        evidence={"score": float(found["score"]), "requests": float(found["n"])},
+        evidence={"score": float(found["score"]), "requests": float(found["n"])} | shared,
     )

@@ -75,11 +75,11 @@ def _judge_silence(now_ns, resumed, state, index, settings, found, n_found):
     usual = max(SILENT_S, SILENT_GAPS * service.gap_s, SILENT_LONGEST * service.longest_s)
     if symptom.is_open:
         if gap < usual and service.arrived_ns > symptom.started_ns:
-            symptom.is_open, change = 0, CLOSED
+            symptom.is_open, symptom.is_held, change = 0, 0, CLOSED
         elif gap > GIVEN_UP_S:
-            symptom.is_open, change, service.n_arrivals = 0, CLOSED, 0
+            symptom.is_open, symptom.is_held, change, service.n_arrivals = 0, 0, CLOSED, 0
     elif gap > usual and service.is_live and service.n_arrivals >= FEW_ARRIVALS:
-        symptom.is_open, symptom.is_page, change = 1, 0, OPENED
+        symptom.is_open, symptom.is_page, symptom.is_held, change = 1, 0, 0, OPENED
         symptom.started_ns, symptom.value, symptom.high = service.arrived_ns, gap, usual
         symptom.peak = SILENT_SCORE * gap / usual
     if change == 0:
@@ -87,6 +87,7 @@ def _judge_silence(now_ns, resumed, state, index, settings, found, n_found):
     finding = found[n_found]
     finding.service, finding.symptom, finding.change = index, SILENCE, change
     finding.is_calibrated = service.arrived_ns - service.first_ns >= settings.learning_ns
+    symptom.is_calibrated = finding.is_calibrated
     finding.started_ns, finding.time_ns = symptom.started_ns, now_ns
     finding.value, finding.low, finding.high = symptom.value, 0.0, symptom.high
     finding.score, finding.n = symptom.peak, service.n_arrivals
