@@ -126,6 +126,11 @@ def is_counter(number: int) -> bool:
     return number % len(METRICS) % 2 == 1
 
 
+def is_first_pod(number: int) -> bool:
+    """Whether series `number` is of the pod that was there first of all of its service."""
+    return number // SERIES_PER_POD % PODS_PER_SERVICE == 0
+
+
 class Walk:
     """Values of series `first` to `first + n`: gauges wander (AR(1), two decimals), counters grow.
 

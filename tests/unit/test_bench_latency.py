@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from bench import fleet
-from bench.latency import Plan, Watch, figures, percentile, struck_by
+from bench.latency import HALF, WHOLE, Plan, Watch, figures, percentile, struck_by
 
 
 def test_a_percentile_is_an_observed_value() -> None:
@@ -50,7 +52,16 @@ def test_an_anomaly_of_a_stranger_is_passed_over() -> None:
     assert struck_by({"labels": {"__name__": "up"}}) == []
 
 
-def test_a_plan_sends_two_hundred_thousand_samples_a_second() -> None:
+@pytest.mark.parametrize("samples_per_s", [HALF, WHOLE])
+def test_a_plan_sends_so_many_samples_a_second(samples_per_s: int) -> None:
     plan = Plan(n_series=100_000, history=1500, seconds=40, seed=1)
 
-    assert plan.n_steps * plan.n_series == 40 * 200_000
+    assert plan.n_steps(samples_per_s) * plan.n_series == 40 * samples_per_s
+
+
+def test_of_each_service_one_pod_was_there_first() -> None:
+    first = [number for number in range(4_000) if fleet.is_first_pod(number)]
+
+    pods = {fleet.place(number).pod for number in first}
+    assert len(pods) == len({fleet.place(number).service for number in range(4_000)})
+    assert len(first) == 4_000 // fleet.PODS_PER_SERVICE
