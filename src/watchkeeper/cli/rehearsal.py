@@ -38,6 +38,9 @@ _MORE: Final[Sequence[tuple[str, Mapping[str, str]]]] = (
 """What people ask, beside the examples."""
 _MINUTES: Final = 5
 _STEP_S: Final = 15
+PAST_MINUTES: Final = 750
+FILLED_MINUTES: Final = 620
+_STRANGE_MINUTE: Final = 600
 
 
 def rehearse() -> None:
@@ -73,6 +76,9 @@ async def _rehearse(folder: Path) -> None:
     async with _served(file, clock) as http:
         for path, body in BODIES.items():
             await _post(http, path, body)
+        for minutes in (range(FILLED_MINUTES), range(FILLED_MINUTES, PAST_MINUTES)):
+            await _post(http, "/api/v1/metrics/write", past(minutes))
+            clock.advance(_STEP_S)
         for at_s in range(0, 60 * _MINUTES, _STEP_S):
             await _post(http, "/api/v1/metrics/write", _samples(_EXAMPLES_S + at_s))
             clock.advance(_STEP_S)
@@ -97,6 +103,22 @@ async def _post(http: httpx.AsyncClient, path: str, body: Body) -> None:
 def _samples(at_s: int) -> Body:
     sample = {"name": "queue_length", "timestamp": at_s, "labels": {"service": "shop"}}
     return Body({"metrics": [{**sample, "value": at_s % 60}]}, JSON)
+
+
+def past(minutes: range) -> Body:
+    """Of a service whose memory fills up for ten hours, and whose queue is strange at their end:
+    enough for all that looks at hours, or at several series together."""
+    metrics = []
+    for minute in minutes:
+        at_s = _EXAMPLES_S - 60 * (PAST_MINUTES - minute)
+        full = 0.1 + 0.75 * min(1.0, minute / FILLED_MINUTES)
+        queue = 20.0 + minute * 7 % 11 + 5_000.0 * (minute >= _STRANGE_MINUTE)
+        values = {"memory_utilization": full, "queue_depth": queue, "threads": 40 + minute * 5 % 7}
+        metrics += [
+            {"name": name, "timestamp": at_s, "value": value, "labels": {"service": "past"}}
+            for name, value in values.items()
+        ]
+    return Body({"metrics": metrics}, JSON)
 
 
 def _questions() -> list[str]:
