@@ -11,6 +11,7 @@ from watchkeeper.analyze.detectors.base import CLOSED, OPENED, WORSENED
 from watchkeeper.analyze.joint.forest import MIN_BATCH, Forest
 from watchkeeper.analyze.joint.history import N_LAST, N_PAST, History
 from watchkeeper.analyze.joint.pending import Pending
+from watchkeeper.analyze.joint.places_kernel import ALONE, CROWDED, UNKNOWN, collect
 from watchkeeper.analyze.joint.service import (
     MAX_OPEN,
     VALIDATED_AFTER_NS,
@@ -486,3 +487,43 @@ def test_the_rank_is_that_of_as_many_past_rows(
     scored = Scored(np.array([1, 2, 3]), np.array(last), np.array([0.5, 0.5, 0.6, 0.6]))
 
     assert scored.rank(since) == pytest.approx(expected)
+
+
+def collected(places: list[int], slots: list[int], *, strange: bool = False) -> object:
+    """What of a minute of cells goes to rows: how many, how many are crowded, which and when."""
+    whose = np.arange(2 * len(places), dtype=np.uint64).reshape(-1, 2)
+    owners = whose.copy()
+    owners[-1, 1] += np.uint64(strange)
+    n = len(slots)
+    cells = (np.array(slots, np.int32), 7 * MINUTE_NS + np.arange(n), np.arange(n) * 1.5)
+    room = (np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float64))
+    found, crowded = collect(cells, np.array(places), whose, owners, MINUTE_NS, room)
+    return found, crowded, *(column[: max(found, 0)].tolist() for column in room)
+
+
+def test_cells_with_a_place_go_there_at_the_beginning_of_their_row() -> None:
+    found = collected([130, ALONE, CROWDED, 5], [3, 0, 1, 2, 2, 3])
+
+    assert found == (3, 2, [5, 130, 5], [7 * MINUTE_NS] * 3, [0.0, 1.5, 7.5])
+
+
+@pytest.mark.parametrize("slots", [[0, 1], [0, 3]])
+def test_cells_of_series_that_were_not_looked_at_stop_all_of_them(slots: list[int]) -> None:
+    found = collected([4, UNKNOWN], slots)
+
+    assert found == (-1, 0, [], [], [])
+
+
+def test_a_place_is_not_that_of_the_slots_next_owner() -> None:
+    assert collected([4, 6], [0, 1]) == (2, 0, [4, 6], [7 * MINUTE_NS] * 2, [0.0, 1.5])
+    assert collected([4, 6], [0, 1], strange=True) == (-1, 0, [], [], [])
+
+
+def test_of_what_waits_each_partition_takes_its_own_along() -> None:
+    pending = Pending()
+    add(pending, (2, 1, 10, 1.0), (0, 0, 10, 2.0), (7, 3, 11, 3.0), (2, 0, 12, 4.0))
+
+    assert pending.of([2, 0]) == [(0, 1, 10, 1.0), (1, 0, 10, 2.0), (0, 0, 12, 4.0)]
+    assert pending.of([7]) == [(0, 3, 11, 3.0)]
+    assert pending.of([]) == []
+    assert len(pending.of([0, 2, 7])) == 4

@@ -15,7 +15,7 @@ from watchkeeper.analyze.classes import classify
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED, Points
 from watchkeeper.analyze.watchers import ramp_kernel as kernel
 from watchkeeper.analyze.watchers.base import Seen, Sighting
-from watchkeeper.analyze.watchers.ramp import LIMITS, ROW, Ramp, chance
+from watchkeeper.analyze.watchers.ramp import LEAST_GROWTH, LIMITS, ROW, SURE, Ramp, chance
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import DEFAULT_TENANT, F64, I32, N_PARTITIONS, Kind
 
@@ -306,3 +306,30 @@ def test_how_points_are_cut_into_batches_changes_no_bit(
     whole = fresh_rows()
     kernel.gather((np.zeros(30, np.int32), times, np.array(values)), whole, watched, fresh)
     assert rows.tobytes() == whole.tobytes()
+
+
+@given(
+    values=st.lists(
+        st.lists(st.sampled_from([0.0, 1.0, 5.0, 40.0, -1e30, 1e30]), min_size=14, max_size=14),
+        min_size=1,
+        max_size=4,
+    ),
+    told=st.integers(0, 3),
+)
+@settings(max_examples=30)
+def test_what_is_worth_a_look_is_told_already_or_climbs_surely_and_far(
+    values: list[list[float]], told: int
+) -> None:
+    rows = np.concatenate([gathered(list(enumerate(own))) for own in [*values, list(CLIMB)]])
+    rows["since_ns"][told % len(rows)] = 1
+    slots = np.arange(len(rows), dtype=np.int32)[::-1].copy()
+
+    found = kernel.remarkable(slots, rows, SURE, LEAST_GROWTH).tolist()
+
+    said = [kernel.climb(row) for row in rows]
+    climbs = [
+        abs(sure) >= SURE and abs(step) * kernel.N_BLOCKS >= LEAST_GROWTH * abs(now)
+        for step, sure, now in said
+    ]
+    assert climbs[-1]
+    assert found == [one for one in slots.tolist() if climbs[one] or rows["since_ns"][one]]

@@ -137,3 +137,21 @@ def test_rows_of_which_nothing_was_learned_take_no_room_in_a_checkpoint(
     back = detect_state.decode(kept).states({"rex": 1})["rex"]["row"]
     assert back.tobytes() == array.tobytes()
     assert len(kept) < 16 * N + 100 * len(used) + 100
+
+
+def test_series_that_begin_together_begin_as_one_after_the_other() -> None:
+    """Heirs of heirs, places that are given back to be another's."""
+    bare, one, stepwise = build(BARE, capacity=N), some(), some()
+    begin = (slots(5, 6, 0, 7, 1, 8), slots(0, 5, -1, 6, 3, 1))
+
+    for detector in (bare, one, stepwise):
+        for slot in (0, 1, 2, 3):
+            detector.step(eventful(slot), kinds(), dials())
+    bare.admit(*begin)
+    one.admit(*begin)
+    for to, donor in zip(*(column.tolist() for column in begin), strict=True):
+        stepwise.admit(slots(to), slots(donor))
+
+    assert state(one, *range(N)) == state(bare, *range(N))
+    assert state(stepwise, *range(N)) == state(bare, *range(N))
+    assert one.n_judged == stepwise.n_judged

@@ -52,15 +52,17 @@ class Some:
     def admit(self, slot: I32, donor: I32) -> None:
         if not self.n_judged:
             return
+        heirs: list[tuple[int, int]] = []
         for to, given in zip(slot.tolist(), donor.tolist(), strict=True):
             if given == to:
                 continue
             place = -1 if given < 0 else int(self._place[given])
-            if place < 0:
+            if place >= 0:
+                heirs.append((self._given(to), place))
+            elif self._place[to] >= 0:
+                self._adopt(heirs)  # before the place is another's
                 self.release(np.array([to], np.int32))
-            else:
-                mine = self._places(np.array([to], np.int32))
-                self.detector.admit(mine, np.array([place], np.int32))
+        self._adopt(heirs)
 
     def release(self, slots: I32) -> None:
         """These are judged no more."""
@@ -92,12 +94,26 @@ class Some:
         if (places >= 0).all():
             return places
         for slot in np.unique(slots[places < 0]).tolist():
+            self._given(slot)
+        given: I32 = self._place[slots]
+        return given
+
+    def _given(self, slot: int) -> int:
+        """The place of a slot, which has one from here on."""
+        place = int(self._place[slot])
+        if place < 0:
             place = self._free.pop() if self._free else self._n_given
             self._n_given = max(self._n_given, place + 1)
             self._place[slot] = place
             self._slot[place] = slot
-        given: I32 = self._place[slots]
-        return given
+        return place
+
+    def _adopt(self, heirs: list[tuple[int, int]]) -> None:
+        """Each place takes over from another, in this order; none is left to be done."""
+        if heirs:
+            pairs = np.array(heirs, np.int32).T
+            self.detector.admit(pairs[0].copy(), pairs[1].copy())
+        heirs.clear()
 
 
 def _spread(array: np.ndarray[Any, Any], known: Mask) -> np.ndarray[Any, Any]:

@@ -50,10 +50,11 @@ class Pending:
     def of(self, numbers: Sequence[int]) -> list[Row]:
         """What waits for these services, in order of arrival; numbered as they are given."""
         order = {number: i for i, number in enumerate(numbers)}
+        columns = self._joined()
+        mine = np.isin(columns[0] // MAX_MEMBERS, numbers)
         return [
             (order[place // MAX_MEMBERS], place % MAX_MEMBERS, time_ns, value)
-            for place, time_ns, value in zip(*(c.tolist() for c in self._joined()), strict=True)
-            if place // MAX_MEMBERS in order
+            for place, time_ns, value in zip(*(c[mine].tolist() for c in columns), strict=True)
         ]
 
     def drop(self, number: int) -> None:

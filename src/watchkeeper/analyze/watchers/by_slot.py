@@ -65,8 +65,11 @@ class BySlot:
         self._begin(new)
         return new
 
-    def take_fresh(self, now_ns: int, partitions: Mask) -> list[int]:
-        """Those with something to look at, in the order of their identities; not again."""
+    def take_fresh(
+        self, now_ns: int, partitions: Mask, worth: Callable[[I32], I32] | None = None
+    ) -> list[int]:
+        """Those with something to look at, in the order of their identities; not again. `worth`
+        says which of them are worth a look."""
         for identity, one in list(self._waiting.items()):
             one.since_ns = one.since_ns or now_ns
             if now_ns - one.since_ns > WAIT_NS:
@@ -74,7 +77,10 @@ class BySlot:
         slots = self._own(np.flatnonzero(self.fresh))
         slots = slots[partitions[self._catalog.partition[slots]]]
         self.fresh[slots] = False
-        return [int(slot) for slot in self._in_order(slots)]
+        if worth is not None and len(slots):
+            slots = worth(slots)
+        found: list[int] = self._in_order(slots).tolist()
+        return found
 
     def dump(self, partition: int) -> bytes:
         slots = self._of(partition)

@@ -23,6 +23,7 @@ from watchkeeper import telemetry
 from watchkeeper.analyze.anomaly_ids import id_of_series
 from watchkeeper.analyze.detectors.base import CLOSED, EVIDENCE, OPENED, Findings, Points
 from watchkeeper.analyze.joint.pending import Pending, Ready, Row
+from watchkeeper.analyze.joint.places_kernel import ALONE, CROWDED, UNKNOWN, collect
 from watchkeeper.analyze.joint.service import VOICES, Member, Opinion, Service, Subject
 from watchkeeper.analyze.joint.space import MAX_MEMBERS, Finding, Settings
 from watchkeeper.analyze.known_series import KnownSeries
@@ -30,14 +31,13 @@ from watchkeeper.analyze.watchers.base import Belief, Seen, Sighting
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.anomaly import Severity
 from watchkeeper.model.metric_class import MetricClass
-from watchkeeper.model.series import I32, I64, N_PARTITIONS, Entity, Mask, Series, TenantId
+from watchkeeper.model.series import F64, I32, I64, N_PARTITIONS, Entity, Mask, Series, TenantId
 
-UNKNOWN, ALONE, CROWDED = -1, -2, -3
-"""Of a slot: not looked at yet; of a series without part in rows; of one without room there."""
 SWEEP_NS: Final = 3600 * NS_PER_S
 FORGOTTEN_NS: Final = 7 * 86_400 * NS_PER_S
 """A service without a row for so long."""
 MAX_PARTS: Final = 5
+Room = tuple[I64, I64, F64]
 
 _CROWDED = telemetry.counter(
     "watchkeeper_detect_joint_cells_crowded_total",
@@ -166,13 +166,23 @@ class Joint:
     # Below: cells to rows.
 
     def _collect(self, tenant: TenantId, cells: Points) -> None:
-        place = self._places(tenant, cells.slot)
-        n_crowded = np.count_nonzero(place == CROWDED)
+        n = len(cells)
+        room = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float64)
+        found = self._collected(cells, room)
+        while found[0] < 0:  # once, unless slots change hands right now
+            self._places(tenant, cells.slot)
+            found = self._collected(cells, room)
+        n, n_crowded = found
         if n_crowded:
-            _CROWDED.add(int(n_crowded))
-        kept = np.flatnonzero(place >= 0)
-        time_ns = cells.time_ns[kept] // self._grid_ns * self._grid_ns
-        self._pending.add(place[kept], time_ns, cells.value[kept])
+            _CROWDED.add(n_crowded)
+        place, time_ns, value = room
+        self._pending.add(place[:n].copy(), time_ns[:n].copy(), value[:n].copy())
+
+    def _collected(self, cells: Points, room: Room) -> tuple[int, int]:
+        columns = (cells.slot, cells.time_ns, cells.value)
+        at = (self._place, self._known, self._catalog.identity)
+        n, n_crowded = collect(columns, *at, self._grid_ns, room)
+        return int(n), int(n_crowded)
 
     def _places(self, tenant: TenantId, slots: I32) -> I64:
         """Where these slots' series are; each is looked at once, in order of coming."""

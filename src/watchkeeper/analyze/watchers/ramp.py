@@ -31,6 +31,7 @@ from watchkeeper.analyze.watchers.ramp_kernel import (
     climb,
     gather,
     is_news,
+    remarkable,
     stalled,
 )
 from watchkeeper.model.anomaly import Severity
@@ -114,7 +115,8 @@ class Ramp:
         gather(columns, self._slots.rows, self._slots.watched, self._slots.fresh)
 
     def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting]:
-        found = [self._look(slot, now_ns) for slot in self._slots.take_fresh(now_ns, partitions)]
+        fresh = self._slots.take_fresh(now_ns, partitions, self._remarkable)
+        found = [self._look(slot, now_ns) for slot in fresh]
         return [one for one in found if one is not None]
 
     def dump(self, partition: int) -> bytes:
@@ -146,15 +148,17 @@ class Ramp:
         if key is not None and self._limits.get(key) == slot:
             del self._limits[key]
 
-    # Below: one series, a block of which was closed.
+    def _remarkable(self, slots: I32) -> I32:
+        found: I32 = remarkable(slots, self._slots.rows, SURE, LEAST_GROWTH)
+        return found
+
+    # Below: one series, a block of which was closed, that climbs.
 
     def _look(self, slot: int, now_ns: int) -> Sighting | None:
         row = self._slots.rows[slot]
         step, sure, now = climb(row)
         if row["since_ns"]:
             return self._go_on(slot, row, (step, sure, now), now_ns)
-        if abs(sure) < SURE or abs(step) * N_BLOCKS < LEAST_GROWTH * abs(now):
-            return None
         series = self._catalog.series(slot)
         hours = self._hours_left(series, now, step)
         known, beyond = is_news(row, step, now)

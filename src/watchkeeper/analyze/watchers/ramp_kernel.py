@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from watchkeeper.compiled.jit import kernel
 
 N_BLOCKS = 12
@@ -84,6 +86,21 @@ def climb(row):
         size = max(size, abs(row.means[i + 1]))
     scatter = WALK * math.sqrt(total / (n - 1)) + NO_NOISE * size
     return mean, (mean / (scatter / math.sqrt(n)) if scatter > 0.0 else 0.0), now
+
+
+@kernel
+def remarkable(slots, rows, sure, growth):
+    """The slots whose ramp is told, or that climb as surely and as far as one that is to be."""
+    kept = np.empty(len(slots), np.int32)
+    n = 0
+    for slot in slots:
+        row = rows[slot]
+        step, t, now = climb(row)
+        is_told = row.since_ns != 0
+        if is_told or not (abs(t) < sure or abs(step) * N_BLOCKS < growth * abs(now)):
+            kept[n] = slot
+            n += 1
+    return kept[:n]
 
 
 @kernel
