@@ -24,6 +24,7 @@ SUITES: Final = {
     "latency": "POST to queryable anomaly, and the write itself, at 200,000 samples/s",
     "doors": "lines and spans through HTTP, read back from ten million; PromQL beside Prometheus",
     "durability": "kill -9 under load: nothing lost, nothing twice, equal scores",
+    "middleware": "a Flask application bare and observed, CPU per request",
     "processes": "kill -9 of the parts of one installation, over Redis and PostgreSQL",
 }
 

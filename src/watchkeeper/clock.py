@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 NS_PER_S = 1_000_000_000
+
+
+wall_ns: Final = time.time_ns
+"""Nanoseconds since the epoch, for whom a call between would cost too much: the middleware, in
+every request of somebody else's application."""
 
 
 class Clock(Protocol):

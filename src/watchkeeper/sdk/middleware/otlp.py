@@ -1,0 +1,126 @@
+"""OTLP's protobuf, written by hand: what many requests have in common is encoded once.
+
+Pure. Only the fields that are said here are written; `opentelemetry-proto` reads it back in tests.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from watchkeeper.sdk.rows import Label
+
+_SPAN: Final = struct.Struct("<2s16s2s8sBQBQ")
+TRACE, SPAN, START, END = b"\n\x10", b"\x12\x08", 0x39, 0x41
+span_head: Final = _SPAN.pack
+"""What no two spans have in common: ids and times, each behind its tag."""
+_EVENT: Final = struct.Struct("<BQ")
+_FIXED: Final = struct.Struct("<Q")
+_DOUBLE: Final = struct.Struct("<d")
+_BYTES, _FIXED64 = 2, 1
+SPAN_HEAD_BYTES: Final = _SPAN.size
+CUMULATIVE: Final = 2
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A field of text, bytes or a message."""
+    return varint(number << 3 | _BYTES) + varint(len(content)) + content
+
+
+def number(field_number: int, value: int) -> bytes:
+    return varint(field_number << 3) + varint(value & 0xFFFFFFFFFFFFFFFF)
+
+
+def fixed(field_number: int, value: int) -> bytes:
+    return varint(field_number << 3 | _FIXED64) + _FIXED.pack(value)
+
+
+def text(field_number: int, value: str) -> bytes:
+    """A lone surrogate, as file names have them, is no UTF-8 and becomes a question mark."""
+    return field(field_number, value.encode("utf-8", "replace"))
+
+
+def value_of(value: Label) -> bytes:
+    """An AnyValue; what is none of its kinds is told as its text."""
+    match value:
+        case bool():
+            return number(2, value)
+        case int() if -(1 << 63) <= value < 1 << 63:
+            return number(3, value)
+        case float():
+            return b"\x21" + _DOUBLE.pack(value)
+    return text(1, value if isinstance(value, str) else repr(value))
+
+
+def attributes(field_number: int, given: Mapping[str, Label]) -> bytes:
+    return b"".join(
+        field(field_number, text(1, name) + field(2, value_of(value)))
+        for name, value in given.items()
+    )
+
+
+def request(resource: bytes, items: Iterable[bytes]) -> bytes:
+    """A whole body. `items` are framed; traces, metrics and logs are built alike."""
+    return field(1, field(1, resource) + field(2, b"".join(items)))
+
+
+def framed(item: bytes) -> bytes:
+    """A span, metric or log record as an item of a body."""
+    return field(2, item)
+
+
+def span_tail(
+    name: str, kind: int, given: Mapping[str, Label], failure: str | None, *, failed: bool
+) -> bytes:
+    """What all spans of an operation with the same outcome have in common."""
+    tail = text(5, name) + number(6, kind) + attributes(9, given)
+    if failed:
+        tail += field(15, (text(2, failure) if failure else b"") + number(3, 2))
+    return tail
+
+
+def parent(span: bytes) -> bytes:
+    return b"\x22\x08" + span
+
+
+def event(time_ns: int, name: str, given: Mapping[str, Label]) -> bytes:
+    """An event of a span."""
+    return field(11, _EVENT.pack(0x09, time_ns) + text(2, name) + attributes(3, given))
+
+
+def histogram_point(
+    labels: bytes, times: tuple[int, int], total: float, counts: Sequence[int], bounds: bytes
+) -> bytes:
+    """`labels` are attributes of field 9, `times` its start and now, `bounds` packed doubles."""
+    body = labels + fixed(2, times[0]) + fixed(3, times[1]) + fixed(4, sum(counts))
+    body += b"\x29" + _DOUBLE.pack(total) + field(6, struct.pack(f"<{len(counts)}Q", *counts))
+    return field(1, body + field(7, bounds))
+
+
+def histogram(name: str, unit: str, points: Iterable[bytes]) -> bytes:
+    body = b"".join(points) + number(2, CUMULATIVE)
+    return text(1, name) + text(3, unit) + field(9, body)
+
+
+def counter(name: str, unit: str, points: Iterable[bytes]) -> bytes:
+    body = b"".join(points) + number(2, CUMULATIVE) + number(3, 1)
+    return text(1, name) + text(3, unit) + field(7, body)
+
+
+def counter_point(given: Mapping[str, Label], times: tuple[int, int], value: int) -> bytes:
+    body = fixed(2, times[0]) + fixed(3, times[1]) + fixed(6, value)
+    return field(1, attributes(7, given) + body)
+
+
+def doubles(values: Sequence[float]) -> bytes:
+    return struct.pack(f"<{len(values)}d", *values)
