@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,16 +15,13 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-import numpy as np
 
-from watchkeeper import app, telemetry
+from watchkeeper import app
 from watchkeeper.api.app import Front, described
 from watchkeeper.api.examples import BODIES, JSON, Body, asked
 from watchkeeper.clock import NS_PER_S, FakeClock
-from watchkeeper.compiled.hashing import fast_hash128
 from watchkeeper.config import load
 
-_log: Final = telemetry.Log(__name__)
 _EXAMPLES_S: Final = 1_767_607_200
 """What the examples tell is of that time."""
 _MORE: Final[Sequence[tuple[str, Mapping[str, str]]]] = (
@@ -47,24 +42,6 @@ def rehearse() -> None:
     """Everything that may have to be compiled, once."""
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_rehearse(Path(folder)))
-
-
-def compile_ahead() -> None:
-    """For a server that is about to start: in a process of its own, where it was never done."""
-    if not is_cold():
-        return
-    _log.info("compiling, once after an installation; takes a minute or two")
-    command = [sys.executable, "-m", "watchkeeper", "compile", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    if done.returncode:
-        _log.warning("not compiled ahead; the first requests wait", why=done.stderr[-500:])
-
-
-def is_cold() -> bool:
-    """Whether compiled code can be kept, and none of it is there."""
-    fast_hash128(np.zeros(8, np.uint8), 0, 0, np.uint64(1))
-    stats = fast_hash128.stats
-    return stats.cache_path is not None and bool(stats.cache_misses)
 
 
 async def _rehearse(folder: Path) -> None:
