@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import random
+import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from watchkeeper.errors import BadInput, Permanent, Retryable, TooLarge
 from watchkeeper.sdk import AsyncClient, Client, Retry, Sample, TimeSeries, Written, series_of
+from watchkeeper.sdk.address import trusted
 from watchkeeper.sdk.answers import Rejected
 
 URL = "http://watchkeeper.test"
@@ -204,6 +206,16 @@ def test_a_broken_connection_is_tried_again_then_named_with_the_remedy() -> None
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(Permanent, match="is no address of a server; write http://host:port"):
         Client(url)
+
+
+def test_certificates_are_read_where_one_will_be_shown() -> None:
+    """Reading them takes longer than a request; where none is read, none counts."""
+    nobody = trusted("http://host:1")
+
+    assert trusted("https://host:1") is True
+    assert isinstance(nobody, ssl.SSLContext)
+    assert (nobody.verify_mode, nobody.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert nobody.cert_store_stats()["x509_ca"] == 0
 
 
 def test_credentials_of_an_address_are_sent_and_never_shown() -> None:

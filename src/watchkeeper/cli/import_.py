@@ -22,7 +22,7 @@ from watchkeeper.cli.tally import Tally
 from watchkeeper.clock import NS_PER_S, SystemClock
 from watchkeeper.errors import ConfigError, WatchkeeperError
 from watchkeeper.sdk import Client, TimeSeries
-from watchkeeper.sdk.address import address
+from watchkeeper.sdk.address import address, trusted
 from watchkeeper.sdk.calls import UNREADABLE
 from watchkeeper.sdk.series import count
 
@@ -82,7 +82,12 @@ def run(given: argparse.Namespace) -> int:
     step_s = None if given.step is None else times.duration_s(given.step, "--step")
     source, auth = address(given.source)
     with (
-        httpx.Client(headers=_headers(given.header), auth=auth, timeout=_PATIENCE_S) as http,
+        httpx.Client(
+            headers=_headers(given.header),
+            auth=auth,
+            timeout=_PATIENCE_S,
+            verify=trusted(source),
+        ) as http,
         connection.connect(given, attempts=10) as client,
     ):
         history = History(source, given.match, http=http, step_s=step_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Generator
 from typing import NamedTuple
 
@@ -39,6 +40,13 @@ def address(text: str) -> Address:
         raise no_address(f"'{text}'" if "@" not in text else "the address")
     auth = httpx.BasicAuth(url.username, url.password) if url.userinfo else None
     return Address(str(url.copy_with(userinfo=b"")).rstrip("/"), auth)
+
+
+def trusted(url: str) -> ssl.SSLContext | bool:
+    """Whose certificates count, as httpx asks for it. Reading those of the usual authorities takes
+    longer than a request, so where no certificate will be shown they are not read, and none counts.
+    """
+    return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def no_address(shown: str) -> Permanent:

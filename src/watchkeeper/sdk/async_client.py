@@ -12,7 +12,7 @@ import httpx
 
 from watchkeeper.errors import Retryable
 from watchkeeper.sdk import calls, ruling_calls
-from watchkeeper.sdk.address import ApiKey, address
+from watchkeeper.sdk.address import ApiKey, address, trusted
 from watchkeeper.sdk.answers import (
     Anomaly,
     AnomalyPage,
@@ -57,6 +57,7 @@ class AsyncClient:
             auth=in_url if api_key is None else ApiKey(api_key),
             headers={TENANT_HEADER: tenant} if tenant else None,
             timeout=self._retry.timeout_s,
+            verify=trusted(self.url),
             transport=transport,
         )
 
