@@ -206,7 +206,7 @@ def harmed(payload: bytes, chance: random.Random) -> bytes:
     return bytes(content)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.integers(0, 7), st.integers(0, 2**32))
 def test_a_message_that_was_harmed_is_read_or_refused_in_our_words(kind: int, seed: int) -> None:
     """What a stage is handed it can put aside; a foreign error would be tried again for ever."""

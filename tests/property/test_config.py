@@ -256,7 +256,7 @@ NUMBERS = {
 CHOICES = st.fixed_dictionaries({}, optional=NUMBERS)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(CHOICES, CHOICES, CHOICES)
 def test_flags_win_over_the_environment_and_that_over_the_file(
     in_file: dict[str, int], in_environment: dict[str, int], by_flag: dict[str, int]
@@ -283,7 +283,7 @@ def test_flags_win_over_the_environment_and_that_over_the_file(
     assert {told[path].origin for path in untold} <= {"default"}
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(CHOICES)
 def test_what_is_shown_as_a_file_loads_to_the_same(chosen: dict[str, int]) -> None:
     environment = {as_variable(path): str(number) for path, number in chosen.items()}

@@ -21,7 +21,7 @@ from watchkeeper.ingest.receivers.otlp_json import to_protobuf
 from watchkeeper.ingest.receivers.points import label_block, label_run
 
 SEEDS = st.integers(0, 2**64 - 1).map(random.Random)
-MANY = settings(max_examples=400)
+MANY = settings(max_examples=200)
 WRITE_REQUEST = schema.remote_write()["WriteRequest"]
 REQUEST_2 = schema.remote_write_2()["Request"]
 METRICS_REQUEST = schema.otlp()["ExportMetricsServiceRequest"]

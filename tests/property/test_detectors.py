@@ -100,7 +100,7 @@ def turned(said: Sequence[Mapping[str, float]]) -> DialArray:
 
 
 @EVERY
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(arrivals=ARRIVALS, cuts=CUTS, said=TURNED)
 def test_batches_may_end_anywhere(
     name: str, arrivals: list[Arrival], cuts: list[int], said: list[dict[str, float]]
@@ -164,7 +164,7 @@ def learned(array: np.ndarray[Any, Any]) -> list[bytes]:
 
 
 @EVERY
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(arrivals=ARRIVALS, at=st.integers(0, 120))
 def test_a_restart_may_come_anywhere(name: str, arrivals: list[Arrival], at: int) -> None:
     whole = stream(arrivals)
@@ -181,7 +181,7 @@ def test_a_restart_may_come_anywhere(name: str, arrivals: list[Arrival], at: int
 
 
 @EVERY
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(arrivals=ARRIVALS, seed=st.integers(0, 1_000))
 def test_series_may_interleave_in_any_way(name: str, arrivals: list[Arrival], seed: int) -> None:
     whole = stream(arrivals)
@@ -197,7 +197,7 @@ def test_series_may_interleave_in_any_way(name: str, arrivals: list[Arrival], se
 
 
 @EVERY
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(arrivals=ARRIVALS)
 def test_all_that_is_told_is_finite(name: str, arrivals: list[Arrival]) -> None:
     findings = build(name).step(stream(arrivals), KINDS, dials())
@@ -211,7 +211,7 @@ def test_all_that_is_told_is_finite(name: str, arrivals: list[Arrival]) -> None:
 
 
 @EVERY
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(arrivals=ARRIVALS)
 def test_no_state_becomes_infinite_or_nan(name: str, arrivals: list[Arrival]) -> None:
     detector = build(name)

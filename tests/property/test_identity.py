@@ -102,7 +102,7 @@ def test_an_identity_stays_what_it_was() -> None:
 
 
 @given(st.lists(st.lists(LABELS, min_size=1, max_size=6), min_size=1, max_size=5), TENANTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_replaying_the_records_rebuilds_the_catalog(
     bodies: list[list[list[tuple[str, str]]]], tenant: str
 ) -> None:
@@ -140,7 +140,7 @@ MATCHERS = st.lists(
 
 
 @given(st.lists(LABELS, max_size=12), MATCHERS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_select_finds_what_looking_at_every_series_finds(
     series: list[list[tuple[str, str]]], matchers: list[Matcher]
 ) -> None:
@@ -189,7 +189,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_recycling_never_loses_a_living_series(steps: list[tuple[str, object]]) -> None:
     """And a replay of all records, at any time, has every living series in its slot."""
     hour_ns = 3600 * make.NS_PER_S

@@ -38,7 +38,7 @@ RANGED = [
 EVERYTHING = INSTANT + RANGED
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(LINES, st.sampled_from(EVERYTHING), st.integers(0, 12), st.sampled_from([20, 60, 150, 420]))
 def test_a_range_is_worth_at_every_step_what_a_moment_is(
     lines: dict[str, str], expression: str, start: int, step_s: int

@@ -147,7 +147,7 @@ def world_last(bus: Shaky) -> int:
     return int(bus.last(SAMPLES))
 
 
-@settings(max_examples=5)  # each life writes a file per partition and checkpoint
+@settings(max_examples=3)  # each life writes a file per partition and checkpoint
 @given(LIVES)
 @example([(5, True, {}), (0, True, {"load": ["R"]}), (3, False, {})])
 @example([(4, False, {}), (0, False, {"restore": ["R", "O"], "lease": ["O"]}), (1, False, {})])
@@ -268,7 +268,7 @@ async def test_after_a_success_patience_begins_anew(tmp_path: Path) -> None:
     await world.stop()
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.integers(0, 12), st.floats(0.01, 5.0), st.floats(0.01, 60.0), st.floats(0.0, 100.0))
 def test_pauses_grow_and_stay_between_what_is_set_and_what_is_asked(
     n_refusals: int, first_s: float, longest_s: float, asked_s: float

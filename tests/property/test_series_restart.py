@@ -135,4 +135,4 @@ class Restarts(RuleBasedStateMachine):
 
 
 TestRestarts = Restarts.TestCase
-TestRestarts.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
+TestRestarts.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)

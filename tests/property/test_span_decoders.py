@@ -114,7 +114,7 @@ def test_zipkins_two_forms_mean_the_same(data: st.DataObject) -> None:
     assert logged(as_json) == logged(as_protobuf)
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(rng=SEEDS)
 def test_otlps_two_forms_mean_the_same(rng: random.Random) -> None:
     request = span_fuzz.otlp_request(rng)
@@ -126,7 +126,7 @@ def test_otlps_two_forms_mean_the_same(rng: random.Random) -> None:
     assert as_json.rejects == as_protobuf.rejects
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(rng=SEEDS)
 def test_every_way_to_write_a_protobuf_means_the_same(rng: random.Random) -> None:
     raw = span_fuzz.otlp_request(rng).SerializeToString()
@@ -142,7 +142,7 @@ def test_every_way_to_write_a_protobuf_means_the_same(rng: random.Random) -> Non
 
 
 @EVERY
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(rng=SEEDS)
 def test_broken_bodies_are_refused_or_read_in_part(form: Form, rng: random.Random) -> None:
     sent = [
@@ -154,7 +154,7 @@ def test_broken_bodies_are_refused_or_read_in_part(form: Form, rng: random.Rando
     span_fuzz.check_sound(span_fuzz.decoded(form, body))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(rng=SEEDS)
 def test_broken_otlp_with_all_that_it_can_say_is_refused_or_read_in_part(
     rng: random.Random,
@@ -211,7 +211,7 @@ VALUES: st.SearchStrategy[Written] = st.recursive(
 UNKNOWN = st.lists(VALUES, max_size=3).map(lambda values: as_struct(values)[1][:-1])
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(unknown=st.tuples(UNKNOWN, UNKNOWN, UNKNOWN))
 def test_fields_that_nobody_knows_change_nothing(unknown: tuple[bytes, bytes, bytes]) -> None:
     form = FORMS["jaeger_thrift"]

@@ -82,7 +82,7 @@ async def outbox(store: Store) -> list[tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize("name", sorted(set(plugins.BUILTIN["store"]) - {"memory"}))
-@settings(max_examples=30)  # each one opens a store and syncs it to the disk
+@settings(max_examples=20)  # each one opens a store and syncs it to the disk
 @given(BATCHES, FILTERS)
 def test_a_store_answers_as_memory_does(
     build_store: Callable[..., Store],

@@ -48,7 +48,7 @@ def numbers(one: Segment[Any]) -> list[int]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.name))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=14), min_size=2, max_size=5),
     st.integers(1, 40),

@@ -103,7 +103,7 @@ def lines(text: list[str], seed: int) -> LogBatch:
     return replace(made, body=texts(one.encode() for one in text))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.tuples(st.lists(LINES, max_size=8), st.booleans()), min_size=1, max_size=5),
     st.lists(WORDS, max_size=2),
@@ -135,7 +135,7 @@ def test_text_finds_what_a_scan_finds(
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=5),
     st.lists(matchers, max_size=2),

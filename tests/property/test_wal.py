@@ -126,7 +126,7 @@ class Life:
         assert self._log.damage == ()
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(steps=st.lists(STEPS, max_size=40), seed=st.integers(0, 2**32))
 def test_what_was_acknowledged_is_read_once_in_order_and_nothing_else(
     steps: list[tuple[object, ...]], seed: int

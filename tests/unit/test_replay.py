@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import shutil
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 
 from tests.recorded import EAGER, Life, configuration
 from watchkeeper.analyze.detection_config import DetectionConfig, Direction, Judging
+from watchkeeper.config import Config
 from watchkeeper.errors import ConfigError, Permanent
 from watchkeeper.lake.recording.packed import Packed
-from watchkeeper.lake.recording.recording import pieces
+from watchkeeper.lake.recording.recording import KEPT_FOLDER, pieces
 from watchkeeper.parts import replay
 
 
@@ -24,8 +26,7 @@ def executor() -> Iterator[Executor]:
         yield one
 
 
-@asynccontextmanager
-async def lived(folder: Path, executor: Executor, seed: int = 0) -> AsyncIterator[Life]:
+async def lived(folder: Path, executor: Executor, seed: int = 0) -> Life:
     """Some hours with rollouts, restarts from checkpoints, and slots that changed hands; then a
     snapshot, and all of it once more."""
     life = Life(folder, executor, seed)
@@ -48,50 +49,73 @@ async def lived(folder: Path, executor: Executor, seed: int = 0) -> AsyncIterato
     await life.live(15, "search")
     await life.begin()
     await life.live(15)
-    yield life
     await life.end()
+    return life
 
 
-async def play(life: Life, **asked: Any) -> replay.Outcome:
-    return await replay.replay(life.config, replay.Asked(**asked), lambda _run: None)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, executor: Executor) -> Life:
+    """One that nobody changes."""
+    return asyncio.run(lived(tmp_path_factory.mktemp("whole") / "data", executor))
+
+
+@pytest.fixture
+def left(whole: Life, tmp_path: Path) -> Config:
+    """What it left, for one test to spoil."""
+    shutil.copytree(whole.folder, tmp_path / "data")
+    return configuration(tmp_path / "data")
+
+
+def log_of(config: Config) -> Path:
+    return config.data_dir / "log"
+
+
+def kept_of(config: Config) -> Path:
+    return log_of(config) / KEPT_FOLDER
+
+
+async def play(config: Config, **asked: Any) -> replay.Outcome:
+    return await replay.replay(config, replay.Asked(**asked), lambda _run: None)
 
 
 def kinds(outcome: replay.Outcome) -> set[str]:
     return {one.kind for one in outcome.differences}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 1])
 async def test_with_the_same_settings_it_is_what_it_was(
-    tmp_path: Path, executor: Executor, seed: int
+    tmp_path: Path, whole: Life, executor: Executor, seed: int
 ) -> None:
-    async with lived(tmp_path / "data", executor, seed) as life:
-        first, last = [one.taken_ns for one in replay.snapshots(life.keeper.folder)]
-        outcomes = [
-            await play(life),
-            await play(life, from_ns=first),
-            await play(life, from_ns=last),
-            await play(life, from_ns=first, to_ns=last),
-        ]
+    life = whole if seed == 0 else await lived(tmp_path / "data", executor, seed)
+    config = life.config
+    first, last = [one.taken_ns for one in replay.snapshots(kept_of(config))]
 
-        assert [kinds(one) for one in outcomes] == [{"same"}] * 4
-        assert [one.begin.snapshot and one.begin.snapshot.taken_ns for one in outcomes] == [
-            *(None, first, last, first)
-        ]
-        sizes = [len(one.differences) for one in outcomes]
-        assert sizes[0] > sizes[1] > sizes[2] > 0
-        assert any(isinstance(piece, Packed) for piece in pieces(life.folder / "log"))
-        assert life.n_passed_on > 0
+    outcomes = [
+        await play(config),
+        await play(config, from_ns=first),
+        await play(config, from_ns=last),
+        await play(config, from_ns=first, to_ns=last),
+    ]
+
+    assert [kinds(one) for one in outcomes] == [{"same"}] * 4
+    assert [one.begin.snapshot and one.begin.snapshot.taken_ns for one in outcomes] == [
+        *(None, first, last, first)
+    ]
+    sizes = [len(one.differences) for one in outcomes]
+    assert sizes[0] > sizes[1] > sizes[2] > 0
+    assert any(isinstance(piece, Packed) for piece in pieces(log_of(config)))
+    assert life.n_passed_on > 0
 
 
-async def test_other_settings_find_other_things(tmp_path: Path, executor: Executor) -> None:
+async def test_other_settings_find_other_things(whole: Life) -> None:
     without = DetectionConfig(detectors=[{"use": "basic"}])
     looser = DetectionConfig(
         detectors=[{"use": "basic", "budget_per_week": 200.0}, EAGER[1]],
         classes={"latency": Judging(least_ratio=0.0, least_change=0.0, direction=Direction.BOTH)},
     )
-    async with lived(tmp_path / "data", executor) as life:
-        fewer = await play(life, detection=without)
-        more = await play(life, detection=looser)
+
+    fewer = await play(whole.config, detection=without)
+    more = await play(whole.config, detection=looser)
 
     assert {one.after.detector for one in fewer.differences if one.after} == {"basic"}
     assert ("fewer", "fk") in {(one.kind, one.anomaly.detector) for one in fewer.differences}
@@ -112,39 +136,32 @@ async def test_settings_to_try_go_before_those_that_lie_in_the_log(
     life.settle(rules=[{"match": {"service": "*"}, "muted": True}], sensitivity="low")
     await life.live(15, "cart")
 
-    same = await play(life, from_ns=taken)
-    other = await play(life, from_ns=taken, detection=life.config.detection)
+    same = await play(life.config, from_ns=taken)
+    other = await play(life.config, from_ns=taken, detection=life.config.detection)
     await life.end()
 
     assert same.differences == []
     assert kinds(other) == {"more"}
 
 
-async def test_a_time_that_is_not_recorded_is_refused_with_the_remedy(
-    tmp_path: Path, executor: Executor
-) -> None:
-    async with lived(tmp_path / "data", executor) as life:
-        first, _ = replay.snapshots(life.keeper.folder)
-        for piece in pieces(life.folder / "log")[:1]:
-            piece.path.unlink()
+async def test_a_time_that_is_not_recorded_is_refused_with_the_remedy(left: Config) -> None:
+    first, _ = replay.snapshots(kept_of(left))
+    pieces(log_of(left))[0].path.unlink()
 
-        with pytest.raises(Permanent, match=f"say --from {replay.moment(first.taken_ns)}"):
-            await play(life, from_ns=first.taken_ns - 1)
-        earliest = await play(life)
+    with pytest.raises(Permanent, match=f"say --from {replay.moment(first.taken_ns)}"):
+        await play(left, from_ns=first.taken_ns - 1)
+    earliest = await play(left)
 
-        assert earliest.from_ns == first.taken_ns
-        assert kinds(earliest) == {"same"}
+    assert earliest.from_ns == first.taken_ns
+    assert kinds(earliest) == {"same"}
 
 
-async def test_without_a_snapshot_a_log_that_was_cut_is_no_beginning(
-    tmp_path: Path, executor: Executor
-) -> None:
-    async with lived(tmp_path / "data", executor) as life:
-        for path in life.keeper.folder.iterdir():
-            path.unlink()
+async def test_without_a_snapshot_a_log_that_was_cut_is_no_beginning(left: Config) -> None:
+    for path in kept_of(left).iterdir():
+        path.unlink()
 
-        with pytest.raises(Permanent, match="within minutes of its start"):
-            await play(life)
+    with pytest.raises(Permanent, match="within minutes of its start"):
+        await play(left)
 
 
 async def test_where_nothing_is_recorded_the_folder_is_asked_for(tmp_path: Path) -> None:
