@@ -64,6 +64,27 @@ class Process:
         return sorted(page.items, key=lambda one: one.id)
 
 
+@pytest.mark.parametrize(
+    ("glob", "severity"),
+    [("c*", Severity.PAGE), ("[cp]*", Severity.INFO)],
+    ids=["some of them", "all of them"],
+)
+async def test_maintenance_of_all_services_of_an_outage_mutes_it(
+    executor: Executor, glob: str, severity: Severity
+) -> None:
+    window = make.maintenance(
+        match={"service": glob},
+        from_ns=make.START_NS + (QUIET - 4) * STEP_NS,
+        to_ns=make.START_NS + END * STEP_NS,
+    )
+    one = Process(executor, MemoryStore(MemoryStore.Config()))
+    await one.stage.handle([Delivery(MIXED, 1, window), *one.log(1, QUIET + 8)])
+
+    found = await one.anomalies()
+
+    assert {said.severity for said in found if said.labels["symptom"] == "outage"} == {severity}
+
+
 def described(found: Sequence[Anomaly]) -> set[tuple[str, str, Severity, AnomalyStatus]]:
     return {
         (one.entity.service, one.labels["symptom"], one.severity, one.status)

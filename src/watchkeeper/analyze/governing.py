@@ -122,7 +122,25 @@ class Governing:
         reason = self._rulings.muted(
             partition, name, subject, detector=change.by, began_ns=began_ns, windows=self._windows
         )
+        if not reason and isinstance(change, SubjectChange):
+            reason = self._muted_alike(change, partition)
         return reason or self._after_deploy(change, subject, began_ns)
+
+    def _muted_alike(self, change: SubjectChange, partition: int) -> str:
+        """Why all are muted for whom this speaks; empty if one of them is not."""
+        sighting, reason = change.sighting, ""
+        for entity in sighting.members:
+            reason = self._rulings.muted(
+                partition,
+                "",
+                Subject(sighting.tenant, entity, {}),
+                detector=change.by,
+                began_ns=sighting.started_ns,
+                windows=self._windows,
+            )
+            if not reason:
+                break
+        return reason
 
     def dump(self, partition: int) -> bytes:
         return self._rulings.dump(partition)

@@ -105,6 +105,8 @@ class Change(NamedTuple):
 
     change: int
     outage: Outage
+    rows: Sequence[int] = ()
+    """Of its services, as it opens."""
 
 
 @dataclass(slots=True)
@@ -263,7 +265,7 @@ class Outages:
         one.n_silent = one.n_most = scope.n_late
         one.n_known = scope.n_known
         self._outages.append(one)
-        yield Change(OPENED, one)
+        yield Change(OPENED, one, look.census.rows[scope.quiet].tolist())
 
     def _suspect(self, now_ns: int, maybe: Sequence[Outage]) -> None:
         """From now on these may become outages, and no others."""
@@ -289,7 +291,7 @@ def _likeness(one: Outage) -> tuple[object, ...]:
     return one.tenant, one.shared, window.ref_ns, window.to_ns
 
 
-def told(change: Change, now_ns: int) -> Sighting:
+def told(change: Change, members: Sequence[Entity], now_ns: int) -> Sighting:
     """What a change is to people."""
     outage = change.outage
     shared = outage.shared
@@ -307,6 +309,7 @@ def told(change: Change, now_ns: int) -> Sighting:
         expected_high=outage.n_known / 2,
         p_value=10.0**-score,
         evidence={"services": float(outage.n_known), "score": score},
+        members=members,
     )
 
 

@@ -113,7 +113,8 @@ class Silences:
             )
             self._paged.add(subject)
             outage.is_page = reason.pages
-        return told(one, now_ns)
+        members = [self._services.subject(row).entity for row in one.rows]
+        return told(one, members, now_ns)
 
 
 def _fallen_silent(found: Any) -> I64:
