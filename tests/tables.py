@@ -58,7 +58,7 @@ class Case:
         """Small, unless settings say otherwise."""
         usual = {"head_rows": 64, "compact_fan_in": 2, "head_age_s": 60.0}
         config = self.config(**{**usual, **settings})
-        small = replace(self.definition, group_rows=6)
+        small = replace(self.definition, group_rows=15)
         return DiskTable(config, small, directory=folder, files=files or UnsyncedFiles())
 
     def batch(

@@ -6,7 +6,7 @@ import errno
 import os
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -82,26 +82,37 @@ def after_restart(case: Case, folder: Path) -> tuple[Table, list[Any]]:
     return table, batches
 
 
-places = pytest.mark.parametrize(
-    "place", [in_head, in_files, in_merged_files, in_both, after_restart]
-)
+PLACES = [in_head, in_files, in_merged_files, in_both, after_restart]
+places = pytest.mark.parametrize("place", PLACES)
 Place = Callable[[Case, Path], tuple[Table, list[Any]]]
+Filled = tuple[Case, Table, list[Any]]
 
 
-@tables
-@places
-def test_every_row_is_read_back_as_it_came(case: Case, place: Place, tmp_path: Path) -> None:
-    table, batches = place(case, tmp_path)
+@pytest.fixture(
+    scope="module",
+    params=[(case, place) for case in (*CASES, *DETAILS) for place in PLACES],
+    ids=lambda one: f"{one[1].__name__}-{one[0].name}",
+)
+def filled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Filled]:
+    """A table that is only read, and what was appended to it."""
+    case, place = request.param
+    table, batches = place(case, tmp_path_factory.mktemp("filled"))
+    yield case, table, batches
+    table.close()
+
+
+def test_every_row_is_read_back_as_it_came(filled: Filled) -> None:
+    _, table, batches = filled
 
     found = read(table)
 
     assert found == newest_first(*batches)
 
 
-@tables
-@places
-def test_pages_hold_every_row_once_and_in_order(case: Case, place: Place, tmp_path: Path) -> None:
-    table, batches = place(case, tmp_path)
+def test_pages_hold_every_row_once_and_in_order(filled: Filled) -> None:
+    _, table, batches = filled
 
     found, before = [], None
     while True:
@@ -114,10 +125,8 @@ def test_pages_hold_every_row_once_and_in_order(case: Case, place: Place, tmp_pa
     assert found == newest_first(*batches)
 
 
-@tables
-@places
-def test_a_range_holds_its_start_and_not_its_end(case: Case, place: Place, tmp_path: Path) -> None:
-    table, batches = place(case, tmp_path)
+def test_a_range_holds_its_start_and_not_its_end(filled: Filled) -> None:
+    case, table, batches = filled
     start, end = NOON + 2 * S + 1000, NOON + 6 * S + 2000
     time = case.definition.time
 

@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tests.integration.judging import catalog, redis_bus
-from tests.scenario.shop import BEGIN_S, STEP_S, body
+from tests.integration.ports import catalog, redis_bus
+from tests.rhythm import BEGIN_S, STEP_S, body
 from watchkeeper import plugins
 from watchkeeper.clock import NS_PER_S, FakeClock
 from watchkeeper.ingest.admit import Admission, AdmitConfig

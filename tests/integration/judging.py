@@ -12,20 +12,18 @@ from typing import Any
 
 import msgspec
 
-from tests.scenario.shop import BEGIN_S, STEP_S, body, latency, minutes
-from watchkeeper import plugins
+from tests.integration.ports import catalog, redis_bus
+from tests.rhythm import BEGIN_S, STEP_S, body, latency, minutes
 from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.bus.base import SAMPLES, Bus
-from watchkeeper.bus.ports import Ports
 from watchkeeper.clock import NS_PER_S, SystemClock
 from watchkeeper.ingest.admit import Admission, AdmitConfig
 from watchkeeper.ingest.admit_rows import AdmitRowsConfig, RowAdmission
-from watchkeeper.ingest.enrich import Enrich, EnrichConfig
+from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.prepare import Preparer, Request
 from watchkeeper.ingest.receivers.remote_write import RemoteWrite
-from watchkeeper.lake.files import Files
-from watchkeeper.lake.series import Catalog, CatalogConfig
+from watchkeeper.lake.series import Catalog
 from watchkeeper.model.anomaly import Anomaly
 from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.model.signal import Logged, Tick
@@ -33,26 +31,12 @@ from watchkeeper.runtime import Loop, RuntimeConfig
 from watchkeeper.sdk import remote_write
 from watchkeeper.store.base import Filter
 from watchkeeper.store.memory import MemoryStore
-from watchkeeper.telemetry import Secret
 
-KEY = b"0123456789abcdef"
-"""The installation's, shared by its processes."""
 SERVICES = 6
 SICK = range(2880, 2910)
 END = 2940
 BOTH = DetectionConfig(detectors=[{"use": "basic"}, {"use": "fk"}])
 CONFIG = RuntimeConfig(checkpoint_records=200, lease_s=2.0, retry_s=0.05)
-
-
-def catalog() -> Catalog:
-    return Catalog(KEY, CatalogConfig(max_series=1000, max_donors=10), Enrich(EnrichConfig()))
-
-
-def redis_bus(url: str, prefix: str, folder: Path, known: Catalog) -> Bus:
-    ports = Ports(clock=SystemClock(), data_dir=folder, disk=Files(), catalog=known)
-    plugin = plugins.load("bus", "redis")
-    bus: Bus = plugin(plugin.Config(url=Secret(url), prefix=prefix), ports=ports)
-    return bus
 
 
 def traffic(known: Catalog) -> Iterator[list[Logged]]:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.servers import redis_server
-from tests.integration.judging import catalog, judge, send
+from tests.integration.judging import judge, send
+from tests.integration.ports import catalog
 from watchkeeper import plugins
 from watchkeeper.bus.ports import Ports
 from watchkeeper.clock import SystemClock

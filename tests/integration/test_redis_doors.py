@@ -15,7 +15,7 @@ import pytest
 from bench.servers import redis_server
 from tests.buses import take_all
 from tests.integration.doorkeeping import N_BODIES, SERVICES
-from tests.integration.judging import catalog, redis_bus
+from tests.integration.ports import catalog, redis_bus
 from watchkeeper.bus.base import SAMPLES
 from watchkeeper.model.signal import LogBatch, SampleBatch
 

@@ -22,10 +22,9 @@ LIMIT_S = 60
 
 PARTS = {
     "door": ("ingest",),
-    "other-door": ("ingest",),
     "store": ("store",),
     "detect": ("detect",),
-    "api": ("api",),
+    "other-door": ("ingest", "api"),
 }
 
 

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-import random
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 
+from tests.rhythm import BEGIN_S, STEP_S, body
 from watchkeeper.api.app import Front
 from watchkeeper.app import App, running
 from watchkeeper.clock import NS_PER_S, FakeClock
 from watchkeeper.config import load
 from watchkeeper.sdk import remote_write
-from watchkeeper.sdk.series import TimeSeries
-
-BEGIN_S = 1_767_571_200
-"""2026-01-05T00:00:00Z, a Monday."""
-STEP_S = 60
-
-
-def latency(minute: int, seed: int = 7) -> float:
-    """Milliseconds: a day's rhythm and some noise, the same at every call."""
-    noise = random.Random(seed * 1_000_003 + minute).gauss(0, 2.0)
-    return 100.0 + 15.0 * math.sin(2 * math.pi * minute / 1440) + noise
 
 
 @dataclass
@@ -73,22 +60,6 @@ class Shop:
                 await asyncio.sleep(0.002)
 
 
-def body(rows: Sequence[tuple[Mapping[str, str], int, float]]) -> bytes:
-    by_series: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]] = {}
-    for labels, minute, value in rows:
-        by_series.setdefault(tuple(sorted(labels.items())), []).append((minute, value))
-    return remote_write.encode(
-        [
-            TimeSeries(
-                labels=dict(labels),
-                time_ms=np.array([(BEGIN_S + m * STEP_S) * 1000 for m, _ in points], np.int64),
-                value=np.array([value for _, value in points], np.float64),
-            )
-            for labels, points in by_series.items()
-        ]
-    )
-
-
 def settings(data_dir: Path, **more: Any) -> Any:
     file = data_dir.parent / f"{data_dir.name}.yaml"
     file.write_text(
@@ -124,9 +95,3 @@ async def _tick(clock: FakeClock, *, is_own: bool) -> None:
     while is_own:
         await asyncio.sleep(0.01)
         clock.advance(0.1)
-
-
-def minutes(first: int, last: int, step: int = 60) -> Iterator[range]:
-    """A stretch of time in pieces, as a sender would send it."""
-    for begin in range(first, last, step):
-        yield range(begin, min(last, begin + step))

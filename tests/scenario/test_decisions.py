@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.scenario.shop import Shop, latency, shop
+from tests.rhythm import latency
+from tests.scenario.shop import Shop, shop
 
 QUEUE = {"__name__": "queue_length", "service": "cart"}
 SETTINGS = "/api/v1/config/detection"

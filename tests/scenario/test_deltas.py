@@ -10,7 +10,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 
-from tests.scenario.shop import BEGIN_S, STEP_S, Shop, latency, minutes, shop
+from tests.rhythm import BEGIN_S, STEP_S, latency, minutes
+from tests.scenario.shop import Shop, shop
 
 DELTA, CUMULATIVE = 1, 2
 HOURS_30 = 30 * 60

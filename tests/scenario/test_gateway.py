@@ -15,7 +15,8 @@ import pytest
 
 from tests import gateways, make
 from tests.fronts import Api
-from tests.scenario.shop import BEGIN_S, Shop, shop
+from tests.rhythm import BEGIN_S
+from tests.scenario.shop import Shop, shop
 from watchkeeper.api.app import described
 from watchkeeper.api.doors import DOORS
 from watchkeeper.api.examples import BODIES, Body, asked

@@ -11,7 +11,8 @@ import cramjam
 import pytest
 
 from tests import histograms
-from tests.scenario.shop import BEGIN_S, STEP_S, Shop, shop
+from tests.rhythm import BEGIN_S, STEP_S
+from tests.scenario.shop import Shop, shop
 from watchkeeper.ingest.receivers import schema
 
 HEADERS = {"content-type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.scenario.shop import BEGIN_S, STEP_S, Shop, shop
+from tests.rhythm import BEGIN_S, STEP_S
+from tests.scenario.shop import Shop, shop
 
 MINUTE = 60
 NOW_S = BEGIN_S + MINUTE * STEP_S

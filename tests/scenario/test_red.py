@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.scenario.shop import BEGIN_S, Shop, shop
+from tests.rhythm import BEGIN_S
+from tests.scenario.shop import Shop, shop
 from watchkeeper.model.series import DEFAULT_TENANT
 
 BUCKETS = "span_duration_seconds_bucket"

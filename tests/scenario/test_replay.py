@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.scenario.shop import BEGIN_S, Shop, latency, shop
+from tests.rhythm import BEGIN_S, latency
+from tests.scenario.shop import Shop, shop
 from watchkeeper.api.times import iso
 from watchkeeper.cli import main
 from watchkeeper.lake.recording.recording import KEPT_FOLDER

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from tests.scenario.shop import BEGIN_S, STEP_S, body, latency
+from tests.rhythm import BEGIN_S, STEP_S, body, latency
 from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.bus.base import MIXED, Delivery

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests import make
-from tests.scenario.shop import BEGIN_S, Shop, body, settings, shop
+from tests.rhythm import BEGIN_S, body
+from tests.scenario.shop import Shop, settings, shop
 from watchkeeper.app import running
 from watchkeeper.bus.base import Delivery
 from watchkeeper.clock import FakeClock

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.scenario.shop import BEGIN_S, STEP_S, Shop, clock_at, latency, minutes, shop
+from tests.rhythm import BEGIN_S, STEP_S, latency, minutes
+from tests.scenario.shop import Shop, clock_at, shop
 from watchkeeper.api.times import parse_time
 
 PAYMENT = {"__name__": "request_latency_ms", "service": "payment", "instance": "payment-1"}
