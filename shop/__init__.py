@@ -1,0 +1,1 @@
+"""A small shop of eight real processes, to be watched, broken and mended: `python -m shop`."""

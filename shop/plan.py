@@ -1,0 +1,51 @@
+"""What the processes of one shop have to know of each other."""
+
+from __future__ import annotations
+
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    folder: str
+    ports: Mapping[str, int]
+    watchkeeper: str = ""
+    """Where telemetry goes; empty: nowhere, and nothing is observed."""
+    metrics_s: float = 1.0
+    per_s: float = 2.0
+    """Requests a second, on the average of a day."""
+    day_s: float = 86_400.0
+    """How long a day is; shops in a hurry have short ones."""
+    seed: int = 1
+
+
+def free_ports(names: Sequence[str]) -> dict[str, int]:
+    """Different ones: all are held until all are found."""
+    with ExitStack() as stack:
+        held = [stack.enter_context(socket.socket()) for _ in names]
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        return {name: one.getsockname()[1] for name, one in zip(names, held, strict=True)}
+
+
+def write(plan: Plan, file: Path) -> None:
+    file.write_bytes(msgspec.json.encode(plan))
+
+
+def read(file: Path) -> Plan:
+    return msgspec.json.decode(file.read_bytes(), type=Plan)
+
+
+def answers(port: int) -> bool:
+    """Whether a service says that it is well."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

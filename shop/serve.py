@@ -1,0 +1,62 @@
+"""One service as a process: `python -m shop.serve NAME PLAN`, where the plan is a JSON file."""
+
+from __future__ import annotations
+
+import logging
+import random
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+from waitress import serve
+
+from shop.faults import Faults
+from shop.plan import Plan, read
+from shop.services import Answer, Call, Place, build
+from watchkeeper.sdk.middleware import Settings, observe, trace_calls
+
+HOST = "127.0.0.1"
+TIMEOUT_S = 10.0
+
+
+def calls(plan: Plan, client: httpx.Client) -> Call:
+    """Asks other services over HTTP. Who cannot be reached has failed, as a proxy would say it."""
+
+    def call(service: str, method: str, path: str) -> Answer:
+        url = f"http://{HOST}:{plan.ports[service]}{path}"
+        try:
+            response = client.request(method, url)
+        except httpx.TransportError as error:
+            logging.getLogger("shop").error("%s cannot be reached: %s", service, error)  # noqa: TRY400
+            return Answer(504 if isinstance(error, httpx.TimeoutException) else 503, None)
+        is_json = response.headers.get("content-type", "").startswith("application/json")
+        return Answer(response.status_code, response.json() if is_json else None)
+
+    return call
+
+
+def main(name: str, plan_file: str) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is left to tell is told at exit
+    plan = read(Path(plan_file))
+    with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
+        place = Place(calls(plan, client), Path(plan.folder), Faults(random.Random(plan.seed)))
+        app = build(name, place)
+        port = plan.ports[name]
+        if plan.watchkeeper:
+            trace_calls(httpx)
+            settings = Settings(
+                name,
+                plan.watchkeeper,
+                environment="shop",
+                instance=f"{HOST}:{port}",
+                metrics_s=plan.metrics_s,
+            )
+            observe(app, settings)
+        serve(app, host=HOST, port=port, threads=8)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

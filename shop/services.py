@@ -1,0 +1,189 @@
+"""The eight services, as Flask applications that call each other."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flask import Flask, abort, jsonify, request
+
+from shop.faults import Faults
+from shop.stock import Cache, Stock
+
+NAMES = (
+    "gateway", "checkout", "payment", "inventory", "cart", "user", "shipping", "notification",
+)  # fmt: skip
+log = logging.getLogger("shop")
+
+
+class Answer(NamedTuple):
+    status: int
+    value: Any
+
+
+Call = Callable[[str, str, str], Answer]
+"""(service, method, path): asks another service."""
+
+
+class Place(NamedTuple):
+    """What a service stands on."""
+
+    call: Call
+    folder: Path
+    faults: Faults
+    wait: Callable[[float], None] = time.sleep
+
+
+def build(name: str, place: Place) -> Flask:
+    """A service by its name."""
+    app = Flask(name)
+
+    @app.get("/health")
+    def health() -> Any:
+        return {"service": name, "status": "ok"}
+
+    _faults(app, place)
+    _ADD[name](app, place)
+    return app
+
+
+def _faults(app: Flask, place: Place) -> None:
+    faults = place.faults
+
+    @app.before_request
+    def strike() -> Any:
+        if request.path == "/health" or request.path.startswith("/simulate"):
+            return None
+        delay_s, fails = faults.of(request.path)
+        if delay_s:
+            place.wait(delay_s)
+        if fails:
+            log.error("simulated failure of %s", request.path)
+            return jsonify(error="simulated failure"), 500
+        return None
+
+    @app.post("/simulate/delay")
+    def delay() -> Any:
+        return _simulated(faults, faults.delay, request.args.get("duration", "1000"))
+
+    @app.post("/simulate/error")
+    def error() -> Any:
+        return _simulated(faults, faults.error, request.args.get("rate", "1"))
+
+    @app.delete("/simulate")
+    def clear() -> Any:
+        faults.clear()
+        return faults.told()
+
+
+def _simulated(faults: Faults, begin: Callable[[str, float], None], amount: str) -> Any:
+    try:
+        begin(request.args.get("endpoint", ""), float(amount))
+    except ValueError as wrong:
+        return jsonify(error=str(wrong)), 400
+    return faults.told()
+
+
+def _needed(answer: Answer, what: str) -> Any:
+    """The answer's value; without it this service cannot answer either."""
+    if answer.status >= 500:
+        log.error("%s failed with %d", what, answer.status)
+        abort(502)
+    if answer.status >= 400:
+        abort(answer.status)
+    return answer.value
+
+
+def _gateway(app: Flask, place: Place) -> None:
+    @app.post("/checkout/<int:user>")
+    def checkout(user: int) -> Any:
+        return _needed(place.call("checkout", "POST", f"/checkout/{user}"), "checkout")
+
+    @app.get("/cart/<int:user>")
+    def cart(user: int) -> Any:
+        return _needed(place.call("cart", "GET", f"/cart/{user}"), "cart")
+
+    @app.get("/inventory/<int:item>")
+    def inventory(item: int) -> Any:
+        return _needed(place.call("inventory", "GET", f"/inventory/{item}"), "inventory")
+
+
+def _checkout(app: Flask, place: Place) -> None:
+    @app.post("/checkout/<int:user>")
+    def checkout(user: int) -> Any:
+        cart = _needed(place.call("cart", "GET", f"/cart/{user}"), "cart")
+        for item in cart["items"]:
+            _needed(place.call("inventory", "POST", f"/inventory/{item}/take"), "inventory")
+        paid = _needed(place.call("payment", "POST", f"/payment/{user}"), "payment")
+        sent = _needed(place.call("shipping", "POST", f"/shipping/{user}"), "shipping")
+        told = place.call("notification", "POST", f"/notification/{user}")
+        if told.status >= 400:  # nobody goes without what he paid for, for want of a message
+            log.warning("notification failed with %d", told.status)
+        return {"paid": paid["paid"], "parcel": sent["parcel"], "items": cart["items"]}
+
+
+def _payment(app: Flask, place: Place) -> None:
+    @app.post("/payment/<int:user>")
+    def payment(user: int) -> Any:
+        return {"paid": True, "user": user}
+
+
+def _inventory(app: Flask, place: Place) -> None:
+    stock = Stock(place.folder / "inventory.db")
+    cache = Cache()
+
+    @app.get("/inventory/<int:item>")
+    def inventory(item: int) -> Any:
+        left = cache.get(str(item))
+        if left is None:
+            left = stock.left(item)
+            cache.put(str(item), left)
+        if left is None:
+            abort(404)
+        return {"item": item, "left": left}
+
+    @app.post("/inventory/<int:item>/take")
+    def take(item: int) -> Any:
+        if not stock.take(item):
+            abort(409)
+        return {"item": item}
+
+
+def _cart(app: Flask, place: Place) -> None:
+    @app.get("/cart/<int:user>")
+    def cart(user: int) -> Any:
+        known = _needed(place.call("user", "GET", f"/user/{user}"), "user")
+        return {"user": known["user"], "items": [user % 50, user * 7 % 50]}
+
+
+def _user(app: Flask, place: Place) -> None:
+    @app.get("/user/<int:user>")
+    def who(user: int) -> Any:
+        return {"user": user, "plan": "gold" if user % 10 == 0 else "free"}
+
+
+def _shipping(app: Flask, place: Place) -> None:
+    @app.post("/shipping/<int:user>")
+    def shipping(user: int) -> Any:
+        return {"parcel": f"P{user}"}
+
+
+def _notification(app: Flask, place: Place) -> None:
+    @app.post("/notification/<int:user>")
+    def notification(user: int) -> Any:
+        return {"told": user}
+
+
+_ADD: dict[str, Callable[[Flask, Place], None]] = {
+    "gateway": _gateway,
+    "checkout": _checkout,
+    "payment": _payment,
+    "inventory": _inventory,
+    "cart": _cart,
+    "user": _user,
+    "shipping": _shipping,
+    "notification": _notification,
+}
