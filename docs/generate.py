@@ -18,8 +18,8 @@ from typing import Any
 import watchkeeper
 from watchkeeper import cli, plugins, telemetry
 from watchkeeper.api.app import described
-from watchkeeper.config import SECTIONS, reference
-from watchkeeper.config.sections import ALIASES, UNUSED
+from watchkeeper.config import reference
+from watchkeeper.config.sections import ALIASES, SECTIONS, UNUSED
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by `make docs` from the code. Change it there. -->\n"

@@ -18,7 +18,8 @@ import numpy as np
 from tests import make
 from tests.disks import UnsyncedFiles
 from watchkeeper.bus.base import MIXED, Delivery
-from watchkeeper.config import Config, load
+from watchkeeper.config.loading import load
+from watchkeeper.config.sections import Config
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.lake.recording.keeper import Keeper
 from watchkeeper.lake.recording.recording import KEPT_FOLDER, Recording

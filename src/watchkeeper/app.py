@@ -27,7 +27,7 @@ from watchkeeper.api.app import Front
 from watchkeeper.api.services import Services
 from watchkeeper.api.traced import Traced
 from watchkeeper.clock import Clock, SystemClock
-from watchkeeper.config import Config
+from watchkeeper.config.sections import Config
 from watchkeeper.errors import ConfigError
 from watchkeeper.ingest.own_traces_stage import OwnTraces
 from watchkeeper.lake.series import Catalog

@@ -10,6 +10,8 @@ import pytest
 DRIVERS = {"duckdb", "redis", "psycopg", "opentelemetry.sdk"}
 """Optional, or needed by what few ask for."""
 SERVER = {"numba", "llvmlite", "pyarrow", "fastapi", "pydantic", "uvicorn", "grpc", "google"}
+SETTINGS = {"watchkeeper.config.loading", "watchkeeper.plugins", "watchkeeper.store"}
+"""A server's, which whoever talks to one need not know."""
 CLIENT = {"numpy", "httpx", "rich", "yaml", "msgspec", "asyncio"}
 
 HELP = """
@@ -31,7 +33,7 @@ def imported_by(code: str) -> set[str]:
     ("code", "heavy"),
     [
         pytest.param(HELP.format(""), CLIENT | SERVER | DRIVERS, id="help"),
-        pytest.param(HELP.format("query"), SERVER | DRIVERS, id="query"),
+        pytest.param(HELP.format("query"), SERVER | SETTINGS | DRIVERS, id="query"),
         pytest.param("import watchkeeper.app, watchkeeper.cli.ahead", DRIVERS, id="server"),
     ],
 )

@@ -16,7 +16,7 @@ from bench import __main__ as speed
 from docs import generate
 from quality import __main__ as scores
 from tests.architecture.source import ROOT
-from watchkeeper.config import load
+from watchkeeper.config.loading import load
 
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))])

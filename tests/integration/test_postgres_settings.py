@@ -19,7 +19,7 @@ from tests import make
 from watchkeeper.app import running
 from watchkeeper.cli import checks
 from watchkeeper.cli.findings import Finding, State
-from watchkeeper.config import load
+from watchkeeper.config.loading import load
 from watchkeeper.config.sections import Chosen
 from watchkeeper.errors import ConfigError, Permanent, Retryable
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus

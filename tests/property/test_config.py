@@ -14,8 +14,10 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from watchkeeper.config import Config, document, load, reference, units
+from watchkeeper.config import document, reference, units
+from watchkeeper.config.loading import load
 from watchkeeper.config.node import Faults, Node, merge, planted
+from watchkeeper.config.sections import Config
 from watchkeeper.errors import ConfigError
 
 KEYS = st.sampled_from(["a", "b", "c"])

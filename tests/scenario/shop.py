@@ -16,7 +16,7 @@ from tests.rhythm import BEGIN_S, STEP_S, body
 from watchkeeper.api.app import Front
 from watchkeeper.app import App, running
 from watchkeeper.clock import NS_PER_S, FakeClock
-from watchkeeper.config import load
+from watchkeeper.config.loading import load
 from watchkeeper.sdk import remote_write
 
 

@@ -19,7 +19,8 @@ from watchkeeper.cli import checks
 from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.findings import Finding, State
 from watchkeeper.clock import FakeClock
-from watchkeeper.config import Config, load
+from watchkeeper.config.loading import load
+from watchkeeper.config.sections import Config
 from watchkeeper.lake.wal import WalConfig, WriteAheadLog
 from watchkeeper.store.installation import FILE_NAME, installation_key
 from watchkeeper.store.sqlite.store import FILE_NAME as STATE_FILE

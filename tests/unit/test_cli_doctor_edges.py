@@ -18,7 +18,8 @@ from watchkeeper.cli import checks
 from watchkeeper.cli.exits import Exit
 from watchkeeper.cli.findings import Finding, State
 from watchkeeper.clock import NS_PER_S, FakeClock
-from watchkeeper.config import Config, load
+from watchkeeper.config.loading import load
+from watchkeeper.config.sections import Config
 from watchkeeper.store.sqlite.store import FILE_NAME as STATE_FILE
 
 EVERY = {

@@ -15,7 +15,7 @@ from tests.unit.stub import Reply, Stub, serving
 from watchkeeper import cli
 from watchkeeper.cli import checks
 from watchkeeper.cli.exits import Exit
-from watchkeeper.config import load
+from watchkeeper.config.loading import load
 
 SETTINGS = "/api/v1/config/detection"
 VERDICT = "/api/v1/anomalies/a1/verdict"

@@ -15,7 +15,8 @@ import yaml
 
 from watchkeeper import cli
 from watchkeeper.cli.exits import Exit
-from watchkeeper.config import load, reference
+from watchkeeper.config import reference
+from watchkeeper.config.loading import load
 
 Said = pytest.CaptureFixture[str]
 

@@ -11,18 +11,11 @@ import msgspec
 import pytest
 import yaml
 
-from watchkeeper.config import (
-    SECTIONS,
-    Chosen,
-    Config,
-    Loaded,
-    client_settings,
-    load,
-    loading,
-    reference,
-)
+from watchkeeper.config import loading, reference
+from watchkeeper.config.environment import client_settings
+from watchkeeper.config.loading import Loaded, load
 from watchkeeper.config.schema import schema
-from watchkeeper.config.sections import Top
+from watchkeeper.config.sections import SECTIONS, Chosen, Config, Top
 from watchkeeper.errors import ConfigError
 from watchkeeper.store.memory import MemoryStore
 

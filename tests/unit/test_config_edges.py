@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from watchkeeper.config import Loaded, client_settings, document, load, reference
+from watchkeeper.config import document, reference
+from watchkeeper.config.environment import client_settings
+from watchkeeper.config.loading import Loaded, load
 from watchkeeper.config.node import Faults, Node
 from watchkeeper.config.schema import schema
 from watchkeeper.config.sections import SECTIONS

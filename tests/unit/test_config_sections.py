@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from watchkeeper import plugins
-from watchkeeper.config import Chosen, Loaded, check, document, load, reference
+from watchkeeper.config import check, document, reference
 from watchkeeper.config import schema as schemas
+from watchkeeper.config.loading import Loaded, load
 from watchkeeper.config.node import Faults
-from watchkeeper.config.sections import SECTIONS
+from watchkeeper.config.sections import SECTIONS, Chosen
 from watchkeeper.config.texts import text_of
 from watchkeeper.errors import ConfigError
 from watchkeeper.telemetry import Secret

@@ -10,7 +10,7 @@ from watchkeeper import cli
 from watchkeeper.api.doors import DOORS
 from watchkeeper.api.gateway.table import ROUTES, all_routes
 from watchkeeper.cli.exits import Exit
-from watchkeeper.config import load
+from watchkeeper.config.loading import load
 from watchkeeper.errors import ConfigError
 from watchkeeper.model.part import EVERY, Part
 

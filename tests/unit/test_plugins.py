@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from watchkeeper import plugins
-from watchkeeper.config import Chosen, load
+from watchkeeper.config.loading import load
+from watchkeeper.config.sections import Chosen
 from watchkeeper.errors import ConfigError
 from watchkeeper.telemetry import Secret
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.recorded import EAGER, Life, configuration
 from watchkeeper.analyze.detection_config import DetectionConfig, Direction, Judging
-from watchkeeper.config import Config
+from watchkeeper.config.sections import Config
 from watchkeeper.errors import ConfigError, Permanent
 from watchkeeper.lake.recording.packed import Packed
 from watchkeeper.lake.recording.recording import KEPT_FOLDER, pieces

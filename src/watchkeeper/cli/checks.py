@@ -22,8 +22,7 @@ from watchkeeper.cli import words
 from watchkeeper.cli.findings import Finding, State
 from watchkeeper.clock import NS_PER_S, Clock
 from watchkeeper.compiled import jit
-from watchkeeper.config import Config
-from watchkeeper.config.sections import Chosen
+from watchkeeper.config.sections import Chosen, Config
 from watchkeeper.config.sent import written
 from watchkeeper.errors import Permanent, Retryable, WatchkeeperError
 from watchkeeper.know.decisions_stage import newest_settings

@@ -12,7 +12,8 @@ import msgspec
 from watchkeeper import cli
 from watchkeeper.cli.exits import MEANINGS, Exit
 from watchkeeper.cli.output import Column, Output
-from watchkeeper.config import Loaded, load, reference
+from watchkeeper.config import reference
+from watchkeeper.config.loading import Loaded, load
 from watchkeeper.config.schema import schema
 from watchkeeper.errors import ConfigError
 

@@ -20,7 +20,7 @@ from watchkeeper import app
 from watchkeeper.api.app import Front, described
 from watchkeeper.api.examples import BODIES, JSON, Body, asked
 from watchkeeper.clock import NS_PER_S, FakeClock
-from watchkeeper.config import load
+from watchkeeper.config.loading import load
 
 _EXAMPLES_S: Final = 1_767_607_200
 """What the examples tell is of that time."""

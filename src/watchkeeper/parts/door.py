@@ -10,8 +10,7 @@ from functools import partial
 
 from watchkeeper import plugins
 from watchkeeper.bus.base import Bus
-from watchkeeper.config import Config
-from watchkeeper.config.sections import Chosen
+from watchkeeper.config.sections import Chosen, Config
 from watchkeeper.ingest.admit import Admission
 from watchkeeper.ingest.admit_rows import RowAdmission
 from watchkeeper.ingest.decode_stage import Decoding

@@ -11,7 +11,7 @@ from pathlib import Path
 from watchkeeper.bus.base import Bus
 from watchkeeper.bus.ports import Ports, fingerprint
 from watchkeeper.clock import Clock
-from watchkeeper.config import Config
+from watchkeeper.config.sections import Config
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.lake.files import Files
 from watchkeeper.lake.recording.recording import KEPT_FOLDER

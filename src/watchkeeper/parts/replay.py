@@ -19,7 +19,7 @@ from watchkeeper.analyze.difference import Difference, differences
 from watchkeeper.analyze.template_stage import TemplateStage
 from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.clock import NS_PER_S
-from watchkeeper.config import Config
+from watchkeeper.config.sections import Config
 from watchkeeper.errors import ConfigError, Permanent
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.lake.recording.recording import KEPT_FOLDER, Recording
