@@ -14,6 +14,7 @@ import numpy as np
 
 from watchkeeper.analyze.detectors.rows import Rows
 from watchkeeper.analyze.known_series import KnownSeries
+from watchkeeper.analyze.watchers.slots_kernel import has_stranger
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.series import I32, I64, N_PARTITIONS, U64, Mask
 
@@ -57,11 +58,10 @@ class BySlot:
 
     def meet(self, slots: I32) -> I32:
         """Make rows for those that are others than before; which these are."""
-        self._rows.hold(slots)
-        strange = self._whose[slots] != self._catalog.identity[slots, 0]
-        if not strange.any():
+        if not has_stranger(slots, self._whose, self._catalog.identity):
             return slots[:0]
-        new = np.unique(slots[strange])
+        new = np.unique(slots[self._whose[slots] != self._catalog.identity[slots, 0]])
+        self._rows.hold(new)
         self._begin(new)
         return new
 

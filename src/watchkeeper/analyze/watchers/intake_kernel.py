@@ -31,22 +31,24 @@ LIVE_NS = 300_000_000_000
 
 
 @kernel
-def strangers(slots, identity, rows, out):
-    """The slots whose owner was not looked at yet, once per row; how many."""
-    n = 0
+def has_stranger(slots, identity, rows):
+    """Whether a slot has an owner that was not looked at yet."""
     for slot in slots:
-        if rows[slot].identity != identity[slot, 0]:
-            out[n] = slot
-            n += 1
-    return n
+        if slot >= len(rows) or rows[slot].identity != identity[slot, 0]:
+            return True
+    return False
 
 
 @kernel
-def take(points, first, rows, state, settings, now_ns, found):
+def take(points, first, of, state, settings, now_ns, found):
     """Count from row `first` on: (the row to go on with, findings of bins that had to be judged
-    since their room was needed). It goes on until the end, or until `found` may be full."""
+    since their room was needed). It goes on until the end, or until `found` may be full; it does
+    not begin, and says -1, while there are series that were not looked at."""
     slots, times, values = points
+    identity, rows = of
     n_found = 0
+    if first == 0 and has_stranger(slots, identity, rows):
+        return -1, 0
     for i in range(first, len(slots)):
         row = rows[slots[i]]
         index = row.service - 1

@@ -23,6 +23,7 @@ from msgspec import Meta
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED
 from watchkeeper.analyze.known_series import KnownSeries
 from watchkeeper.analyze.watchers.base import Seen, Sighting
+from watchkeeper.analyze.watchers.slots_kernel import mark
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.anomaly import Severity
 from watchkeeper.model.metric_class import MetricClass
@@ -117,7 +118,7 @@ class NoData:
         """By partition: the newest check, in CHECK_NS."""
 
     def see(self, seen: Seen) -> None:
-        self._heard[seen.samples.slot] = True
+        mark(seen.samples.slot, self._heard)
 
     def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting]:
         check = now_ns // CHECK_NS

@@ -161,12 +161,13 @@ class Services:
         found: I64 = order[partitions[self.state.service["partition"][order]]]
         return found
 
-    def hold(self, slots: I32) -> None:
-        """Make sure that these slots have rows."""
+    def meet(self, slots: I32) -> None:
+        """Make rows for those of these that were not looked at since they came."""
         self._rows.hold(slots)
+        strange = self.rows["identity"][slots] != self._catalog.identity[slots, 0]
+        self._acquaint(np.unique(slots[strange]))
 
-    def acquaint(self, slots: I32) -> None:
-        """Look at series that were not looked at since they came."""
+    def _acquaint(self, slots: I32) -> None:
         names = self._catalog.identity[slots]
         slots = slots[np.lexsort((names[:, 1], names[:, 0]))]
         known = self._catalog.series_of(slots)

@@ -29,7 +29,7 @@ from watchkeeper.analyze.detectors.base import CLOSED, EVIDENCE, OPENED
 from watchkeeper.analyze.watchers import symptoms_kernel as kernel
 from watchkeeper.analyze.watchers.base import Seen, Sighting
 from watchkeeper.analyze.watchers.budget import BudgetConfig, Noisy, PageBudget, Reason
-from watchkeeper.analyze.watchers.intake_kernel import strangers, take
+from watchkeeper.analyze.watchers.intake_kernel import take
 from watchkeeper.analyze.watchers.objectives import Slo
 from watchkeeper.analyze.watchers.promises import Kept, Promises
 from watchkeeper.analyze.watchers.service_rows import (
@@ -135,6 +135,8 @@ class Symptoms:
         learning_ns = round(self._config.learning_s * NS_PER_S)
         self._silences = Silences(self._services, self.budget, learning_ns)
         self._found = np.empty(_ROOM, FOUND)
+        self._made: tuple[int, Settings] | None = None
+        """What kernels read of the settings, for so many services."""
         self._waiting: list[tuple[int, Sighting]] = []
         """Of bins that were judged before their tick, since time leapt: with the partition."""
         self._confirmed: dict[int, int] = {}
@@ -147,24 +149,18 @@ class Symptoms:
         """Count samples for their services, and remember who was strange."""
         points = seen.samples
         if len(points):
-            self._services.hold(points.slot)
-            strange = np.empty(len(points), np.int32)
-            n = strangers(points.slot, self._catalog.identity, self._services.rows, strange)
-            if n:
-                self._services.acquaint(np.unique(strange[:n]))
             now_ns = int(self._last_tick[self._catalog.partition[points.slot[0]]])
-            settings, at = self._settings(now_ns), 0
+            columns, at = (points.slot, points.time_ns, points.value), 0
+            settings = self._settings(now_ns)
             while at < len(points):
-                at, n_found = take(
-                    (points.slot, points.time_ns, points.value),
-                    at,
-                    self._services.rows,
-                    self._services.state,
-                    settings,
-                    now_ns,
-                    self._found,
-                )
-                self._waiting += self._placed(n_found, now_ns)
+                of = (self._catalog.identity, self._services.rows)
+                state, found = self._services.state, self._found
+                at, n_found = take(columns, at, of, state, settings, now_ns, found)
+                if at < 0:
+                    self._services.meet(points.slot)
+                    settings, at = self._settings(now_ns), 0
+                elif n_found:
+                    self._waiting += self._placed(n_found, now_ns)
         for _, findings in seen.findings:
             fresh = (findings.change == OPENED) & (findings.severity >= EVIDENCE)
             for row in np.flatnonzero(fresh).tolist():
@@ -268,10 +264,16 @@ class Symptoms:
             self.budget.forget(subject)
 
     def _settings(self, now_ns: int) -> Settings:
+        n_services = self._services.n_before(now_ns)
+        if self._made is None or self._made[0] != n_services:
+            self._made = n_services, self._settings_for(n_services)
+        return self._made[1]
+
+    def _settings_for(self, n_services: int) -> Settings:
         config = self._config
         return Settings(
-            self.budget.open_at(self._services.n_before(now_ns)),
-            self.budget.page_at(self._services.n_before(now_ns)),
+            self.budget.open_at(n_services),
+            self.budget.page_at(n_services),
             round(config.learning_s * NS_PER_S),
             round(config.budget.rearm_s * NS_PER_S),
             round(config.watermark_s * NS_PER_S),
