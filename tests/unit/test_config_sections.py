@@ -251,7 +251,7 @@ def test_no_document_breaks_the_check(tree: dict[str, Any]) -> None:
 
 @given(st.text(max_size=60) | st.text("abc01_:-{}[]&*!|>'\"#%@`,? \n\t.$", max_size=60))
 @example("a: 2026-99-99")
-@example("[" * 2000)
+@example("[" * 1000)
 @example("\x1f")
 def test_no_text_breaks_the_reader(text: str) -> None:
     found: Faults = []

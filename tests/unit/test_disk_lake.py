@@ -59,18 +59,20 @@ def live(directory: Path, catalog: Any, files: Any) -> bool:
     return False
 
 
-def n_calls(directory: Path) -> int:
+@pytest.fixture(scope="module")
+def n_calls(tmp_path_factory: pytest.TempPathFactory) -> int:
+    """Of a whole life."""
     files = CrashAfter(1 << 30)
-    live(directory, lakes.fleet(4), files)
+    live(tmp_path_factory.mktemp("whole"), lakes.fleet(4), files)
     return len(files.calls)
 
 
 @pytest.mark.parametrize("part", range(8))
 @pytest.mark.parametrize("loss", ["of the process", "of power"])
 def test_a_crash_between_any_two_steps_loses_and_doubles_nothing(
-    tmp_path: Path, loss: str, part: int
+    tmp_path: Path, n_calls: int, loss: str, part: int
 ) -> None:
-    for n in range(part, n_calls(tmp_path / "whole"), 8):
+    for n in range(part, n_calls, 8):
         directory, catalog = tmp_path / f"{n}", lakes.fleet(4)
         files = CrashAfter(n)
         assert live(directory, catalog, files), "was not cut"
