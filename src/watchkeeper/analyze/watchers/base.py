@@ -48,7 +48,7 @@ class Sighting:
     """The SeriesId in hex where the subject is one series; empty where it is a service."""
     evidence: Mapping[str, float] = field(default_factory=dict)
     """What spoke for it, by name."""
-    members: Sequence[Entity] = ()
+    members: tuple[Entity, ...] = ()
     """The services that it speaks for as it opens, where these are several."""
 
 

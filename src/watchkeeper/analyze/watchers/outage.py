@@ -309,7 +309,7 @@ def told(change: Change, members: Sequence[Entity], now_ns: int) -> Sighting:
         expected_high=outage.n_known / 2,
         p_value=10.0**-score,
         evidence={"services": float(outage.n_known), "score": score},
-        members=members,
+        members=tuple(members),
     )
 
 
