@@ -16,6 +16,7 @@ from watchkeeper.model.signal import SampleBatch
 
 BOUNDS = (1.0, 2.0, math.inf)
 STALE = float(np.array([0x7FF0000000000002], np.uint64).view(np.float64)[0])
+LATER = 2**62
 LOOKBACK_S = LOOKBACK_NS / 1e9
 
 
@@ -112,15 +113,26 @@ def test_derived_series_stay_in_memory_for_as_long_as_their_buckets_come(shelf: 
     low, middle, top = three(shelf)
     batch = histograms.samples([(low, 0, 1), (middle, 0, 1), (top, 0, 1)])
 
-    shelf.quantiles.of_samples(batch, 77)
+    shelf.quantiles.of_samples(batch, LATER)
 
     names = [one["__name__"] for one in shelf.catalog.labels(np.arange(6, dtype=np.int32))]
     seen = dict(zip(names, shelf.catalog.last_seen_ns[:6].tolist(), strict=True))
     assert {name: at for name, at in seen.items() if ":" in name} == {
-        "rpc:p50": 77,
-        "rpc:p95": 77,
-        "rpc:p99": 77,
+        "rpc:p50": LATER,
+        "rpc:p95": LATER,
+        "rpc:p99": LATER,
     }
+
+
+@pytest.mark.parametrize("now_ns", [0, 5])
+def test_records_of_before_a_restart_let_no_derived_series_leave(shelf: Shelf, now_ns: int) -> None:
+    """The first of them come before a tick does, and the catalog counts all as seen now."""
+    slots = three(shelf)
+    shelf.catalog.last_seen_ns[:] = LATER
+
+    shelf.quantiles.of_samples(histograms.samples([(slot, 0, 1) for slot in slots]), now_ns)
+
+    assert (shelf.catalog.last_seen_ns == LATER).all()
 
 
 def test_what_is_forgotten_begins_anew(shelf: Shelf) -> None:

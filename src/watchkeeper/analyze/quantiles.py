@@ -133,7 +133,7 @@ class Quantiles:
                     times.append(time_ns)
                     values.append(value)
                 if derived >= 0:
-                    self._catalog.last_seen_ns[derived] = now_ns
+                    self._saw(derived, now_ns)
         return self._checked(
             batch, np.array(slots, np.int32), np.array(times, np.int64), np.array(values)
         )
@@ -229,7 +229,13 @@ class Quantiles:
         groups = np.unique(self._rows["group"][slots])
         groups = groups[groups > 0] - 1
         for column in (groups, self._rows["second"][groups] - 1, self._rows["third"][groups] - 1):
-            self._catalog.last_seen_ns[column[column >= 0]] = now_ns
+            self._saw(column[column >= 0], now_ns)
+
+    def _saw(self, slots: Any, now_ns: int) -> None:
+        """Never earlier than before: of records that are taken again, and before the first tick
+        after a restart, `now_ns` is of the past."""
+        seen = self._catalog.last_seen_ns
+        seen[slots] = np.maximum(seen[slots], now_ns)
 
     def _checked(
         self, batch: SampleBatch | HistogramBatch, slot: I32, time_ns: I64, value: F64

@@ -44,7 +44,8 @@ class Places:
 
     def seen(self, slots: I32, now_ns: int) -> None:
         """They stay in memory."""
-        self._catalog.last_seen_ns[slots[slots >= 0]] = now_ns
+        here, seen = slots[slots >= 0], self._catalog.last_seen_ns
+        seen[here] = np.maximum(seen[here], now_ns)
 
     def forget(self, numbers: I64) -> None:
         self._slot[numbers] = 0
