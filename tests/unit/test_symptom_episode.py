@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from watchkeeper.analyze.watchers.service_rows import SYMPTOM, Settings
+from watchkeeper.analyze.watchers.service_rows import FOUND, SILENCE, SYMPTOM, Settings, State
 from watchkeeper.analyze.watchers.symptom_episode_kernel import OPENED, WORSENED, _move
+from watchkeeper.analyze.watchers.symptoms_kernel import tick
 
+SECOND = 1_000_000_000
 SETTINGS = Settings(5.0, 7.0, 0, 0, 0, 20.0, 2.0, 0.0, 1.2, 0.0, 0.4, 1.0, 0.95)
 """Evidence from a score of 5 on, a page from 7 on."""
 
@@ -18,6 +21,27 @@ def moved(*scores: float) -> list[int]:
         _move(symptom[0], score, (at + 1) * 10_000_000_000, SETTINGS)
         for at, score in enumerate(scores)
     ]
+
+
+@pytest.mark.parametrize(("learning_s", "is_calibrated"), [(3_600, 1), (7_200, 0)])
+def test_an_open_silence_says_whether_enough_was_learned(
+    learning_s: int, is_calibrated: int
+) -> None:
+    """As every open symptom does."""
+    state, found = State.room(1), np.zeros(512, FOUND)
+    service = state.service[0]
+    service["first_ns"], service["arrived_ns"] = SECOND, 5_000 * SECOND
+    service["is_live"], service["n_arrivals"], service["gap_s"] = 1, 100, 10.0
+    settings = SETTINGS._replace(learning_ns=learning_s * SECOND)
+    judged = np.zeros(1, np.int64)
+
+    _, n_found = tick(
+        5_100 * SECOND, np.zeros(64, np.int64), state, settings, judged, 0, found
+    )  # fmt: skip
+
+    symptom = state.symptom[0, SILENCE]
+    assert (n_found, symptom["is_open"]) == (1, 1)
+    assert symptom["is_calibrated"] == found["is_calibrated"][0] == is_calibrated
 
 
 def test_evidence_is_told_again_when_it_passes_the_limit_of_pages() -> None:
