@@ -22,7 +22,7 @@ from msgspec import Meta
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED
 from watchkeeper.analyze.watchers.base import Sighting
 from watchkeeper.analyze.watchers.service_rows import N_BINS
-from watchkeeper.analyze.watchers.services import Services, Subject
+from watchkeeper.analyze.watchers.services import Beyond, Services, Subject, told
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.anomaly import Severity
 from watchkeeper.model.series import I64
@@ -229,20 +229,6 @@ def _changed(
 
 
 def _told(subject: Subject, name: str, breach: Breach, now_ns: int, change: int) -> Sighting:
-    labels = {"service": subject.service, "symptom": name}
-    if subject.environment:
-        labels["environment"] = subject.environment
-    return Sighting(
-        tenant=subject.tenant,
-        entity=subject.entity,
-        labels=labels,
-        started_ns=breach.since_ns,
-        time_ns=now_ns,
-        change=change,
-        severity=Severity.EVIDENCE,
-        value=breach.value,
-        expected_low=0.0,
-        expected_high=breach.limit,
-        p_value=1.0,
-        evidence={name: breach.value},
-    )
+    beyond = Beyond(breach.value, breach.limit, evidence={name: breach.value})
+    span = breach.since_ns, now_ns
+    return told(subject, {"symptom": name}, span, change, Severity.EVIDENCE, beyond)

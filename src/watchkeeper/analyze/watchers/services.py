@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
@@ -11,10 +12,12 @@ import numpy as np
 from watchkeeper import telemetry
 from watchkeeper.analyze.detectors.rows import Rows
 from watchkeeper.analyze.roles import Part, Role, role_of
+from watchkeeper.analyze.watchers.base import Sighting
 from watchkeeper.analyze.watchers.service_rows import FOUND, N_BOUNDS, SERIES, State
 from watchkeeper.analyze.watchers.shared import Kept as KeptPlaces
 from watchkeeper.analyze.watchers.shared import Shared
 from watchkeeper.clock import NS_PER_S
+from watchkeeper.model.anomaly import Severity
 from watchkeeper.model.series import (
     I32,
     I64,
@@ -73,6 +76,44 @@ class Subject(NamedTuple):
     @property
     def entity(self) -> Entity:
         return Entity(service=self.service, environment=self.environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """What was measured of a service, and the limit that it passed."""
+
+    value: float
+    limit: float
+    p_value: float = 1.0
+    evidence: Mapping[str, float] = field(default_factory=dict)
+
+
+def told(
+    subject: Subject,
+    about: Mapping[str, str],
+    span: tuple[int, int],
+    change: int,
+    severity: Severity,
+    beyond: Beyond,
+) -> Sighting:
+    """A change of an episode of a service, which `about` names; `span` is from its start to now."""
+    labels = {"service": subject.service, **about}
+    if subject.environment:
+        labels["environment"] = subject.environment
+    return Sighting(
+        tenant=subject.tenant,
+        entity=subject.entity,
+        labels=labels,
+        started_ns=span[0],
+        time_ns=span[1],
+        change=change,
+        severity=severity,
+        value=beyond.value,
+        expected_low=0.0,
+        expected_high=beyond.limit,
+        p_value=beyond.p_value,
+        evidence=beyond.evidence,
+    )
 
 
 class _Kept(msgspec.Struct, array_like=True):

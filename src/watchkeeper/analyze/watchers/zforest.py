@@ -27,7 +27,7 @@ from watchkeeper.analyze.detectors.base import CLOSED, OPENED, WORSENED
 from watchkeeper.analyze.joint.forest import MIN_BATCH
 from watchkeeper.analyze.known_series import KnownSeries
 from watchkeeper.analyze.watchers.base import Seen, Sighting
-from watchkeeper.analyze.watchers.services import Subject
+from watchkeeper.analyze.watchers.services import Beyond, Subject, told
 from watchkeeper.analyze.watchers.zforest_baseline import NAMED, Baseline
 from watchkeeper.analyze.watchers.zforest_rows import (
     MAX_METRICS,
@@ -260,24 +260,12 @@ def _over(service: Service, episode: Episode, time_ns: int) -> Sighting:
 def _told(
     service: Service, episode: Episode, time_ns: int, change: int, baseline: Baseline | None
 ) -> Sighting:
-    subject = service.subject
-    labels = {"service": subject.service, "finding": "zforest"}
-    if subject.environment:
-        labels["environment"] = subject.environment
-    return Sighting(
-        tenant=subject.tenant,
-        entity=subject.entity,
-        labels=labels,
-        started_ns=episode.started_ns,
-        time_ns=time_ns,
-        change=change,
-        severity=Severity.INFO,
-        value=episode.peak,
-        expected_low=0.0,
-        expected_high=episode.limit,
-        p_value=1.0 if baseline is None else baseline.p_value(episode.peak),
-        evidence={} if baseline is None else _named(service, baseline, time_ns),
-    )
+    beyond = Beyond(episode.peak, episode.limit)
+    if baseline is not None:
+        evidence = _named(service, baseline, time_ns)
+        beyond = Beyond(episode.peak, episode.limit, baseline.p_value(episode.peak), evidence)
+    span = episode.started_ns, time_ns
+    return told(service.subject, {"finding": "zforest"}, span, change, Severity.INFO, beyond)
 
 
 def _named(service: Service, baseline: Baseline, time_ns: int) -> dict[str, float]:
