@@ -14,7 +14,7 @@ from watchkeeper import plugins
 from watchkeeper.analyze.classes import classify
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED, Points
 from watchkeeper.analyze.known_series import KnownSeries
-from watchkeeper.analyze.watchers.base import Seen, Sighting, Watcher
+from watchkeeper.analyze.watchers.base import Open, Seen, Sighting, Watcher
 from watchkeeper.model.anomaly import Severity
 from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import (
@@ -175,6 +175,13 @@ class Loudest:
                 if not loud:
                     del self._since[identity]
         return found
+
+    def holds(self, one: Open) -> bool:
+        return any(
+            since == one.started_ns
+            and self._catalog.entity_of(self._slot(identity)).service == one.service
+            for identity, since in self._since.items()
+        )
 
     def dump(self, partition: int) -> bytes:
         mine = [one for one in sorted(self._longest) if self._partition(one) == partition]

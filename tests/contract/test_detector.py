@@ -68,6 +68,27 @@ def test_an_episode_is_told_from_opening_to_closing(name: str) -> None:
 
 
 @EVERY
+def test_an_episode_is_held_until_it_closes_or_is_let_go(name: str) -> None:
+    detector, values = build(name), eventful()
+    values[1800:1830] *= 10.0
+    found = detector.step(points(values), kinds(), dials())
+    opened = int(np.flatnonzero(found.change == OPENED)[0])
+    first = slots(0), found.started_ns[opened : opened + 1]
+    until = round(int(found.time_ns[opened] - MIDNIGHT_NS) / 60 / NS_PER_S) + 1
+
+    one, other = build(name), build(name)
+    for each in (one, other):
+        each.step(points(values[:until]), kinds(), dials())
+    other.let_go(slots(0))
+
+    assert detector.holds(*first).tolist() == [False]
+    assert one.holds(*first).tolist() == [True]
+    assert one.holds(slots(1), first[1]).tolist() == [False]
+    assert one.holds(first[0], first[1] + 1).tolist() == [False]
+    assert other.holds(*first).tolist() == [False]
+
+
+@EVERY
 def test_a_finding_explains_itself(name: str) -> None:
     detector = build(name)
     findings = detector.step(points(eventful()), kinds(), dials())

@@ -6,16 +6,39 @@ import math
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests.watching import Loudest, WatchedCatalog, minute, watched, watcher
 from watchkeeper import plugins
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED, WORSENED, Points
-from watchkeeper.analyze.watchers.base import Seen, Watcher
+from watchkeeper.analyze.watchers.base import Open, Seen, Sighting, Watcher
 from watchkeeper.model.series import DEFAULT_TENANT, N_PARTITIONS
 
 EVERY = pytest.mark.parametrize("name", [*sorted(plugins.BUILTIN["watcher"]), Loudest.name])
 """A plain one of the tests is held to it, too."""
 EVENTFUL = range(1_480, 1_720)
+LOUD = ("loudest", "symptoms", "no_data", "zforest")
+"""Who has something to say in so short a time."""
+
+
+def minutes(number: int) -> range:
+    return range(number, number + 1)
+
+
+def last(told: list[tuple[Open, int]]) -> list[tuple[Open, int]]:
+    """Of what was told at once, the last of each episode."""
+    return [one for at, one in enumerate(told) if one[0] not in [e for e, _ in told[at + 1 :]]]
+
+
+def opened(said: Sighting) -> Open:
+    return Open(
+        said.tenant,
+        said.entity.service,
+        said.entity.environment,
+        said.labels,
+        said.series,
+        said.started_ns,
+    )
 
 
 def state(one: Watcher) -> list[bytes]:
@@ -40,6 +63,23 @@ def test_an_episode_is_told_from_opening_to_closing_and_explains_itself(name: st
         assert one.expected_low <= one.expected_high
         if one.change == CLOSED:
             del open_since[subject]
+
+
+@EVERY
+def test_an_episode_is_held_from_opening_to_closing_and_no_other_is(name: str) -> None:
+    catalog = WatchedCatalog()
+    one = watcher(name, catalog)
+    n_told = 0
+
+    for number in range(1_490, 1_720):
+        told = [(opened(said), said.change) for said in watched(one, catalog, minutes(number))]
+        n_told += len(told)
+        for episode, change in last(told):
+            assert one.holds(episode) == (change != CLOSED)
+            assert not one.holds(replace(episode, started_ns=episode.started_ns + 1))
+            assert not one.holds(replace(episode, service="another", series="00" * 16))
+
+    assert n_told or name not in LOUD
 
 
 @EVERY

@@ -222,7 +222,6 @@ class Owned(Process):
 
         self.catalog.series = series  # type: ignore[method-assign]  # a catalog that knows more
         self.catalog.labels = lambda slots: [{"__name__": metric}] * len(slots)  # type: ignore[method-assign]  # as well
-        self.catalog.partition_of = self.catalog.toy.partition_of  # type: ignore[attr-defined]  # as well
 
 
 async def of_first(

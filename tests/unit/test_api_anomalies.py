@@ -165,6 +165,7 @@ async def test_an_anomaly_is_told_with_all_that_is_known_of_it(server: Api) -> N
         "started_at": "2023-11-14T22:14:20Z",
         "peak_at": "2023-11-14T22:14:20Z",
         "ended_at": "2023-11-14T22:16:20Z",
+        "gone": None,
         "value": 2.5,
         "expected": {"low": 0.1, "high": 0.4},
         "residual": 2.25,

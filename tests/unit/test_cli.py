@@ -373,6 +373,11 @@ def test_one_anomaly_is_explained(stub: Stub, capsys: pytest.CaptureFixture[str]
     _, out, _ = ran(capsys, "anomalies", "a1", "--url", stub.url, "--json")
     assert json.loads(out)["id"] == "a1"
 
+    gone = {**ANOMALY, "status": "closed", "ended_at": "2026-01-05T11:30:00Z", "gone": "silent"}
+    stub.routes["/api/v1/anomalies/a1"] = Reply(200, gone)
+    _, out, _ = ran(capsys, "anomalies", "a1", "--url", stub.url)
+    assert "2026-01-05 11:30:00, gone: silent" in out
+
     status, _, err = ran(capsys, "anomalies", "a2", "--url", stub.url)
     assert (status, err) == (Exit.NEVER, "watchkeeper anomalies: no /api/v1/anomalies/a2\n")
 

@@ -23,7 +23,17 @@ from watchkeeper.analyze.detectors.base import Detector
 from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.errors import Permanent
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
-from watchkeeper.model.series import DEFAULT_TENANT, I32, U8, U64, Entity, Kind, Series, SeriesId
+from watchkeeper.model.series import (
+    DEFAULT_TENANT,
+    I32,
+    U8,
+    U64,
+    Entity,
+    Kind,
+    Series,
+    SeriesId,
+    TenantId,
+)
 from watchkeeper.model.signal import NewSeries, SampleBatch
 from watchkeeper.store.base import Filter
 from watchkeeper.store.memory import MemoryStore
@@ -55,6 +65,9 @@ class Known(OneByOne):
 
     def lookup(self, identity: U64) -> I32:
         return self.toy.lookup(identity)
+
+    def partition_of(self, tenant: TenantId, service: str) -> int:
+        return self.toy.partition_of(tenant, service)
 
     def lenders(self, slots: I32) -> I32:
         return np.array([self.lent.get(slot, -1) for slot in slots.tolist()], np.int32)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests import make
-from watchkeeper.analyze.explain import duration, explanation, loudest, why_info
-from watchkeeper.model.anomaly import InfoReason, Severity
+from watchkeeper.analyze.explain import duration, explanation, loudest, why_gone, why_info
+from watchkeeper.model.anomaly import Gone, InfoReason, Severity
 from watchkeeper.model.series import Entity
 
 
@@ -120,6 +120,25 @@ def test_who_claims_no_more_than_information_says_why(reason: InfoReason, text: 
 
     assert why_info(anomaly) == f"information only: {text}"
     assert explanation(anomaly).endswith(text)
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        (Gone.SILENT, "ended as its series is silent: nobody saw it end"),
+        (Gone.SETTINGS, "ended as fk judges it no more by the settings"),
+        (Gone.UNWATCHED, "ended as it is no longer watched: nobody saw it end"),
+    ],
+)
+def test_what_was_not_seen_to_end_says_why_it_did(reason: Gone, text: str) -> None:
+    anomaly = make.anomaly(gone=reason)
+
+    assert why_gone(anomaly) == text
+    assert explanation(anomaly).endswith(f"; {text}")
+
+
+def test_what_was_seen_to_end_needs_no_reason() -> None:
+    assert why_gone(make.anomaly()) == ""
 
 
 @pytest.mark.parametrize("severity", [Severity.EVIDENCE, Severity.PAGE])

@@ -101,6 +101,17 @@ def test_an_episode_lasts_from_the_last_time_that_it_was_seen(after_s: int, is_o
     assert changes(one) == ([OPENED] if is_open else [OPENED, CLOSED])
 
 
+def test_all_that_is_open_ends_when_the_service_is_forgotten() -> None:
+    one = episodes()
+    one.see(strange(1), START_NS)
+    one.see(strange(2), START_NS)
+
+    one.leave(START_NS + HOUR_NS)
+
+    assert changes(one) == [OPENED, OPENED, CLOSED, CLOSED]
+    assert one.dump().open == []
+
+
 def test_what_was_never_open_does_not_end() -> None:
     one = episodes()
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests.serving import ALL, Known, Play, requests
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED, WORSENED
-from watchkeeper.analyze.watchers.base import Sighting
+from watchkeeper.analyze.watchers.base import Open, Sighting
 from watchkeeper.analyze.watchers.symptoms import Symptoms
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.anomaly import Severity
@@ -83,6 +84,19 @@ def test_a_collector_that_dies_is_one_page() -> None:
     assert (outage.change, outage.severity) == (OPENED, Severity.PAGE)
     assert (outage.value, outage.evidence["services"]) == (37.0, 40.0)
     assert (outage.labels, outage.entity.service) == ({"symptom": "outage"}, "")
+
+
+def test_an_outage_is_held_until_it_is_over() -> None:
+    fleet = learned(8)
+    (said,) = outages(fleet.say(20, silent=range(6)))
+    outage = Open(said.tenant, "", "", said.labels, "", said.started_ns)
+    watcher = fleet.play.watcher
+
+    before = watcher.holds(outage), watcher.holds(replace(outage, started_ns=1))
+    told = fleet.say(20)
+
+    assert [one.change for one in outages(told)] == [CLOSED]
+    assert (before, watcher.holds(outage)) == ((True, False), False)
 
 
 def test_the_silence_of_each_service_is_evidence_that_names_the_outage() -> None:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests.serving import ALL, Known, Play, counted, latencies, requests, slow_ones
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED
-from watchkeeper.analyze.watchers.base import Sighting
+from watchkeeper.analyze.watchers.base import Open, Sighting
 from watchkeeper.analyze.watchers.budget import BudgetConfig
 from watchkeeper.analyze.watchers.objectives import Slo, SloKind
 from watchkeeper.analyze.watchers.symptoms import Symptoms
@@ -290,6 +291,19 @@ def test_what_is_promised_is_known_after_a_restart() -> None:
     assert (subject.service, slo.objective) == ("shop", 99.0)
     assert account.dump() == one.watcher.promises.left()[0][2].dump()
     assert account.left(slo.allowed) < 0.0
+
+
+def test_an_episode_is_held_for_as_long_as_its_objective_is_promised() -> None:
+    service, other = promised(), promised(99.5)
+    told = service.say(rest([healthy(0.2), counted(HOUR // 2, 500.0, 0.25)]))
+    other.watcher.load(0, service.watcher.dump(0))
+
+    (said,) = [one for one in told if one.labels.get("burn") == "14.4x"]
+    burns = Open("default", "shop", "", said.labels, "", said.started_ns)
+
+    assert service.watcher.holds(burns)
+    assert not other.watcher.holds(burns)
+    assert not service.watcher.holds(replace(burns, started_ns=burns.started_ns + 1))
 
 
 def test_a_promise_of_latency_counts_what_took_longer() -> None:

@@ -65,6 +65,11 @@ class Absent:
             self.forget(partition)
         return rows >= 0, states
 
+    def waits(self, partition: int, identity: bytes) -> bool:
+        """Whether a series is still waited for."""
+        waiting = self._by_partition.get(partition)
+        return waiting is not None and identity in waiting.row_by_name
+
     def joined(self, partition: int, identity: U64, states: States) -> tuple[U64, States]:
         """These, and those that still wait behind them."""
         waiting = self._by_partition.get(partition)

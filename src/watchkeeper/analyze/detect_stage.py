@@ -22,6 +22,7 @@ from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.detectors.base import Points
 from watchkeeper.analyze.governing import Governing, Hands, quiet
 from watchkeeper.analyze.known_series import KnownSeries
+from watchkeeper.analyze.ledger import Ledger
 from watchkeeper.analyze.plan import Plan
 from watchkeeper.analyze.tiers import Change, Tiers
 from watchkeeper.bus.base import MIXED, SAMPLES, Delivery
@@ -88,6 +89,7 @@ class DetectStage:
         self._quantiles = None if derived is None else derived.quantiles
         self._red = None if derived is None else derived.red
         self._absent = absent
+        self._ledger = Ledger(catalog, self.tiers, absent)
         n_shared = len(catalog.kind) if absent is not None else 0
         self._met: Mask = np.zeros(n_shared, np.bool_)
         """By slot: whether its series was looked for among the absent since they came."""
@@ -163,6 +165,7 @@ class DetectStage:
             watchers=self.tiers.dump_watchers(partition),
             red=b"" if self._red is None else self._red.dump(partition),
             ruled=self._governing.dump(partition),
+            ledger=self._ledger.dump(partition),
         )
         return detect_state.encode(identity, states, self.tiers.versions, beside)
 
@@ -170,6 +173,7 @@ class DetectStage:
         slots = self._slots_of(partition)
         self.tiers.admit(slots, np.full(len(slots), -1, np.int32))
         self.tiers.load_watchers(partition, {})
+        self._ledger.load(partition, b"")
         if self._quantiles is not None:
             self._quantiles.forget(slots)
         if self._red is not None:
@@ -190,6 +194,7 @@ class DetectStage:
         states = kept.states(self.tiers.versions)
         self.tiers.load(slots[here], some(states, here))
         self.tiers.load_watchers(partition, kept.watchers)
+        self._ledger.load(partition, kept.ledger)
         self._met[:] = False
         if self._absent is not None and len(states) == len(self.tiers.versions):
             self._absent.keep(partition, kept.identity[~here], some(states, ~here))
@@ -258,10 +263,12 @@ class DetectStage:
         for batch in () if self._red is None else self._red.tick(now_ns, partitions):
             self._judge_with_derived(batch, delivery, found)
         self._note(self.tiers.tick(now_ns, partitions), delivery, found)
+        self._note(self._ledger.tick(now_ns, partitions), delivery, found)
         self._governing.tick(now_ns)
 
     def _note(self, changes: Sequence[Change], delivery: Delivery, found: Found) -> None:
         of = None if delivery.partition == MIXED else delivery.partition
+        self._ledger.note(changes, of)
         found += [(one, delivery.position, self._governing.muted(one, of)) for one in changes]
 
     def _admit(self, new: NewSeries, delivery: Delivery) -> None:

@@ -34,6 +34,8 @@ class Kept(msgspec.Struct, array_like=True):
     red: bytes = b""
     ruled: bytes = b""
     """What people decided; see `rulings.py`."""
+    ledger: bytes = b""
+    """What is open; see `ledger.py`."""
 
     @property
     def identity(self) -> U64:
@@ -55,6 +57,7 @@ class Beside(msgspec.Struct, frozen=True):
     watchers: Mapping[str, tuple[int, bytes]]
     red: bytes
     ruled: bytes
+    ledger: bytes
 
 
 def encode(identity: U64, states: States, versions: Mapping[str, int], beside: Beside) -> bytes:
@@ -65,7 +68,7 @@ def encode(identity: U64, states: States, versions: Mapping[str, int], beside: B
     }
     identities = np.ascontiguousarray(identity).tobytes()
     of = dict(beside.watchers)
-    kept = Kept(identities, detectors, beside.derived, of, beside.red, beside.ruled)
+    kept = Kept(identities, detectors, beside.derived, of, beside.red, beside.ruled, beside.ledger)
     return msgspec.msgpack.encode(kept)
 
 

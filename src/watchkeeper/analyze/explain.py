@@ -9,7 +9,7 @@ from typing import Final
 
 from watchkeeper.analyze.classes import is_rate, per_second, unit_of
 from watchkeeper.analyze.explain_lines import is_of_lines, sentence
-from watchkeeper.model.anomaly import Anomaly, InfoReason, Severity
+from watchkeeper.model.anomaly import Anomaly, Gone, InfoReason, Severity
 from watchkeeper.model.series import METRIC_NAME
 
 _TIMES: Final = ((86_400.0, "days"), (3_600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"),
@@ -33,21 +33,35 @@ def loudest(anomaly: Anomaly) -> str:
 def explanation(anomaly: Anomaly) -> str:
     """The whole of it, for a person who has not seen the series before."""
     if is_of_lines(anomaly):
-        reason = why_info(anomaly)
-        return "; ".join([sentence(anomaly), _weight(anomaly), *([reason] if reason else [])])
-    if anomaly.labels.get(_SYMPTOM) == _OUTAGE:
-        return "; ".join([_outage(anomaly), _weight(anomaly)])
+        parts = [sentence(anomaly)]
+    elif anomaly.labels.get(_SYMPTOM) == _OUTAGE:
+        parts = [_outage(anomaly)]
+    else:
+        parts = _of_series(anomaly)
+    said = (_weight(anomaly), why_info(anomaly), why_gone(anomaly))
+    return "; ".join([*parts, *(one for one in said if one)])
+
+
+def _of_series(anomaly: Anomaly) -> list[str]:
     name = anomaly.labels.get(METRIC_NAME, "")
     stream = loudest(anomaly)
-    parts = [
+    first = (
         f"{_subject(anomaly)} {_amount(anomaly.value, name)}, "
         f"expected {_band(anomaly, name)}{_WHEN.get(stream, '')}"
-    ]
-    if stream:
-        parts.append(f"loudest: {stream} ({anomaly.evidence[stream]:+.3g})")
-    parts.append(_weight(anomaly))
-    reason = why_info(anomaly)
-    return "; ".join([*parts, reason] if reason else parts)
+    )
+    return [first, f"loudest: {stream} ({anomaly.evidence[stream]:+.3g})"] if stream else [first]
+
+
+def why_gone(anomaly: Anomaly) -> str:
+    """Why it ended, where it was not seen to; empty where it was, or goes on."""
+    match anomaly.gone:
+        case Gone.SILENT:
+            return "ended as its series is silent: nobody saw it end"
+        case Gone.SETTINGS:
+            return f"ended as {anomaly.detector} judges it no more by the settings"
+        case Gone.UNWATCHED:
+            return "ended as it is no longer watched: nobody saw it end"
+    return ""
 
 
 def why_info(anomaly: Anomaly) -> str:

@@ -9,7 +9,14 @@ from typing import Final
 from watchkeeper.analyze.anomaly_ids import id_of, id_of_series
 from watchkeeper.analyze.detectors.base import CLOSED, EVIDENCE, INFO, OPENED, Findings
 from watchkeeper.analyze.watchers.base import Belief, Sighting
-from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, InfoReason, Severity
+from watchkeeper.model.anomaly import (
+    Anomaly,
+    AnomalyId,
+    AnomalyStatus,
+    Gone,
+    InfoReason,
+    Severity,
+)
 from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import Series
 
@@ -51,7 +58,7 @@ class Judge:
         time_ns = int(findings.time_ns[row])
         closed = int(findings.change[row]) == CLOSED
         if closed and known is not None:
-            return replace(known, status=AnomalyStatus.CLOSED, ended_ns=time_ns, position=position)
+            return _ended(known, time_ns, position)
         started_ns = int(findings.started_ns[row])
         said = findings.streams[row].tolist()
         severity = Severity.EVIDENCE if findings.severity[row] == EVIDENCE else Severity.INFO
@@ -118,7 +125,7 @@ class WatcherJudge:
         closed = sighting.change == CLOSED
         time_ns = sighting.time_ns
         if closed and known is not None:
-            return replace(known, status=AnomalyStatus.CLOSED, ended_ns=time_ns, position=position)
+            return _ended(known, time_ns, position)
         severity = sighting.severity
         if known is not None and sighting.change != OPENED:
             severity = max(severity, known.severity, key=_SEVERITIES.index)
@@ -144,6 +151,18 @@ class WatcherJudge:
             version=self.version,
             metric_class=metric_class,
         )
+
+
+def gone(reason: Gone, now_ns: int, position: int, known: Anomaly) -> Anomaly:
+    """An open anomaly that nobody watches any longer: it ends now, or where it was last seen if its
+    own clock is ahead."""
+    return replace(_ended(known, max(now_ns, known.peak_ns), position), gone=reason)
+
+
+def _ended(known: Anomaly, time_ns: int, position: int) -> Anomaly:
+    return replace(
+        known, status=AnomalyStatus.CLOSED, ended_ns=time_ns, position=position, gone=None
+    )
 
 
 def believed(belief: Belief, position: int, known: Anomaly) -> Anomaly:

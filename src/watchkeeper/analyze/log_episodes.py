@@ -126,6 +126,11 @@ class Episodes:
         for key in [key for key, one in self._open.items() if one.until_ns <= now_ns]:
             self.end(*key, now_ns)
 
+    def leave(self, now_ns: int) -> None:
+        """End all: nothing is known of the service any more."""
+        for key in list(self._open):
+            self.end(*key, now_ns)
+
     def dump(self) -> EpisodeState:
         return EpisodeState([(*key, one) for key, one in self._open.items()], self._granted)
 

@@ -112,9 +112,10 @@ class LogWatch:
                 one = services[key][1]
                 if groups is None:
                     one.leave()
+                    one.episodes.leave(now_ns)
                     del services[key]
-                    continue
-                one.tick(now_ns, groups, is_compared=key in due)
+                else:
+                    one.tick(now_ns, groups, is_compared=key in due)
                 said += one.episodes.said
                 one.episodes.said.clear()
         return said

@@ -14,14 +14,21 @@ from watchkeeper.analyze.detection_config import SPECIALISTS
 from watchkeeper.analyze.detectors.base import Detector, Findings, Points
 from watchkeeper.analyze.detectors.basic import Basic
 from watchkeeper.analyze.detectors.some import Some
-from watchkeeper.analyze.judge import GRID_TIER, SAMPLE_TIER, Judge, WatcherJudge, believed
+from watchkeeper.analyze.judge import (
+    GRID_TIER,
+    SAMPLE_TIER,
+    Judge,
+    WatcherJudge,
+    believed,
+    gone,
+)
 from watchkeeper.analyze.known_series import KnownSeries
 from watchkeeper.analyze.plan import Plan
 from watchkeeper.analyze.routes import Routes
-from watchkeeper.analyze.watchers.base import Belief, Seen, Sighting, Watcher
-from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus
+from watchkeeper.analyze.watchers.base import Belief, OfSeries, Open, Seen, Sighting, Watcher
+from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, Gone
 from watchkeeper.model.metric_class import MetricClass
-from watchkeeper.model.series import I32, N_PARTITIONS, Mask, Series, TenantId
+from watchkeeper.model.series import F64, I32, I64, N_PARTITIONS, Mask, Series, TenantId
 
 _SAMPLES = telemetry.counter(
     "watchkeeper_detect_samples_total", "Samples judged, by tier.", ("tier",)
@@ -119,7 +126,25 @@ class BeliefChange:
         return believed(self.belief, position, known)
 
 
-Change = SeriesChange | SubjectChange | BeliefChange
+@dataclass(frozen=True, slots=True)
+class GoneChange:
+    """The end of an anomaly that nobody watches any longer."""
+
+    by: str
+    tenant: TenantId
+    key: AnomalyId
+    reason: Gone
+    now_ns: int
+    service: str = ""
+
+    def anomaly(self, position: int, known: Anomaly | None) -> Anomaly | None:
+        """Nothing, where the anomaly is not known or has ended."""
+        if known is None or known.status is AnomalyStatus.CLOSED:
+            return None
+        return gone(self.reason, self.now_ns, position, known)
+
+
+Change = SeriesChange | SubjectChange | BeliefChange | GoneChange
 
 
 class Tiers:
@@ -185,6 +210,42 @@ class Tiers:
             for one in (self.watchers if self._detectors else ())
             for said in one.tick(now_ns, partitions)
         ]
+
+    def asks(self, by: str, slots: I32) -> Mask:
+        """Whether a detector judges these series; of a watcher, whether there is one."""
+        found: Mask = np.full(len(slots), bool(self._detectors) and by in self._watchers)
+        names = list(self._detectors)
+        if by in names:
+            found[:] = True
+        if by in names[1:]:
+            here = slots >= 0
+            self.routes.meet(slots[here])
+            found[here] = self.routes.judged_by(slots[here], names.index(by) - 1)
+        return found
+
+    def holds(self, by: str, episodes: Sequence[Open], slots: I32) -> Mask:
+        """Which of these go on, by whoever found them; of series that are all known here."""
+        if by in self._detectors:
+            started_ns: I64 = np.array([one.started_ns for one in episodes], np.int64)
+            return self._detectors[by][1].holds(slots, started_ns)
+        watcher = self._watchers[by][1]
+        return np.array([watcher.holds(one) for one in episodes], np.bool_)
+
+    def let_go(self, by: str, episodes: Sequence[Open], slots: I32) -> None:
+        """End these, and tell nothing of it."""
+        if by in self._detectors:
+            self._detectors[by][1].let_go(slots[slots >= 0])
+            return
+        watcher = self._watchers[by][1] if by in self._watchers else None
+        if isinstance(watcher, OfSeries):
+            for one in episodes:
+                watcher.let_go(one.series)
+
+    def heard(self, slots: I32) -> tuple[I64, F64]:
+        """The newest samples of these series, and how far theirs are apart, in seconds."""
+        if self.basic is None:
+            return np.zeros(len(slots), np.int64), np.zeros(len(slots))
+        return self.basic.heard(slots)
 
     def admit(self, slots: I32, donors: I32) -> None:
         """Series that begin here."""

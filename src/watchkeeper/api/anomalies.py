@@ -54,6 +54,7 @@ def to_json(anomaly: Anomaly) -> dict[str, Any]:
         "started_at": iso(anomaly.started_ns),
         "peak_at": iso(anomaly.peak_ns),
         "ended_at": None if anomaly.ended_ns is None else iso(anomaly.ended_ns),
+        "gone": anomaly.gone,
         "value": _finite(anomaly.value),
         "expected": {"low": _finite(anomaly.expected_low), "high": _finite(anomaly.expected_high)},
         "residual": _finite(anomaly.residual),

@@ -161,6 +161,8 @@ def _trace(one: LinkedTrace) -> tuple[str | Text, ...]:
 def explained(anomaly: Anomaly) -> list[tuple[str, str]]:
     """What there is to say of it, line by line."""
     ended = "still open" if anomaly.ended_at is None else words.moment(anomaly.ended_at)
+    if anomaly.gone is not None:
+        ended += f", gone: {anomaly.gone}"
     said = ", ".join(f"{name} {words.number(value)}" for name, value in anomaly.evidence.items())
     lines = [
         ("in short", anomaly.explanation),

@@ -46,6 +46,18 @@ class InfoReason(StrEnum):
     """The other series of the service say clearly that nothing is the matter."""
 
 
+class Gone(StrEnum):
+    """Why an anomaly ended that nobody saw end: what it was found in is no longer watched."""
+
+    SILENT = "silent"
+    """Its series has not been heard for so long that it is no longer waited for."""
+    SETTINGS = "settings"
+    """By the settings, who found it judges this no more."""
+    UNWATCHED = "unwatched"
+    """Who found it knows nothing of it any more: an objective or a rule was taken away, a service
+    was forgotten, a series began anew, or what was learned did not fit a new release."""
+
+
 @dataclass(frozen=True, slots=True)
 class Anomaly:
     """One episode. A series alone never pages: this is evidence, with what it rests on."""
@@ -89,6 +101,8 @@ class Anomaly:
     """Why nobody is to be woken for it: a maintenance window, or that it was expected."""
     confidence: float = 0.5
     """How far the other series of the service bear it out, 0 to 1; a half where nobody says."""
+    gone: Gone | None = None
+    """Why it ended, where it was not seen to."""
 
     @property
     def residual(self) -> float:

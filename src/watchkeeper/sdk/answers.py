@@ -50,6 +50,8 @@ class Anomaly(msgspec.Struct, frozen=True):
     explanation: str = ""
     muted: str = ""
     """Why nobody is to be woken for it; empty if it is not muted."""
+    gone: str | None = None
+    """Why it ended, where it was not seen to: `silent`, `settings`, `unwatched`."""
     lines: str | None = None
     """Where the log lines are found that it speaks of, if it speaks of such."""
 

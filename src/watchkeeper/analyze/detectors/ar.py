@@ -26,7 +26,7 @@ from watchkeeper.analyze.detectors.dials import DialArray
 from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
 from watchkeeper.analyze.detectors.tail_kernel import N_BINS
 from watchkeeper.clock import NS_PER_S
-from watchkeeper.model.series import I32, U8
+from watchkeeper.model.series import I32, I64, U8, Mask
 
 ROW = np.dtype(
     [
@@ -113,6 +113,12 @@ class AR:
         self._rows.admit(slot, donor)
         self._histogram.admit(slot, donor)
         become_newcomers(self._rows.array, slot, PERSONAL)
+
+    def holds(self, slot: I32, started_ns: I64) -> Mask:
+        return episodes.holds(self._rows, slot, started_ns)
+
+    def let_go(self, slot: I32) -> None:
+        episodes.let_go(self._rows, slot)
 
     def dump(self, slot: I32) -> Dump:
         return {"row": self._rows.take(slot), "histogram": self._histogram.take(slot)}

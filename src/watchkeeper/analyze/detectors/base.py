@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from watchkeeper.analyze.detectors.dials import DialArray
-from watchkeeper.model.series import F64, I32, I64, U8
+from watchkeeper.model.series import F64, I32, I64, U8, Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,14 @@ class Detector(Protocol):
 
     def admit(self, slot: I32, donor: I32) -> None:
         """Start these slots afresh; from the state of `donor` where it is not -1 (same role)."""
+        ...
+
+    def holds(self, slot: I32, started_ns: I64) -> Mask:
+        """In which of these slots the episode that began then goes on."""
+        ...
+
+    def let_go(self, slot: I32) -> None:
+        """End the episodes of these slots and tell nothing of it."""
         ...
 
     def dump(self, slot: I32) -> Dump:

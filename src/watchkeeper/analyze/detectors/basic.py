@@ -26,7 +26,7 @@ from watchkeeper.analyze.detectors.dials import DialArray
 from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.baseline import Baselines
-from watchkeeper.model.series import F64, I32, I64, U8, U64
+from watchkeeper.model.series import F64, I32, I64, U8, U64, Mask
 
 ROW = np.dtype(
     [
@@ -181,10 +181,22 @@ class Basic:
             rows["last_ns"][slot],
         )
 
+    def heard(self, slot: I32) -> tuple[I64, F64]:
+        """The newest sample of these slots, and how long it is from one to the next."""
+        self._rows.hold(slot)
+        rows = self._rows.array[slot]
+        return rows["last_ns"], rows["interval_s"].astype(np.float64)
+
     def admit(self, slot: I32, donor: I32) -> None:
         """Start afresh, or with what a donor of the same role has learned but its levels."""
         self._rows.admit(slot, donor)
         become_newcomers(self._rows.array, slot, PERSONAL)
+
+    def holds(self, slot: I32, started_ns: I64) -> Mask:
+        return episodes.holds(self._rows, slot, started_ns)
+
+    def let_go(self, slot: I32) -> None:
+        episodes.let_go(self._rows, slot)
 
     def dump(self, slot: I32) -> Dump:
         return {"row": self._rows.take(slot)}

@@ -7,9 +7,33 @@ from typing import Any
 import numpy as np
 
 from watchkeeper.analyze.detectors.base import Findings
+from watchkeeper.analyze.detectors.rows import Rows
+from watchkeeper.model.series import I32, I64, Mask
 
 PERSONAL = ("since_ns", "peak", "calm", "phase")
 """What a newcomer does not take over from a donor; what is known and no news, it does."""
+
+
+def holds(rows: Rows, slot: I32, started_ns: I64) -> Mask:
+    """In which of these slots the episode that began then goes on."""
+    rows.hold(slot)
+    own = rows.array[slot]
+    found: Mask = (own[_mark(rows)] != 0) & (own["since_ns"] == started_ns)
+    return found
+
+
+def let_go(rows: Rows, slot: I32) -> None:
+    """Clear the episodes of these slots, as of a newcomer."""
+    rows.hold(slot)
+    names = rows.array.dtype.names or ()
+    for name in (_mark(rows), *PERSONAL):
+        if name in names:
+            rows.array[name][slot] = 0
+
+
+def _mark(rows: Rows) -> str:
+    """The field that is 0 where no episode is open."""
+    return "phase" if "phase" in (rows.array.dtype.names or ()) else "top"
 
 
 def fields(n_remembered: int) -> list[Any]:

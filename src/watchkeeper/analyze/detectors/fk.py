@@ -34,7 +34,7 @@ from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
 from watchkeeper.analyze.detectors.seasons import Weeks
 from watchkeeper.analyze.detectors.tail_kernel import N_BINS
 from watchkeeper.clock import NS_PER_S
-from watchkeeper.model.series import F64, I32, U8
+from watchkeeper.model.series import F64, I32, I64, U8, Mask
 
 ROW = np.dtype(
     [
@@ -139,6 +139,12 @@ class FK:
             part.admit(slot, donor)
         self._weeks.admit(slot, donor)
         become_newcomers(self._rows.array, slot, PERSONAL)
+
+    def holds(self, slot: I32, started_ns: I64) -> Mask:
+        return episodes.holds(self._rows, slot, started_ns)
+
+    def let_go(self, slot: I32) -> None:
+        episodes.let_go(self._rows, slot)
 
     def dump(self, slot: I32) -> Dump:
         return {

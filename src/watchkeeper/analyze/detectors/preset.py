@@ -19,7 +19,7 @@ from watchkeeper.analyze.detectors import episodes
 from watchkeeper.analyze.detectors.base import INFO, Dump, Findings, Points
 from watchkeeper.analyze.detectors.dials import DialArray
 from watchkeeper.analyze.detectors.rows import Rows
-from watchkeeper.model.series import I32, U8
+from watchkeeper.model.series import I32, I64, U8, Mask
 
 COMMON: list[Any] = [
     ("last_ns", "i8"),
@@ -53,6 +53,12 @@ class Preset(ABC):
     def admit(self, slot: I32, donor: I32) -> None:
         """Start afresh: a cold start is short, and a window of another's values no help."""
         self._rows.admit(slot, np.full(len(donor), -1, np.int32))
+
+    def holds(self, slot: I32, started_ns: I64) -> Mask:
+        return episodes.holds(self._rows, slot, started_ns)
+
+    def let_go(self, slot: I32) -> None:
+        episodes.let_go(self._rows, slot)
 
     def dump(self, slot: I32) -> Dump:
         return {"row": self._rows.take(slot)}

@@ -40,7 +40,7 @@ from watchkeeper.analyze.detectors.rex_kernel import (
     judge,
 )
 from watchkeeper.analyze.detectors.rows import Rows, become_newcomers
-from watchkeeper.model.series import I32, U8
+from watchkeeper.model.series import I32, I64, U8, Mask
 
 Stream = Literal[
     "value", "level", "week", "week_mean", "mean", "squashed", "slow_level", "short_mean"
@@ -153,6 +153,12 @@ class REX:
         self._rows.admit(slot, donor)
         self._profile.admit(slot, donor)
         become_newcomers(self._rows.array, slot, PERSONAL)
+
+    def holds(self, slot: I32, started_ns: I64) -> Mask:
+        return episodes.holds(self._rows, slot, started_ns)
+
+    def let_go(self, slot: I32) -> None:
+        episodes.let_go(self._rows, slot)
 
     def dump(self, slot: I32) -> Dump:
         return {"row": self._rows.take(slot), "profile": self._profile.take(slot)}

@@ -10,7 +10,7 @@ import numpy as np
 from watchkeeper.analyze.detectors.base import Detector, Dump, Findings, Points
 from watchkeeper.analyze.detectors.dials import DIAL, DialArray
 from watchkeeper.compiled.memory import reserve
-from watchkeeper.model.series import I32, U8, Mask
+from watchkeeper.model.series import I32, I64, U8, Mask
 
 
 class Some:
@@ -71,6 +71,17 @@ class Some:
         self.detector.admit(places, np.full(len(places), -1, np.int32))
         self._place[slots] = -1
         self._free += places.tolist()
+
+    def holds(self, slot: I32, started_ns: I64) -> Mask:
+        places = self._place[slot]
+        known = places >= 0
+        found: Mask = np.zeros(len(slot), np.bool_)
+        found[known] = self.detector.holds(places[known], started_ns[known])
+        return found
+
+    def let_go(self, slot: I32) -> None:
+        places = self._place[slot]
+        self.detector.let_go(places[places >= 0])
 
     def dump(self, slot: I32) -> Dump:
         """Zeros, as of a series that was never seen, for those that have no place."""

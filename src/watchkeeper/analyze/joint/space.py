@@ -151,6 +151,11 @@ class Space:
         """The smoothed distance of the newest row; 1 is usual."""
         return float(self._state.head["smooth"][0])
 
+    def speaks_since(self, voice: int) -> int:
+        """When its open episode began; 0 where none is."""
+        row = self._state.voices[voice]
+        return int(row["since_ns"]) if row["phase"] else 0
+
     def hold(self, n_members: int) -> None:
         """Make room for so many members, keeping what is known of those that there are."""
         if n_members > self.n_members:

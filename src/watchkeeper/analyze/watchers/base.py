@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import msgspec
 
 from watchkeeper.analyze.detectors.base import Findings, Points
 from watchkeeper.model.anomaly import AnomalyId, Severity
@@ -68,6 +70,28 @@ class Belief:
     """What spoke for or against it, by name."""
 
 
+class Open(msgspec.Struct, frozen=True, array_like=True):
+    """An episode that was told of, and not that it ended."""
+
+    tenant: str
+    service: str
+    environment: str
+    labels: Mapping[str, str]
+    """Of the sighting; none where a detector found it."""
+    series: str
+    """The SeriesId in hex; empty where it is of a service."""
+    started_ns: int
+
+
+@runtime_checkable
+class OfSeries(Protocol):
+    """A watcher whose episodes are those of single series."""
+
+    def let_go(self, series: str) -> None:
+        """End the episode of a series that is silent, and tell nothing of it."""
+        ...
+
+
 class Watcher(Protocol):
     """A state machine over what was seen. It decides on ticks, never on a clock.
 
@@ -83,6 +107,10 @@ class Watcher(Protocol):
 
     def tick(self, now_ns: int, partitions: Mask) -> Sequence[Sighting | Belief]:
         """What changed up to now; `partitions` are those whose checkpoints do not cover this."""
+        ...
+
+    def holds(self, one: Open) -> bool:
+        """Whether this episode of its own goes on, and its end will be told."""
         ...
 
     def dump(self, partition: int) -> bytes: ...

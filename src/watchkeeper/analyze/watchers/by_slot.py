@@ -82,6 +82,21 @@ class BySlot:
         found: list[int] = self._in_order(slots).tolist()
         return found
 
+    def row_of(self, series: str) -> Any:
+        """The row of a series by its name in hex, even while it waits; None where there is none."""
+        identity = bytes.fromhex(series)
+        waiting = self._waiting.get(identity)
+        if waiting is not None:
+            return np.frombuffer(waiting.row, self._rows.array.dtype)[0]
+        own = self._at(identity)
+        return self._rows.array[own[0]] if len(own) else None
+
+    def clear(self, series: str, field: str) -> None:
+        """Of a series that is silent, a field of its row; what waits for it does so no more."""
+        identity = bytes.fromhex(series)
+        self._waiting.pop(identity, None)
+        self._rows.array[field][self._at(identity)] = 0
+
     def dump(self, partition: int) -> bytes:
         slots = self._of(partition)
         names = [one.tobytes() for one in np.ascontiguousarray(self._catalog.identity[slots])]
@@ -130,6 +145,11 @@ class BySlot:
     def _of(self, partition: int) -> I32:
         live = self.watched & (self._catalog.partition[: len(self.watched)] == partition)
         return self._own(np.flatnonzero(live))
+
+    def _at(self, identity: bytes) -> I32:
+        """The slot of a series that has a row, or none."""
+        slots = self._catalog.lookup(np.frombuffer(identity, np.uint64).reshape(1, 2))
+        return self._own(slots[slots >= 0].astype(np.int64))
 
     def _own(self, slots: I64) -> I32:
         """Without those whose series has left, or whose slot another has by now."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED
 from watchkeeper.analyze.known_series import KnownSeries
-from watchkeeper.analyze.watchers.base import Seen, Sighting
+from watchkeeper.analyze.watchers.base import Open, Seen, Sighting
 from watchkeeper.analyze.watchers.by_slot import BySlot
 from watchkeeper.analyze.watchers.flatline_kernel import CALM, MOVED, STUCK, TOLD, gather
 from watchkeeper.model.anomaly import Severity
@@ -81,6 +81,15 @@ class Flatline:
                 row["phase"] = TOLD
                 found.append(self._sighting(slot, row, OPENED, now_ns))
         return found
+
+    def holds(self, one: Open) -> bool:
+        row = self._slots.row_of(one.series)
+        if row is None or row["phase"] not in (TOLD, MOVED):
+            return False
+        return int(row["since_ns"]) == one.started_ns
+
+    def let_go(self, series: str) -> None:
+        self._slots.clear(series, "phase")
 
     def dump(self, partition: int) -> bytes:
         return self._slots.dump(partition)

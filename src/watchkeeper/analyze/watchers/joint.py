@@ -27,7 +27,7 @@ from watchkeeper.analyze.joint.places_kernel import ALONE, CROWDED, UNKNOWN, col
 from watchkeeper.analyze.joint.service import VOICES, Member, Opinion, Service, Subject
 from watchkeeper.analyze.joint.space import MAX_MEMBERS, Finding, Settings
 from watchkeeper.analyze.known_series import KnownSeries
-from watchkeeper.analyze.watchers.base import Belief, Seen, Sighting
+from watchkeeper.analyze.watchers.base import Belief, Open, Seen, Sighting
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.anomaly import Severity
 from watchkeeper.model.metric_class import MetricClass
@@ -141,6 +141,13 @@ class Joint:
         if due.any():
             self._sweep(due, now_ns)
         return said
+
+    def holds(self, one: Open) -> bool:
+        subject = Subject(TenantId(one.tenant), one.service, one.environment)
+        number, voice = self._index.get(subject, -1), one.labels.get("joint")
+        if number < 0 or voice not in VOICES:
+            return False
+        return self._at(number).space.speaks_since(VOICES.index(voice)) == one.started_ns
 
     def dump(self, partition: int) -> bytes:
         numbers = self._of(partition)

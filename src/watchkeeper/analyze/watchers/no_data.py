@@ -22,7 +22,7 @@ from msgspec import Meta
 
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED
 from watchkeeper.analyze.known_series import KnownSeries
-from watchkeeper.analyze.watchers.base import Seen, Sighting
+from watchkeeper.analyze.watchers.base import Open, Seen, Sighting
 from watchkeeper.analyze.watchers.slots_kernel import mark
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.model.anomaly import Severity
@@ -133,6 +133,11 @@ class NoData:
             *self._missed(mine, now_ns),
             *self._let_go(mine, now_ns),
         ]
+
+    def holds(self, one: Open) -> bool:
+        metric = one.labels.get("__name__", "")
+        at = self._number.get(Awaited(one.tenant, one.service, one.environment, metric))
+        return at is not None and int(self._rows["since_ns"][at]) == one.started_ns
 
     def dump(self, partition: int) -> bytes:
         self._note()

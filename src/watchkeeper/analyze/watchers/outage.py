@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED
-from watchkeeper.analyze.watchers.base import Sighting
+from watchkeeper.analyze.watchers.base import Open, Sighting
 from watchkeeper.analyze.watchers.outage_census import TOGETHER_NS, Census, Scope, Window
 from watchkeeper.analyze.watchers.services import WORSENED
 from watchkeeper.clock import NS_PER_S
@@ -146,6 +146,14 @@ class Outages:
     def of(self, now_ns: int) -> list[Outage]:
         """Those that there were at a tick."""
         return [one for one in self._outages if one.is_open(now_ns)]
+
+    def has(self, told: Open) -> bool:
+        """Whether an outage that was told of goes on."""
+        return any(
+            (one.tenant, one.started_ns) == (told.tenant, told.started_ns)
+            and {"symptom": SYMPTOM, **one.shared} == told.labels
+            for one in self._open()
+        )
 
     def look(self, now_ns: int, census: Census, waiting: Mask) -> list[Change]:
         """Count again. `waiting` are the places of services whose silence is new, or held back."""

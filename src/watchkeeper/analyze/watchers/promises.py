@@ -9,8 +9,17 @@ from typing import Final
 import numpy as np
 
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED
-from watchkeeper.analyze.watchers.base import Sighting
-from watchkeeper.analyze.watchers.objectives import Account, Burn, Slo, SloKind, burns, loaded
+from watchkeeper.analyze.watchers.base import Open, Sighting
+from watchkeeper.analyze.watchers.objectives import (
+    RULES,
+    Account,
+    Burn,
+    Rule,
+    Slo,
+    SloKind,
+    burns,
+    loaded,
+)
 from watchkeeper.analyze.watchers.service_rows import N_BINS
 from watchkeeper.analyze.watchers.services import Services, Subject
 from watchkeeper.clock import NS_PER_S
@@ -86,6 +95,17 @@ class Promises:
         requests = float(counts[_BOUNDS])
         return requests, max(0.0, requests - float(counts[_BOUNDS + int(np.argmin(far))]))
 
+    def holds(self, subject: Subject, one: Open) -> bool:
+        """Whether an objective that is still promised burns since then."""
+        for slo in self.slos:
+            if (slo.service, slo.name) == (subject.service, one.labels.get("objective")):
+                promise = self._promises.get((subject, slo.name), _Promise())
+                return any(
+                    minute * _MINUTE_NS == one.started_ns and _pace(rule) == one.labels.get("burn")
+                    for rule, minute in zip(RULES, promise.account.burning, strict=True)
+                )
+        return False
+
     def dump(self, partition: int) -> Kept:
         """The accounts of a partition's services."""
         ours = set(self._services.subjects(partition))
@@ -107,6 +127,10 @@ class Promises:
             self._promises[subject, name] = _Promise(loaded(account), last_bin)
 
 
+def _pace(rule: Rule) -> str:
+    return f"{rule.times:g}x"
+
+
 def _told(subject: Subject, slo: Slo, burn: Burn) -> Sighting:
     return Sighting(
         tenant=subject.tenant,
@@ -115,7 +139,7 @@ def _told(subject: Subject, slo: Slo, burn: Burn) -> Sighting:
             "service": subject.service,
             "symptom": SYMPTOM,
             "objective": slo.name,
-            "burn": f"{burn.rule.times:g}x",
+            "burn": _pace(burn.rule),
             **({"environment": subject.environment} if subject.environment else {}),
         },
         started_ns=burn.since * _MINUTE_NS,

@@ -22,7 +22,7 @@ from msgspec import Meta
 
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED, WORSENED
 from watchkeeper.analyze.known_series import KnownSeries
-from watchkeeper.analyze.watchers.base import Seen, Sighting
+from watchkeeper.analyze.watchers.base import Open, Seen, Sighting
 from watchkeeper.analyze.watchers.by_slot import BySlot
 from watchkeeper.analyze.watchers.ramp_kernel import (
     BLOCK_NS,
@@ -118,6 +118,13 @@ class Ramp:
         fresh = self._slots.take_fresh(now_ns, partitions, self._remarkable)
         found = [self._look(slot, now_ns) for slot in fresh]
         return [one for one in found if one is not None]
+
+    def holds(self, one: Open) -> bool:
+        row = self._slots.row_of(one.series)
+        return row is not None and int(row["since_ns"]) == one.started_ns
+
+    def let_go(self, series: str) -> None:
+        self._slots.clear(series, "since_ns")
 
     def dump(self, partition: int) -> bytes:
         return self._slots.dump(partition)

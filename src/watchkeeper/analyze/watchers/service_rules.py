@@ -20,7 +20,7 @@ import numpy as np
 from msgspec import Meta
 
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED
-from watchkeeper.analyze.watchers.base import Sighting
+from watchkeeper.analyze.watchers.base import Open, Sighting
 from watchkeeper.analyze.watchers.service_rows import N_BINS
 from watchkeeper.analyze.watchers.services import Beyond, Services, Subject, told
 from watchkeeper.clock import NS_PER_S
@@ -123,6 +123,11 @@ class ServiceRules:
                 yield from _changed(subject, watch, passed, rule, now_ns)
             if rule is None and not watch.breaches:
                 del self._watches[subject]
+
+    def holds(self, subject: Subject, one: Open) -> bool:
+        watch = self._watches.get(subject, Watch())
+        breach = watch.breaches.get(one.labels.get("symptom", ""))
+        return breach is not None and breach.since_ns == one.started_ns
 
     def dump(self, partition: int) -> Kept:
         ours = set(self._services.subjects(partition))

@@ -27,7 +27,7 @@ from msgspec import Meta
 
 from watchkeeper.analyze.detectors.base import CLOSED, EVIDENCE, OPENED
 from watchkeeper.analyze.watchers import symptoms_kernel as kernel
-from watchkeeper.analyze.watchers.base import Seen, Sighting
+from watchkeeper.analyze.watchers.base import Open, Seen, Sighting
 from watchkeeper.analyze.watchers.budget import BudgetConfig, Noisy, PageBudget, Reason
 from watchkeeper.analyze.watchers.intake_kernel import take
 from watchkeeper.analyze.watchers.objectives import Slo
@@ -206,6 +206,18 @@ class Symptoms:
             )
             found.append(self._found[:n_found].copy())
         return np.concatenate(found)
+
+    def holds(self, one: Open) -> bool:
+        subject = Subject.of(one.tenant, one.service, one.environment)
+        name = one.labels.get("symptom", "")
+        if name not in SYMPTOMS:
+            others = self.promises.holds(subject, one) or self._rules.holds(subject, one)
+            return others or self._silences.outages.has(one)
+        index = self._services.row(subject)
+        if index < 0:
+            return False
+        symptom = self._services.state.symptom[index, SYMPTOMS.index(name)]
+        return bool(symptom["is_open"]) and int(symptom["started_ns"]) == one.started_ns
 
     def noisy(self) -> list[Noisy]:
         """Services that would have paged too often."""

@@ -26,7 +26,7 @@ from watchkeeper import telemetry
 from watchkeeper.analyze.detectors.base import CLOSED, OPENED, WORSENED
 from watchkeeper.analyze.joint.forest import MIN_BATCH
 from watchkeeper.analyze.known_series import KnownSeries
-from watchkeeper.analyze.watchers.base import Seen, Sighting
+from watchkeeper.analyze.watchers.base import Open, Seen, Sighting
 from watchkeeper.analyze.watchers.services import Beyond, Subject, told
 from watchkeeper.analyze.watchers.zforest_baseline import NAMED, Baseline
 from watchkeeper.analyze.watchers.zforest_rows import (
@@ -124,6 +124,11 @@ class Zforest:
                 service.judged_ns = due_ns
                 self._trim(service)
         return told
+
+    def holds(self, one: Open) -> bool:
+        service = self._services.get(Subject.of(one.tenant, one.service, one.environment))
+        episode = None if service is None else service.episode
+        return episode is not None and episode.started_ns == one.started_ns
 
     def dump(self, partition: int) -> bytes:
         mine = sorted(s for s, one in self._services.items() if one.partition == partition)
