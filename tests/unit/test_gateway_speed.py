@@ -13,12 +13,14 @@ from tests.gateways import AWAY
 from watchkeeper.api.gateway.asgi import Gateway
 from watchkeeper.model.principal import Limits, Scope
 
-BUDGET_S = 15e-6
+BUDGET = 1.1
+"""Times what two hundred numbers take to be written out: about 15 us where nothing runs beside."""
 N_ASKED, N_ROUNDS = 500, 8
 
 
 async def test_a_remembered_key_with_limits_costs_less_than_its_budget(tmp_path: Path) -> None:
-    """In CPU time, without what lies behind; the best of some rounds, for others run beside us."""
+    """In CPU time, without what lies behind; the best of some rounds, for others run beside us, who
+    slow down what we are compared with as well."""
     async with api(tmp_path, peer=AWAY) as one:
         scopes = frozenset({Scope.WRITE_METRICS})
         key = await gateways.key(one, scopes=scopes, limits=Limits(1e12, 1e12))
@@ -27,9 +29,10 @@ async def test_a_remembered_key_with_limits_costs_less_than_its_budget(tmp_path:
         headers = [(b"host", b"x"), (b"content-length", b"9"), (b"user-agent", b"Prometheus")]
         headers += [(name.encode(), text.encode()) for name, text in key.header.items()]
 
-        rounds = [await _round(gateway, headers) for _ in range(N_ROUNDS)]
+        rounds = [(await _round(gateway, headers), _yardstick()) for _ in range(N_ROUNDS)]
 
-    assert min(rounds) < BUDGET_S
+    ours, usual = (min(of) for of in zip(*rounds, strict=True))
+    assert ours < BUDGET * usual
 
 
 async def _round(gateway: Gateway, headers: list[tuple[bytes, bytes]]) -> float:
@@ -40,6 +43,13 @@ async def _round(gateway: Gateway, headers: list[tuple[bytes, bytes]]) -> float:
             "headers": headers, "client": (AWAY, 1), "query_string": b"",
         }  # fmt: skip
         await gateway(scope, _receive, _send)
+    return (time.process_time() - began_s) / N_ASKED
+
+
+def _yardstick() -> float:
+    began_s = time.process_time()
+    for _ in range(N_ASKED):
+        sum(len(str(number)) for number in range(200))
     return (time.process_time() - began_s) / N_ASKED
 
 

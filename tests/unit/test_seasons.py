@@ -367,7 +367,7 @@ def test_a_checkpoint_brings_weeks_back_and_holds_nothing_of_those_that_have_non
     every = slots(*range(8))
     identity = np.arange(16, dtype=np.uint64).reshape(8, 2)
     versions = {FK.name: FK.version}
-    beside = detect_state.Beside(b"", {}, b"", b"")
+    beside = detect_state.Beside(b"", {}, b"", b"", b"")
 
     kept = detect_state.encode(identity, {FK.name: detector.dump(every)}, versions, beside)
 

@@ -131,7 +131,7 @@ def test_rows_of_which_nothing_was_learned_take_no_room_in_a_checkpoint(
     array[list(used), 7] = 1
     identity = np.zeros((N, 2), np.uint64)
 
-    beside = detect_state.Beside(b"", {}, b"", b"")
+    beside = detect_state.Beside(b"", {}, b"", b"", b"")
     kept = detect_state.encode(identity, {"rex": {"row": array}}, {"rex": 1}, beside)
 
     back = detect_state.decode(kept).states({"rex": 1})["rex"]["row"]
