@@ -13,8 +13,8 @@ ARGS       ?=
 SUITE      ?=
 DATA       ?=
 DURATION_S ?= 600
-# One more than there are cores, since tests wait for the disk.
-WORKERS    ?= $(shell expr $$(nproc) + 1)
+# Two more than there are cores, since tests wait for the disk.
+WORKERS    ?= $(shell expr $$(nproc) + 2)
 
 # Where it is set, hundreds of modules are compiled anew in each of many short processes.
 unexport PYTHONDONTWRITEBYTECODE
