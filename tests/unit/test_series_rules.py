@@ -13,7 +13,7 @@ from watchkeeper.errors import BadInput
 from watchkeeper.lake import series_canon_kernel as canon
 from watchkeeper.lake.series_config import CatalogConfig
 from watchkeeper.lake.series_limits import Budget
-from watchkeeper.lake.series_rules import Canon, Rules, Scope, Tenants, plain, read_labels
+from watchkeeper.lake.series_rules import Canon, Rules, Scope, Tenants, plain, read_labels, read_name
 from watchkeeper.model.series import DEFAULT_TENANT, Kind, LabelBlock, TenantId
 
 KEY = bytes(range(16))
@@ -46,6 +46,29 @@ def test_tidy_labels_stay_byte_for_byte() -> None:
     start, end = found.labels.start[0], found.labels.end[0]
     assert found.labels.buffer[start:end].tobytes() == make.label_run(row)
     assert found.pairs(0) == row == read_labels(found.labels, 0)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        make.labels("up"),
+        make.labels("m" * 300, zone="x"),
+        {"A": "first", "Zone": "y" * 200, **make.labels("requests_total", pod="a")},
+        make.labels("température_°C", pod="é"),
+    ],
+    ids=["alone", "long", "not first", "beyond ascii"],
+)
+def test_the_name_is_read_without_the_other_labels(row: dict[str, str]) -> None:
+    found = canonical(make.labels("before"), row, make.labels("behind"))
+
+    assert read_name(found.labels, 1) == row["__name__"]
+    assert [read_name(found.labels, at) for at in (0, 2)] == ["before", "behind"]
+
+
+def test_what_has_no_name_has_none() -> None:
+    block = make.label_block({"pod": "nameless"}, {})
+
+    assert [read_name(block, row) for row in (0, 1)] == ["", ""]
 
 
 def test_rows_stand_one_behind_the_other_and_bad_ones_take_no_room() -> None:

@@ -110,6 +110,7 @@ def classify(labels: Mapping[str, str], kind: Kind) -> MetricClass:
     return found
 
 
+@lru_cache(maxsize=1 << 16)
 def per_second(name: str) -> float:
     """How many of a metric's unit are in a second; 0 where it tells no unit of time."""
     words = [word for word in _words(name) if word not in _QUANTILES]
@@ -184,8 +185,5 @@ def _by_subject(of: frozenset[str], words: tuple[str, ...]) -> MetricClass:
 
 
 def _failed(labels: Mapping[str, str]) -> bool:
-    for name in _OUTCOMES:
-        value = labels.get(name, "").lower()
-        if value in _BAD_WORDS or (len(value) == 3 and value[0] == "5"):
-            return True
-    return False
+    told = (labels[name].lower() for name in _OUTCOMES if name in labels)
+    return any(value in _BAD_WORDS or (len(value) == 3 and value[0] == "5") for value in told)

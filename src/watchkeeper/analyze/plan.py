@@ -81,7 +81,8 @@ class Plan:
 
     def route(self, labels: Mapping[str, str], kind: Kind, entity: Entity) -> Route:
         """Of a series with these labels."""
-        said = [self._rules[number].said for number in self.fitting(labels, kind, entity)]
+        fitting = self.fitting(labels, kind, entity) if self._rules else ()
+        said = [self._rules[number].said for number in fitting]
         told = [one.metric_class for one in said if one.metric_class is not None]
         metric_class = told[-1] if told else classify(labels, kind)
         muted = any(one.muted for one in said)
@@ -91,8 +92,6 @@ class Plan:
 
     def fitting(self, labels: Mapping[str, str], kind: Kind, entity: Entity) -> list[int]:
         """Which rules speak of a series, by their place in the document."""
-        if not self._rules:
-            return []
         metric_class = classify(labels, kind)
         found = []
         for number, rule in enumerate(self._rules):

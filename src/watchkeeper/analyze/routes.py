@@ -8,11 +8,12 @@ from typing import Final, Protocol
 import numpy as np
 
 from watchkeeper.analyze.detectors.dials import Dial, DialArray, Dials
-from watchkeeper.analyze.plan import Plan
+from watchkeeper.analyze.plan import Plan, Route
 from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import I32, U8, U64, Entity, Kind, Mask
 
 _CLASSES: Final = tuple(MetricClass)
+_KINDS: Final = tuple(Kind)
 _UNKNOWN: Final = Entity()
 _UNSCORED: Final = 255
 
@@ -70,20 +71,23 @@ class Routes:
         slots = slots[~unscored]
         labels = self._catalog.labels(slots)
         kinds = self._catalog.kind[slots].tolist()
+        alike: dict[int, tuple[Route, list[int]]] = {}
         for slot, own, kind in zip(slots.tolist(), labels, kinds, strict=True):
             entity = self._catalog.entity_of(slot) if self.plan.asks_entity else _UNKNOWN
-            route = self.plan.route(own, Kind(kind), entity)
-            self._class[slot] = 1 + _CLASSES.index(route.metric_class)
-            self._detectors[slot] = route.detectors
-            self._dials.turn(slot, self._turned(slot, route.dial))
+            route = self.plan.route(own, _KINDS[kind], entity)
+            alike.setdefault(id(route), (route, []))[1].append(slot)
+        for route, members in alike.values():
+            self._class[members] = 1 + _CLASSES.index(route.metric_class)
+            self._detectors[members] = route.detectors
+            self._dials.turn(members, route.dial)
+            for slot in members if self.turned else ():
+                self._dials.turn(slot, self._turned(slot, route.dial))
 
     def again(self, slots: I32) -> None:
         """Turn the dials of those that were met anew."""
         self.meet(slots[(slots >= 0) & (self._class[slots] != 0)], anew=True)
 
     def _turned(self, slot: int, dial: Dial) -> Dial:
-        if not self.turned:
-            return dial
         more = self.turned.get(self._catalog.identity[slot].tobytes(), 0.0)
         return dial._replace(shift=dial.shift + more) if more else dial
 

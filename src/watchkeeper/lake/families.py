@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 
 from watchkeeper import telemetry
-from watchkeeper.lake.series_rules import read_labels
+from watchkeeper.lake.series_rules import read_name
 from watchkeeper.model.family import KINDS, TYPES, Families, Family, MetricType
-from watchkeeper.model.series import METRIC_NAME, U8, Kind, TenantId
+from watchkeeper.model.series import U8, Kind, TenantId
 from watchkeeper.model.signal import NewSeries
 
 MAX_FAMILIES: Final = 20_000
@@ -78,7 +78,7 @@ class FamilyTable:
             return None
         kinds: U8 = new.kind.copy()
         for row in range(len(new)):
-            family = known.get(read_labels(new.labels, row).get(METRIC_NAME, ""))
+            family = known.get(read_name(new.labels, row))
             kind = Kind.BY_NAME if family is None else _KIND_BY_TYPE[family.type]
             if kind != Kind.BY_NAME:
                 kinds[row] = kind

@@ -17,6 +17,7 @@ from watchkeeper.lake.series_config import CatalogConfig
 from watchkeeper.model.series import I64, METRIC_NAME, U8, U64, Kind, LabelBlock, TenantId
 
 KEY_BYTES: Final = 16
+_METRIC_NAME: Final = METRIC_NAME.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,16 @@ def read_labels(block: LabelBlock, row: int) -> dict[str, str]:
         labels[name] = run[at : at + m].decode()
         at += m
     return labels
+
+
+def read_name(block: LabelBlock, row: int) -> str:
+    """The metric's name of one canonical row: one label of its labels, and mostly the first."""
+    run = block.buffer[block.start[row] : block.end[row]].tobytes()
+    at, n = (0, 0) if not run else _size(run, _size(run, 1)[0] + 1)
+    if run[at : at + n] != _METRIC_NAME:
+        return read_labels(block, row).get(METRIC_NAME, "")
+    at, n = _size(run, at + n + 1)
+    return run[at : at + n].decode()
 
 
 def _size(run: bytes, at: int) -> tuple[int, int]:

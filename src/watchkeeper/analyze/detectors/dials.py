@@ -6,6 +6,7 @@ repeats in the series and by which clocks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,11 +55,11 @@ class Dials:
         """Make sure that these slots have a dial."""
         self._rows.hold(slots)
 
-    def turn(self, slot: int, dial: Dial) -> None:
-        """Set the dial of a held slot."""
-        self._rows.array[slot] = (
-            min(max(dial.shift, -LARGEST_SHIFT), LARGEST_SHIFT), *dial[1:]
-        )  # fmt: skip
+    def turn(self, slots: int | Sequence[int], dial: Dial) -> None:
+        """Set the dials of held slots."""
+        self._rows.array[slots] = np.array(
+            (min(max(dial.shift, -LARGEST_SHIFT), LARGEST_SHIFT), *dial[1:]), DIAL
+        )
 
 
 def plain(n: int) -> DialArray:
