@@ -11,6 +11,7 @@ T1_AND_FK: Mapping[str, object] = {
 }
 SHIPPED: Mapping[str, object] = {}
 """All detectors and watchers as they are by default."""
-UNTRACED: Mapping[str, object] = {**T1_AND_FK, "telemetry": {"trace_share": 0.0}}
-"""T1 and FK, and no traces of its own, which are of requests drawn by chance: where two runs are to
-find the same."""
+NO_TRACES: Mapping[str, object] = {"telemetry": {"trace_share": 0.0}}
+"""None of its own, which are of requests drawn by chance, and become series."""
+UNTRACED: Mapping[str, object] = {**T1_AND_FK, **NO_TRACES}
+"""T1 and FK, where two runs are to find the same."""

@@ -22,6 +22,14 @@ def count(counted, bounds_ns, rows):
 
 
 @kernel
+def _is_placed(slots):
+    for k in range(len(slots)):
+        if slots[k] >= 0:
+            return True
+    return False
+
+
+@kernel
 def tell(groups, slots, rows, when, out):
     """How many samples were written to `out`: of each group all of its series, buckets by
     ascending bound.
@@ -35,7 +43,7 @@ def tell(groups, slots, rows, when, out):
         if row.is_changed:
             row.is_changed = 0
             row.changed_ns = now_ns
-        if slots[i].max() < 0:
+        if not _is_placed(slots[i]):
             continue
         if row.told_ns < before_ns:
             n_out = _write(slots[i], before_ns + 1_000_000, row.told, out, n_out)

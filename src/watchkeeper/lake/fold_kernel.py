@@ -17,13 +17,14 @@ SUM = 3
 COUNT = 4
 LAST = 5
 RATE = 6
+_LONG_AGO = np.int64(np.iinfo(np.int64).min)
 
 
 @kernel
 def count_cells(offset, time, value, grain, cut, count):
     """Cells per series: multiples of `grain` that hold a sample; the one around `cut` is two."""
     for s in range(len(offset) - 1):
-        until = np.iinfo(np.int64).min
+        until = _LONG_AGO
         n = 0
         for i in range(offset[s], offset[s + 1]):
             if value[i] != value[i]:
@@ -44,7 +45,7 @@ def fill_cells(offset, time, value, grain, cut, cell_offset, numbers, values):
     """
     for s in range(len(offset) - 1):
         c = cell_offset[s] - 1
-        until = np.iinfo(np.int64).min
+        until = _LONG_AGO
         count = 0
         total = carry = lost = least = most = last = 0.0
         for i in range(offset[s], offset[s + 1]):
@@ -123,7 +124,7 @@ def order_cells(begin, stop, first_ns, last_ns, take, offset, clash):
 def count_steps(offset, time, last_ns, step, start, count):
     """Steps per series; cells that end before `start` only say what came before."""
     for s in range(len(offset) - 1):
-        until = np.iinfo(np.int64).min
+        until = _LONG_AGO
         n = 0
         for c in range(offset[s], offset[s + 1]):
             if last_ns[c] >= start and time[c] >= until:
@@ -141,7 +142,7 @@ def fill_steps(offset, numbers, values, fold, step, start, gap, step_offset, out
     """
     for s in range(len(offset) - 1):
         at = step_offset[s] - 1
-        until = np.iinfo(np.int64).min
+        until = _LONG_AGO
         total = 0.0
         carry = 0.0
         count = np.int64(0)

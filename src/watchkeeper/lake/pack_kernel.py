@@ -13,6 +13,7 @@ from watchkeeper.compiled.bits import leading_zeros, trailing_zeros
 from watchkeeper.compiled.jit import kernel
 from watchkeeper.compiled.memory import load_u64, store_u64
 
+_LEAST, _MOST = np.int64(np.iinfo(np.int64).min), np.int64(np.iinfo(np.int64).max)
 _BLOCK, _MINI = 128, 32
 """Numbers of a block, and of its parts that have a width each: the least that Parquet allows."""
 _PACKED_BLOCK, _PACKED_MINI = 1024, 128
@@ -117,16 +118,16 @@ def pack_deltas(column, first, n, is_narrow, shape, scratch, out, at):
     at = put_zigzag(column[first], out, at)
     for begin in range(first + 1, first + n, block):
         count = min(block, first + n - begin)
-        least = np.int64(np.iinfo(np.int64).max)
-        most = np.int64(np.iinfo(np.int64).min)
+        least = _MOST
+        most = _LEAST
         for i in range(count):
             delta = load_i64(numbers, begin + i) - load_i64(numbers, begin + i - 1)
             store_i64(deltas, i, delta)
             least = min(least, delta)
             most = max(most, delta)
         if is_narrow and (least < -(1 << 31) or most >= 1 << 31):
-            least = np.int64(np.iinfo(np.int64).max)
-            most = np.int64(np.iinfo(np.int64).min)
+            least = _MOST
+            most = _LEAST
             for i in range(count):
                 delta = (load_i64(deltas, i) << 32) >> 32
                 store_i64(deltas, i, delta)

@@ -288,9 +288,22 @@ def unify_codes(begin, stop, code, number, out_code):
 
 
 @kernel
+def _last_from(offset, row):
+    """The last of those that begin at a row or before."""
+    low, high = 0, len(offset)
+    while low < high:
+        middle = (low + high) >> 1
+        if offset[middle] <= row:
+            low = middle + 1
+        else:
+            high = middle
+    return low - 1
+
+
+@kernel
 def fill_rows(offset, first_row, n, ordinal, time, unit, number, at, series, times, numbers):
     """Rows first_row.. of some series into the writer's columns from `at` on, times in `unit`."""
-    s = np.searchsorted(offset, first_row, side="right") - 1
+    s = _last_from(offset, first_row)
     for i in range(n):
         row = first_row + i
         while row >= offset[s + 1]:
