@@ -235,7 +235,8 @@ class Loop:
         try:
             await asyncio.shield(handling)
         finally:
-            await asyncio.wait({handling})
+            if not handling.done():
+                await asyncio.wait({handling})
             if not handling.cancelled() and handling.exception() is None:
                 self._settle(deliveries)
 

@@ -83,6 +83,18 @@ async def test_lines_are_counted_and_joined_by_ticks(executor: ThreadPoolExecuto
     assert await one.fingerprints(DEFAULT_TENANT, 7) == []
 
 
+async def test_samples_pass_without_work_and_are_behind_it() -> None:
+    with ThreadPoolExecutor(1) as closed:
+        one = stage(closed)
+    deliveries = [Delivery(MIXED, position, make.samples((0, 1, 2.0))) for position in (1, 2)]
+
+    await one.handle(deliveries)
+
+    await one.caught_up(2, timeout_s=0.01)
+    with pytest.raises(RuntimeError, match="shutdown"):
+        await one.handle([*deliveries, Delivery(MIXED, 3, batch(["a line"]))])
+
+
 async def test_what_a_checkpoint_covers_is_not_counted_again(
     executor: ThreadPoolExecutor,
 ) -> None:

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import TypeVar, TypeVarTuple
+from typing import Final, TypeVar, TypeVarTuple
 
 import msgspec
 
@@ -36,6 +36,8 @@ from watchkeeper.store.base import Store
 A = TypeVarTuple("A")
 T = TypeVar("T")
 
+_HEARD: Final = (LogBatch, Change, Tick, DetectionSet, Maintenance, Verdict)
+"""Records that say anything here; most others are samples."""
 
 Sighted = tuple[str, int, str, Sighting]
 """By whom, at which position of the log, and why it is muted if it begins there."""
@@ -88,7 +90,8 @@ class TemplateStage:
         """Learn of these, and save what was found. To learn twice would be wrong, so where only
         saving failed only that is tried again."""
         if self._unsaved is None:
-            self._unsaved = await self._run(self._take, deliveries)
+            ours = [one for one in deliveries if isinstance(one.record, _HEARD)]
+            self._unsaved = await self._run(self._take, ours) if ours else []
         unsaved, self._unsaved = self._unsaved, None
         try:
             if unsaved and self._anomalies is not None:
