@@ -31,6 +31,10 @@ class Arrivals:
 
     async def wait_for(self, look: Callable[[], T | None], wait_s: float) -> T | None:
         """What `look` finds, as soon as it is not None; None when `wait_s` passed before that."""
+        with self._lock:  # whoever is behind finds something at once, and needs no timeout
+            found = look()
+        if found is not None:
+            return found
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, wait_s)):
                 while True:
