@@ -11,7 +11,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from tests.rhythm import BEGIN_S, STEP_S, latency, minutes
-from tests.scenario.shop import Shop, shop
+from tests.scenario.shop import Shop, clock_at, shop
 
 DELTA, CUMULATIVE = 1, 2
 HOURS_30 = 30 * 60
@@ -79,8 +79,9 @@ def judged(anomalies: list[dict[str, Any]], service: str) -> list[dict[str, Any]
 
 
 async def test_deltas_are_stored_and_judged_as_the_totals_they_add_up_to(tmp_path: Path) -> None:
-    async with shop(tmp_path / "data", minute=END + 30) as one:
+    async with shop(tmp_path / "data", clock=clock_at(END + 30)) as one:
         await live(one, 0, END)
+        await one.tick()  # behind all that both services sent, and none before
         await one.settled()
         found = await one.anomalies(limit="1000")
 

@@ -177,3 +177,7 @@ SPECIALISTS: Final[Mapping[str, frozenset[MetricClass]]] = {
     "rex": frozenset({MetricClass.LATENCY, MetricClass.QUEUE, MetricClass.BUSINESS}),
 }
 """Detectors that are made for some classes; others judge every class."""
+
+DOCUMENTS: Final = msgspec.json.Decoder(DetectionConfig)
+"""Reads the document. Made here, by one thread: several that meet a type for the first time at once
+find half of what msgspec has to know of it, and the process ends."""

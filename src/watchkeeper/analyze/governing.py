@@ -17,7 +17,7 @@ import numpy as np
 from watchkeeper import telemetry
 from watchkeeper.analyze import deployments
 from watchkeeper.analyze.deployments import Deployment
-from watchkeeper.analyze.detection_config import DetectionConfig
+from watchkeeper.analyze.detection_config import DOCUMENTS, DetectionConfig
 from watchkeeper.analyze.known_series import KnownSeries
 from watchkeeper.analyze.maintenance import Subject, Windows
 from watchkeeper.analyze.rulings import Rulings
@@ -199,7 +199,7 @@ class Governing:
         try:
             document = self._file
             if text:
-                document = msgspec.json.decode(text, type=DetectionConfig)
+                document = DOCUMENTS.decode(text)
             self._hands.arrange(document)
         except (ConfigError, msgspec.MsgspecError) as error:
             _log.error("settings of detection do not fit this release; kept as they were",

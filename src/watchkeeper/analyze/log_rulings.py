@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from watchkeeper import telemetry
-from watchkeeper.analyze.detection_config import DetectionConfig
+from watchkeeper.analyze.detection_config import DOCUMENTS, DetectionConfig
 from watchkeeper.analyze.log_watch import LogWatch
 from watchkeeper.analyze.maintenance import Subject, Windows
 from watchkeeper.analyze.rulings import Rulings
@@ -69,7 +69,7 @@ class LogRulings:
         document = self._file
         try:
             if text:
-                document = msgspec.json.decode(text, type=DetectionConfig)
+                document = DOCUMENTS.decode(text)
         except msgspec.MsgspecError as error:
             _log.error(
                 "settings of log lines do not fit this release; kept as they were", why=str(error)

@@ -14,6 +14,7 @@ import msgspec
 from watchkeeper.analyze.classes import classify, per_second
 from watchkeeper.analyze.detection_config import (
     CLASSES,
+    DOCUMENTS,
     SPECIALISTS,
     DetectionConfig,
     DetectionRule,
@@ -231,6 +232,6 @@ def _nowhere(path: str, judging: Judging) -> list[str]:
 def read(content: bytes) -> DetectionConfig:
     """A document from JSON. Raises ConfigError, with the path of the fault."""
     try:
-        return msgspec.json.decode(content, type=DetectionConfig)
+        return DOCUMENTS.decode(content)
     except msgspec.MsgspecError as error:
         raise ConfigError(f"detection: {error}") from error

@@ -53,6 +53,9 @@ _PACKED: Final[Mapping[int, type[Any]]] = {
     MAINTENANCE: Maintenance,
 }
 """Rare records, as MessagePack."""
+_DECODERS: Final = {kind: msgspec.msgpack.Decoder(record) for kind, record in _PACKED.items()}
+"""Made here, by one thread: several that meet a type for the first time at once find half of what
+msgspec has to know of it, and the process ends."""
 _KIND_PACKED: Final[Mapping[type[Any], int]] = {record: kind for kind, record in _PACKED.items()}
 Packed = Change | Families | DetectionSet | Verdict | Maintenance
 
@@ -96,16 +99,12 @@ def decode(payload: Payload) -> Logged:
             return _decode_series(payload)
         if kind == TICK:
             return Tick(_TICK.unpack_from(payload)[2])
-        if kind in _PACKED:
-            return _decode_packed(payload, _PACKED[kind])
+        if kind in _DECODERS:
+            packed: Packed = _DECODERS[kind].decode(bytes(payload[_HEAD.size :]))
+            return packed
         return _decode_rows(payload, _BATCH_BY_KIND[kind])
     except (struct.error, ValueError, msgspec.MsgspecError) as error:
         raise BadInput(f"wire: a record of {len(payload)} bytes is not whole: {error}") from error
-
-
-def _decode_packed(payload: Payload, kind: type[Any]) -> Packed:
-    packed: Packed = msgspec.msgpack.decode(bytes(payload[_HEAD.size :]), type=kind)
-    return packed
 
 
 def _decode_rows(payload: Payload, kind: type[Any]) -> RowBatch | DetailBatch:
