@@ -13,7 +13,15 @@ from watchkeeper.errors import BadInput
 from watchkeeper.lake import series_canon_kernel as canon
 from watchkeeper.lake.series_config import CatalogConfig
 from watchkeeper.lake.series_limits import Budget
-from watchkeeper.lake.series_rules import Canon, Rules, Scope, Tenants, plain, read_labels, read_name
+from watchkeeper.lake.series_rules import (
+    Canon,
+    Rules,
+    Scope,
+    Tenants,
+    plain,
+    read_labels,
+    read_name,
+)
 from watchkeeper.model.series import DEFAULT_TENANT, Kind, LabelBlock, TenantId
 
 KEY = bytes(range(16))
