@@ -45,10 +45,10 @@ def asked(chance: random.Random) -> tuple[str, str]:
 def main(plan_file: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # buyers do not wait for answers then
     plan = read(Path(plan_file))
-    while not all(answers(port) for port in plan.ports.values()):
+    while not all(answers(port, plan.host) for port in plan.ports.values()):
         time.sleep(0.2)  # the shop is not open yet
     chance = random.Random(plan.seed)
-    url = f"http://127.0.0.1:{plan.ports['gateway']}"
+    url = f"http://{plan.host}:{plan.ports['gateway']}"
     with (
         httpx.Client(base_url=url, timeout=30.0, trust_env=False) as client,
         ThreadPoolExecutor(BUYERS) as buyers,

@@ -13,10 +13,18 @@ import msgspec
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    folder: str
-    ports: Mapping[str, int]
+    folder: str = ""
+    """The shop's home; empty: a temporary one, which goes with it."""
+    ports: Mapping[str, int] = {}
+    stores: Mapping[str, int] = {}
+    """Ports of PostgreSQL and Redis; what is not there is embedded."""
+    host: str = "127.0.0.1"
+    """Where everything listens."""
     watchkeeper: str = ""
     """Where telemetry goes; empty: nowhere, and nothing is observed."""
+    instrument: str = "sdk"
+    load: bool = True
+    """Whether buyers come."""
     metrics_s: float = 1.0
     per_s: float = 2.0
     """Requests a second, on the average of a day."""
@@ -25,12 +33,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
 
 
-def free_ports(names: Sequence[str]) -> dict[str, int]:
+def free_ports(names: Sequence[str], host: str = "127.0.0.1") -> dict[str, int]:
     """Different ones: all are held until all are found."""
     with ExitStack() as stack:
         held = [stack.enter_context(socket.socket()) for _ in names]
         for one in held:
-            one.bind(("127.0.0.1", 0))
+            one.bind((host, 0))
         return {name: one.getsockname()[1] for name, one in zip(names, held, strict=True)}
 
 
@@ -42,10 +50,10 @@ def read(file: Path) -> Plan:
     return msgspec.json.decode(file.read_bytes(), type=Plan)
 
 
-def answers(port: int) -> bool:
+def answers(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a service says that it is well."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1) as response:
+        with urllib.request.urlopen(f"http://{host}:{port}/health", timeout=1) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

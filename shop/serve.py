@@ -16,7 +16,6 @@ from shop.plan import Plan, read
 from shop.services import Answer, Call, Place, build
 from watchkeeper.sdk.middleware import Settings, observe, trace_calls
 
-HOST = "127.0.0.1"
 TIMEOUT_S = 10.0
 
 
@@ -24,7 +23,7 @@ def calls(plan: Plan, client: httpx.Client) -> Call:
     """Asks other services over HTTP. Who cannot be reached has failed, as a proxy would say it."""
 
     def call(service: str, method: str, path: str) -> Answer:
-        url = f"http://{HOST}:{plan.ports[service]}{path}"
+        url = f"http://{plan.host}:{plan.ports[service]}{path}"
         try:
             response = client.request(method, url)
         except httpx.TransportError as error:
@@ -51,11 +50,11 @@ def main(name: str, plan_file: str) -> None:
                 name,
                 plan.watchkeeper,
                 environment="shop",
-                instance=f"{HOST}:{port}",
+                instance=f"{plan.host}:{port}",
                 metrics_s=plan.metrics_s,
             )
             observe(app, settings)
-        serve(app, host=HOST, port=port, threads=8)
+        serve(app, host=plan.host, port=port, threads=8)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import getpass
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
+from shop import directory
+from shop.control import LONGEST, SOCKET
 from shop.plan import Plan, answers, free_ports, write
 
 READY_S = 60.0
@@ -28,17 +31,20 @@ class NotReady(Exception):
     """A service did not come up."""
 
 
-def configuration(plan: Plan, names: Sequence[str], *, load: bool) -> str:
-    """supervisord's, for so many services; nothing of it listens anywhere."""
-    folder = Path(plan.folder)
-    plan_file = folder / "plan.json"
-    programs = {name: f"-m shop.serve {name} {plan_file}" for name in names}
-    if load:
+def configuration(plan: Plan) -> str:
+    """supervisord's, for all there is to run; it listens at a socket in its folder alone."""
+    folder = plan.folder.replace("%", "%%")
+    plan_file = f"{folder}/plan.json"
+    programs = {name: f"-m shop.serve {name} {plan_file}" for name in plan.ports}
+    if plan.load:
         programs[LOAD] = f"-m shop.load {plan_file}"
     parts = [
+        f"[unix_http_server]\nfile={folder}/{SOCKET}\nchmod=0700\n",
+        "[rpcinterface:supervisor]\n"
+        "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n",
         "[supervisord]\nnodaemon=true\n"
         f"user={getpass.getuser()}\nlogfile={folder}/supervisord.log\n"
-        f"pidfile={folder}/supervisord.pid\nchildlogdir={folder}\n"
+        f"pidfile={folder}/supervisord.pid\nchildlogdir={folder}\n",
     ]
     for name, arguments in programs.items():
         parts.append(
@@ -51,19 +57,17 @@ def configuration(plan: Plan, names: Sequence[str], *, load: bool) -> str:
 
 
 @contextmanager
-def running(
-    names: Sequence[str], *, watchkeeper: str = "", per_s: float = 2.0, load: bool = True
-) -> Iterator[Plan]:
-    """A shop that answers; when the block ends, nothing of it is left."""
-    folder = Path(tempfile.mkdtemp(prefix="watchkeeper-shop-"))
-    try:
-        plan = Plan(
-            folder=str(folder), ports=free_ports(names), watchkeeper=watchkeeper, per_s=per_s
-        )
-        write(plan, folder / "plan.json")
-        (folder / "supervisord.conf").write_text(configuration(plan, names, load=load))
+def running(names: Sequence[str], wanted: Plan | None = None) -> Iterator[Plan]:
+    """A shop that answers; when the block ends, no process of it is left, and its home only if it
+    was given."""
+    wanted = wanted or Plan()
+    with _home(wanted.folder) as home:
+        ports = free_ports(names, wanted.host)
+        plan = msgspec.structs.replace(wanted, folder=str(home), ports=ports)
+        write(plan, home / "plan.json")
+        (home / "supervisord.conf").write_text(configuration(plan))
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", folder / "supervisord.conf"],
+            [sys.executable, "-m", "supervisor.supervisord", "-c", home / "supervisord.conf"],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -75,8 +79,24 @@ def running(
             yield plan
         finally:
             _stop(supervisor)
-    finally:
-        shutil.rmtree(folder)
+
+
+@contextmanager
+def _home(given: str) -> Iterator[Path]:
+    if not given:
+        with tempfile.TemporaryDirectory(prefix="watchkeeper-shop-") as made:
+            yield Path(made)
+        return
+    home = Path(given).resolve()
+    if len(os.fsencode(home / SOCKET)) > LONGEST:
+        raise NotReady(f"{home} is too long for the path of a socket; give a shorter home")
+    home.mkdir(parents=True, exist_ok=True)
+    try:
+        found = directory.read(home)
+    except directory.NotRunning:
+        yield home
+        return
+    raise NotReady(f"a shop runs in {home} as process {found.pid}; stop it, or give another home")
 
 
 def _end_with_parent() -> None:
@@ -89,7 +109,7 @@ def _end_with_parent() -> None:
 def _wait(plan: Plan, supervisor: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + READY_S
     for name, port in plan.ports.items():
-        while not answers(port):
+        while not answers(port, plan.host):
             if time.monotonic() > until or supervisor.poll() is not None:
                 log = Path(plan.folder) / f"{name}.log"
                 said = log.read_text()[-2000:] if log.exists() else "nothing"

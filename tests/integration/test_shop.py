@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("flask")
 pytest.importorskip("supervisor")
 
-from shop.plan import answers
+from shop.plan import Plan, answers
 from shop.supervise import running
 
 
@@ -32,7 +32,7 @@ def processes(folder: str) -> list[int]:
 
 
 def test_a_service_comes_again_after_a_crash_and_nothing_of_a_shop_is_left() -> None:
-    with running(["payment"], load=False) as plan:
+    with running(["payment"], Plan(load=False)) as plan:
         (port,) = plan.ports.values()
         request = urllib.request.Request(f"http://127.0.0.1:{port}/payment/7", method="POST")
         with urllib.request.urlopen(request) as response:

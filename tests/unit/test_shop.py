@@ -12,6 +12,8 @@ import pytest
 pytest.importorskip("flask")
 pytest.importorskip("waitress")
 
+from msgspec.structs import replace
+
 from shop import load
 from shop.faults import Faults
 from shop.plan import Plan, free_ports, read, write
@@ -208,11 +210,12 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert len(set(plan.ports.values())) == len(NAMES)
 
 
-def test_the_supervisor_runs_every_service_and_listens_nowhere() -> None:
-    plan = Plan(folder="/tmp/x", ports={})
+def test_the_supervisor_runs_every_service_and_listens_in_its_folder_alone() -> None:
+    plan = Plan(folder="/tmp/x%", ports=free_ports(NAMES))
 
-    text = configuration(plan, NAMES, load=True)
+    text = configuration(plan)
 
     assert [f"[program:{name}]" in text for name in (*NAMES, "load")] == [True] * 9
-    assert "http_server" not in text
-    assert "[program:load]" not in configuration(plan, NAMES, load=False)
+    assert "inet_http_server" not in text
+    assert "file=/tmp/x%%/supervisor.sock" in text
+    assert "[program:load]" not in configuration(replace(plan, load=False))

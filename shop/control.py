@@ -1,0 +1,53 @@
+"""Asks a shop's supervisor, over its socket in the shop's folder: who runs, and to begin anew."""
+
+from __future__ import annotations
+
+import http.client
+import xmlrpc.client
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import Faults, SupervisorTransport
+
+SOCKET = "supervisor.sock"
+LONGEST = 100
+"""Bytes of a socket's path; the system takes 107."""
+
+
+class NoAnswer(Exception):
+    """The supervisor is not there, or refuses."""
+
+
+def pids(home: Path) -> dict[str, int]:
+    """Of all processes that run now, by their names."""
+    with _supervisor(home) as supervisor:
+        return {one["name"]: one["pid"] for one in supervisor.getAllProcessInfo() if one["pid"]}
+
+
+def restart(home: Path, name: str) -> None:
+    """It is stopped, and started as what it is to be now."""
+    with _supervisor(home) as supervisor:
+        try:
+            supervisor.stopProcess(name)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != Faults.NOT_RUNNING:
+                raise
+        supervisor.startProcess(name)
+
+
+@contextmanager
+def _supervisor(home: Path) -> Iterator[Any]:
+    transport = SupervisorTransport(None, None, f"unix://{home / SOCKET}")
+    proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+    try:
+        yield proxy.supervisor
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(f"the shop's supervisor in {home} does not answer: {error}") from error
+    except xmlrpc.client.Fault as fault:
+        raise NoAnswer(
+            f"the supervisor of the shop in {home} refuses: {fault.faultString}"
+        ) from fault
+    finally:
+        transport.close()
