@@ -15,6 +15,7 @@ import numpy as np
 
 from watchkeeper.errors import BadInput
 from watchkeeper.sdk.series import TimeSeries
+from watchkeeper.sdk.varint import varint
 
 HEADERS: Final = {
     "content-type": "application/x-protobuf",
@@ -40,7 +41,7 @@ def encode(series: Sequence[TimeSeries]) -> bytes:
         end = start + len(one)
         labels = _labels(tuple(sorted(one.labels.items())))
         size = len(labels) + (end - start) * _SAMPLE_BYTES
-        pieces += [b"\x0a", _varint(size), labels, samples[start:end].tobytes()]
+        pieces += [b"\x0a", varint(size), labels, samples[start:end].tobytes()]
         start = end
     return _compressed(b"".join(pieces))
 
@@ -74,16 +75,7 @@ def _labels(pairs: tuple[tuple[str, str], ...]) -> bytes:
 
 
 def _sized(content: bytes) -> bytes:
-    return _varint(len(content)) + content
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    return varint(len(content)) + content
 
 
 def _compressed(body: bytes) -> bytes:

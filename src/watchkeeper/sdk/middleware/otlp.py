@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from watchkeeper.sdk.rows import Label
+from watchkeeper.sdk.varint import varint
 
 _SPAN: Final = struct.Struct("<2s16s2s8sBQBQ")
 TRACE, SPAN, START, END = b"\n\x10", b"\x12\x08", 0x39, 0x41
@@ -21,15 +22,6 @@ _DOUBLE: Final = struct.Struct("<d")
 _BYTES, _FIXED64 = 2, 1
 SPAN_HEAD_BYTES: Final = _SPAN.size
 CUMULATIVE: Final = 2
-
-
-def varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def field(number: int, content: bytes) -> bytes:

@@ -11,6 +11,7 @@ from typing import Final
 
 from watchkeeper.sdk.middleware import otlp
 from watchkeeper.sdk.rows import Label
+from watchkeeper.sdk.varint import varint
 
 BOUNDS_S: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -39,9 +40,9 @@ class Shape:
         self.failed = failed
         self.tail = otlp.span_tail(name, SERVER, said, None, failed=failed)
         size = otlp.SPAN_HEAD_BYTES + len(self.tail)
-        self.root = b"\x12" + otlp.varint(size)
+        self.root = b"\x12" + varint(size)
         """What stands before a span that has no parent and nothing of its own to say, ..."""
-        self.child = b"\x12" + otlp.varint(size + len(otlp.parent(bytes(8))))
+        self.child = b"\x12" + varint(size + len(otlp.parent(bytes(8))))
         """... and before one that has a parent."""
         self.counts = [0] * (len(BOUNDS_NS) + 1)
         self.total_ns = 0
