@@ -12,7 +12,7 @@ from pathlib import Path
 from shop.control import NoAnswer, pids
 from shop.directory import kept, of, write
 from shop.plan import Plan
-from shop.services import NAMES
+from shop.services import NAMES, THIRD_PARTIES
 from shop.supervise import NotReady, running
 
 FRESH_S = 0.5
@@ -30,7 +30,7 @@ def main() -> int:
         folder=asked.home, host=asked.host, watchkeeper=asked.watchkeeper, per_s=asked.per_second
     )
     try:
-        with running(NAMES, plan) as plan, kept(Path(plan.folder)) as file:
+        with running((*NAMES, *THIRD_PARTIES), plan) as plan, kept(Path(plan.folder)) as file:
             _tell(plan, file)
     except KeyboardInterrupt:
         return 0

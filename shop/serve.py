@@ -11,26 +11,37 @@ from pathlib import Path
 import httpx
 from waitress import serve
 
+from shop.effects import Felt
 from shop.faults import Faults
 from shop.plan import Plan, read
-from shop.services import Answer, Call, Place, build
+from shop.services import THIRD_PARTIES, Answer, Call, Place, build
 from watchkeeper.sdk.middleware import Settings, observe, trace_calls
 
 TIMEOUT_S = 10.0
 
 
-def calls(plan: Plan, client: httpx.Client) -> Call:
+def calls(plan: Plan, client: httpx.Client, felt: Felt) -> Call:
     """Asks other services over HTTP. Who cannot be reached has failed, as a proxy would say it."""
 
-    def call(service: str, method: str, path: str) -> Answer:
-        url = f"http://{plan.host}:{plan.ports[service]}{path}"
+    def once(service: str, method: str, path: str) -> Answer:
+        host, port = felt.address(service, plan.host, plan.ports[service])
         try:
-            response = client.request(method, url)
+            response = client.request(
+                method, f"http://{host}:{port}{path}", timeout=felt.timeout_s(TIMEOUT_S)
+            )
         except httpx.TransportError as error:
             logging.getLogger("shop").error("%s cannot be reached: %s", service, error)  # noqa: TRY400
             return Answer(504 if isinstance(error, httpx.TimeoutException) else 503, None)
         is_json = response.headers.get("content-type", "").startswith("application/json")
         return Answer(response.status_code, response.json() if is_json else None)
+
+    def call(service: str, method: str, path: str) -> Answer:
+        answer = once(service, method, path)
+        for _ in range(felt.retries()):
+            if answer.status < 500:
+                break
+            answer = once(service, method, path)
+        return answer
 
     return call
 
@@ -40,11 +51,12 @@ def main(name: str, plan_file: str) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is left to tell is told at exit
     plan = read(Path(plan_file))
-    with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
-        place = Place(calls(plan, client), Path(plan.folder), Faults(random.Random(plan.seed)))
+    with httpx.Client(trust_env=False) as client:
+        call = calls(plan, client, Felt(Path(plan.folder), name))
+        place = Place(call, Path(plan.folder), Faults(random.Random(plan.seed)))
         app = build(name, place)
         port = plan.ports[name]
-        if plan.watchkeeper:
+        if plan.watchkeeper and name not in THIRD_PARTIES:
             trace_calls(httpx)
             settings = Settings(
                 name,

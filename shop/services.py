@@ -1,4 +1,4 @@
-"""The eight services, as Flask applications that call each other."""
+"""The eight services and a bank, as Flask applications that call each other."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 
 from flask import Flask, abort, jsonify, request
 
+from shop import harm
 from shop.faults import Faults
 from shop.stock import Cache, Stock
 
 NAMES = (
     "gateway", "checkout", "payment", "inventory", "cart", "user", "shipping", "notification",
 )  # fmt: skip
+THIRD_PARTIES = ("bank",)
+"""Whom the shop asks and nobody can look into: they are not observed."""
 log = logging.getLogger("shop")
 
 
@@ -52,6 +55,7 @@ def build(name: str, place: Place) -> Flask:
 
 def _faults(app: Flask, place: Place) -> None:
     faults = place.faults
+    wasted = harm.add(app)
 
     @app.before_request
     def strike() -> Any:
@@ -76,6 +80,8 @@ def _faults(app: Flask, place: Place) -> None:
     @app.delete("/simulate")
     def clear() -> Any:
         faults.clear()
+        wasted.burn(0)
+        wasted.leak(0)
         return faults.told()
 
 
@@ -128,7 +134,14 @@ def _checkout(app: Flask, place: Place) -> None:
 def _payment(app: Flask, place: Place) -> None:
     @app.post("/payment/<int:user>")
     def payment(user: int) -> Any:
+        _needed(place.call("bank", "POST", f"/charge/{user}"), "bank")
         return {"paid": True, "user": user}
+
+
+def _bank(app: Flask, place: Place) -> None:
+    @app.post("/charge/<int:user>")
+    def charge(user: int) -> Any:
+        return {"charged": user}
 
 
 def _inventory(app: Flask, place: Place) -> None:
@@ -181,6 +194,7 @@ _ADD: dict[str, Callable[[Flask, Place], None]] = {
     "gateway": _gateway,
     "checkout": _checkout,
     "payment": _payment,
+    "bank": _bank,
     "inventory": _inventory,
     "cart": _cart,
     "user": _user,

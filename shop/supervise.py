@@ -35,7 +35,7 @@ def configuration(plan: Plan) -> str:
     """supervisord's, for all there is to run; it listens at a socket in its folder alone."""
     folder = plan.folder.replace("%", "%%")
     plan_file = f"{folder}/plan.json"
-    programs = {name: f"-m shop.serve {name} {plan_file}" for name in plan.ports}
+    programs = {name: f"-m shop.skew shop.serve {name} {plan_file}" for name in plan.ports}
     if plan.load:
         programs[LOAD] = f"-m shop.load {plan_file}"
     parts = [

@@ -32,11 +32,11 @@ def processes(folder: str) -> list[int]:
 
 
 def test_a_service_comes_again_after_a_crash_and_nothing_of_a_shop_is_left() -> None:
-    with running(["payment"], Plan(load=False)) as plan:
+    with running(["shipping"], Plan(load=False)) as plan:
         (port,) = plan.ports.values()
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/payment/7", method="POST")
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/shipping/7", method="POST")
         with urllib.request.urlopen(request) as response:
-            paid = response.read()
+            sent = response.read()
         (crashing,) = [
             pid
             for pid in processes(plan.folder)
@@ -48,6 +48,6 @@ def test_a_service_comes_again_after_a_crash_and_nothing_of_a_shop_is_left() -> 
             assert time.monotonic() < until
             time.sleep(0.1)
 
-    assert b'"paid":true' in paid
+    assert b'"parcel":"P7"' in sent
     assert processes(plan.folder) == []
     assert not Path(plan.folder).exists()

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from shop import load
 from shop.faults import Faults
 from shop.plan import Plan, free_ports, read, write
-from shop.services import NAMES, Answer, Place, build
+from shop.services import NAMES, THIRD_PARTIES, Answer, Place, build
 from shop.stock import Cache, Stock
 from shop.supervise import configuration
 from tests.middleware import Outlet
@@ -33,7 +33,7 @@ class Street:
             name: build(
                 name, Place(self.call, folder, Faults(random.Random(1)), self.waited.append)
             )
-            for name in NAMES
+            for name in (*NAMES, *THIRD_PARTIES)
         }
         for name, app in self.apps.items():
             if wrap is not None:
