@@ -14,20 +14,19 @@ from waitress import serve
 from shop.effects import Felt
 from shop.faults import Faults
 from shop.plan import Plan, read
+from shop.releases import FIRST, current
 from shop.services import THIRD_PARTIES, Answer, Call, Place, build
 from watchkeeper.sdk.middleware import Settings, observe, trace_calls
 
-TIMEOUT_S = 10.0
 
-
-def calls(plan: Plan, client: httpx.Client, felt: Felt) -> Call:
+def calls(plan: Plan, client: httpx.Client, felt: Felt, usual_s: float = FIRST.timeout_s) -> Call:
     """Asks other services over HTTP. Who cannot be reached has failed, as a proxy would say it."""
 
     def once(service: str, method: str, path: str) -> Answer:
         host, port = felt.address(service, plan.host, plan.ports[service])
         try:
             response = client.request(
-                method, f"http://{host}:{port}{path}", timeout=felt.timeout_s(TIMEOUT_S)
+                method, f"http://{host}:{port}{path}", timeout=felt.timeout_s(usual_s)
             )
         except httpx.TransportError as error:
             logging.getLogger("shop").error("%s cannot be reached: %s", service, error)  # noqa: TRY400
@@ -51,9 +50,11 @@ def main(name: str, plan_file: str) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # what is left to tell is told at exit
     plan = read(Path(plan_file))
+    home = Path(plan.folder)
+    release = current(home, name)
     with httpx.Client(trust_env=False) as client:
-        call = calls(plan, client, Felt(Path(plan.folder), name))
-        place = Place(call, Path(plan.folder), Faults(random.Random(plan.seed)))
+        call = calls(plan, client, Felt(home, name), release.timeout_s)
+        place = Place(call, home, Faults(random.Random(plan.seed)), release=release)
         app = build(name, place)
         port = plan.ports[name]
         if plan.watchkeeper and name not in THIRD_PARTIES:
@@ -62,11 +63,12 @@ def main(name: str, plan_file: str) -> None:
                 name,
                 plan.watchkeeper,
                 environment="shop",
+                version=release.version,
                 instance=f"{plan.host}:{port}",
                 metrics_s=plan.metrics_s,
             )
             observe(app, settings)
-        serve(app, host=plan.host, port=port, threads=8)
+        serve(app, host=plan.host, port=port, threads=release.threads)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from flask import Flask, abort, jsonify, request
 
 from shop import harm
 from shop.faults import Faults
+from shop.releases import FIRST, Release
 from shop.stock import Cache, Stock
 
 NAMES = (
@@ -38,6 +39,7 @@ class Place(NamedTuple):
     folder: Path
     faults: Faults
     wait: Callable[[float], None] = time.sleep
+    release: Release = FIRST
 
 
 def build(name: str, place: Place) -> Flask:
@@ -46,7 +48,7 @@ def build(name: str, place: Place) -> Flask:
 
     @app.get("/health")
     def health() -> Any:
-        return {"service": name, "status": "ok"}
+        return {"service": name, "status": "ok", "version": place.release.version}
 
     _faults(app, place)
     _ADD[name](app, place)
@@ -62,11 +64,14 @@ def _faults(app: Flask, place: Place) -> None:
         if request.path == "/health" or request.path.startswith("/simulate"):
             return None
         delay_s, fails = faults.of(request.path)
+        delay_s += place.release.delay_ms / 1e3
         if delay_s:
             place.wait(delay_s)
         if fails:
             log.error("simulated failure of %s", request.path)
             return jsonify(error="simulated failure"), 500
+        if faults.chance.random() < place.release.error_rate:
+            raise RuntimeError(f"{request.path} is not what {place.release.version} can do")
         return None
 
     @app.post("/simulate/delay")

@@ -13,6 +13,8 @@ import pytest
 pytest.importorskip("flask")
 pytest.importorskip("supervisor")
 
+from shop import directory, release
+from shop.control import pids
 from shop.plan import Plan, answers
 from shop.supervise import running
 
@@ -31,23 +33,28 @@ def processes(folder: str) -> list[int]:
     return found
 
 
-def test_a_service_comes_again_after_a_crash_and_nothing_of_a_shop_is_left() -> None:
+def asked(method: str, port: int, path: str) -> bytes:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
+    with urllib.request.urlopen(request) as response:
+        answer: bytes = response.read()
+        return answer
+
+
+def test_a_service_comes_again_after_a_crash_and_as_another_version_and_nothing_is_left() -> None:
     with running(["shipping"], Plan(load=False)) as plan:
-        (port,) = plan.ports.values()
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/shipping/7", method="POST")
-        with urllib.request.urlopen(request) as response:
-            sent = response.read()
-        (crashing,) = [
-            pid
-            for pid in processes(plan.folder)
-            if b"shop.serve" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
+        home, port = Path(plan.folder), plan.ports["shipping"]
+        directory.write(directory.of(plan, pids(home)), home / directory.FILE)
+        sent = asked("POST", port, "/shipping/7")
+        crashing = pids(home)["shipping"]
         os.kill(crashing, signal.SIGKILL)
         until = time.monotonic() + 60
-        while answers(port) is False or crashing in processes(plan.folder):
+        while pids(home).get("shipping", crashing) == crashing or not answers(port):
             assert time.monotonic() < until
             time.sleep(0.1)
+        deployed = release.main(["deploy", "shipping", "v2.0.0", "--home", plan.folder])
+        well = asked("GET", port, "/health")
 
     assert b'"parcel":"P7"' in sent
+    assert (deployed, b'"version":"v2.0.0"' in well) == (0, True)
     assert processes(plan.folder) == []
-    assert not Path(plan.folder).exists()
+    assert not home.exists()

@@ -58,7 +58,9 @@ def street(tmp_path: Path) -> Street:
 def test_every_service_says_that_it_is_well(street: Street) -> None:
     answers = {name: street.call(name, "GET", "/health") for name in NAMES}
 
-    assert answers == {name: (200, {"service": name, "status": "ok"}) for name in NAMES}
+    assert answers == {
+        name: (200, {"service": name, "status": "ok", "version": "v1.0.0"}) for name in NAMES
+    }
 
 
 def test_a_checkout_takes_what_is_in_the_cart_from_stock(street: Street, tmp_path: Path) -> None:
