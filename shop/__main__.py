@@ -13,6 +13,7 @@ from shop.control import NoAnswer, pids
 from shop.directory import kept, of, write
 from shop.plan import Plan
 from shop.services import NAMES, THIRD_PARTIES
+from shop.stores import CACHES, DATABASES, Missing, chosen
 from shop.supervise import NotReady, running
 
 FRESH_S = 0.5
@@ -24,17 +25,21 @@ def main() -> int:
     parser.add_argument("--per-second", type=float, default=2.0, help="requests, a day's average")
     parser.add_argument("--home", default="", metavar="DIR", help="where it lives; kept at its end")
     parser.add_argument("--host", default="127.0.0.1", help="the address where it listens")
+    parser.add_argument("--database", choices=DATABASES, default="auto", help="auto: what is there")
+    parser.add_argument("--cache", choices=CACHES, default="auto", help="auto: what is there")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = Plan(
         folder=asked.home, host=asked.host, watchkeeper=asked.watchkeeper, per_s=asked.per_second
     )
     try:
-        with running((*NAMES, *THIRD_PARTIES), plan) as plan, kept(Path(plan.folder)) as file:
+        stores = chosen(asked.database, asked.cache)
+        shop = running((*NAMES, *THIRD_PARTIES), plan, stores)
+        with shop as plan, kept(Path(plan.folder)) as file:
             _tell(plan, file)
     except KeyboardInterrupt:
         return 0
-    except NotReady as why:
+    except (NotReady, Missing) as why:
         print(f"shop: {why}", file=sys.stderr)
         return 1
     return 0

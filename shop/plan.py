@@ -31,6 +31,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     day_s: float = 86_400.0
     """How long a day is; shops in a hurry have short ones."""
     seed: int = 1
+    history: int = 200_000
+    """Payments of the time before it opened."""
 
 
 def free_ports(names: Sequence[str], host: str = "127.0.0.1") -> dict[str, int]:

@@ -6,17 +6,21 @@ import logging
 import random
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import httpx
 from waitress import serve
 
+from shop.cache import Cache, Memory, Redis
+from shop.database import Database, Postgres, Sqlite
 from shop.effects import Felt
 from shop.faults import Faults
+from shop.instrument import Instrument, Nothing, Sdk
 from shop.plan import Plan, read
-from shop.releases import FIRST, current
-from shop.services import THIRD_PARTIES, Answer, Call, Place, build
-from watchkeeper.sdk.middleware import Settings, observe, trace_calls
+from shop.releases import FIRST, Release, current
+from shop.services import OWNERS, THIRD_PARTIES, Answer, Call, Place, build
+from shop.stores import POSTGRES, REDIS
 
 
 def calls(plan: Plan, client: httpx.Client, felt: Felt, usual_s: float = FIRST.timeout_s) -> Call:
@@ -52,23 +56,40 @@ def main(name: str, plan_file: str) -> None:
     plan = read(Path(plan_file))
     home = Path(plan.folder)
     release = current(home, name)
+    felt = Felt(home, name)
+    seen = instrument(plan, name, release)
     with httpx.Client(trust_env=False) as client:
-        call = calls(plan, client, Felt(home, name), release.timeout_s)
-        place = Place(call, home, Faults(random.Random(plan.seed)), release=release)
+        call = calls(plan, client, felt, release.timeout_s)
+        database = _database(plan, felt, release, seen)
+        if isinstance(database, Postgres) and name in OWNERS:
+            database.await_ready()
+        faults = Faults(random.Random(plan.seed))
+        cache = _cache(plan, felt, seen)
+        place = Place(call, database, cache, faults, release=release, history=plan.history)
         app = build(name, place)
-        port = plan.ports[name]
-        if plan.watchkeeper and name not in THIRD_PARTIES:
-            trace_calls(httpx)
-            settings = Settings(
-                name,
-                plan.watchkeeper,
-                environment="shop",
-                version=release.version,
-                instance=f"{plan.host}:{port}",
-                metrics_s=plan.metrics_s,
-            )
-            observe(app, settings)
-        serve(app, host=plan.host, port=port, threads=release.threads)
+        seen.observe(app)
+        serve(app, host=plan.host, port=plan.ports[name], threads=release.threads)
+
+
+def instrument(plan: Plan, name: str, release: Release) -> Instrument:
+    """What observes a service."""
+    if not plan.watchkeeper or name in THIRD_PARTIES:
+        return Nothing()
+    return Sdk(plan, name, release)
+
+
+def _database(plan: Plan, felt: Felt, release: Release, seen: Instrument) -> Database:
+    if POSTGRES in plan.stores:
+        where = partial(felt.address, POSTGRES, plan.host, plan.stores[POSTGRES])
+        return Postgres(where, release.pool, seen.watch(POSTGRES))
+    return Sqlite(Path(plan.folder) / "shop.db", seen.watch("sqlite"))
+
+
+def _cache(plan: Plan, felt: Felt, seen: Instrument) -> Cache:
+    if REDIS in plan.stores:
+        where = partial(felt.address, REDIS, plan.host, plan.stores[REDIS])
+        return Redis(where, seen.watch(REDIS))
+    return Memory()
 
 
 if __name__ == "__main__":

@@ -5,21 +5,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from flask import Flask, abort, jsonify, request
 
 from shop import harm
+from shop.cache import Cache
+from shop.database import Database
 from shop.faults import Faults
 from shop.releases import FIRST, Release
-from shop.stock import Cache, Stock
+from shop.stock import HISTORY, Customers, Payments, Stock
 
 NAMES = (
     "gateway", "checkout", "payment", "inventory", "cart", "user", "shipping", "notification",
 )  # fmt: skip
 THIRD_PARTIES = ("bank",)
 """Whom the shop asks and nobody can look into: they are not observed."""
+OWNERS = ("inventory", "payment", "user")
+"""Of tables in the database."""
+CACHE_S = 1.0
+CART_S = 600.0
 log = logging.getLogger("shop")
 
 
@@ -36,10 +41,12 @@ class Place(NamedTuple):
     """What a service stands on."""
 
     call: Call
-    folder: Path
+    database: Database
+    cache: Cache
     faults: Faults
     wait: Callable[[float], None] = time.sleep
     release: Release = FIRST
+    history: int = HISTORY
 
 
 def build(name: str, place: Place) -> Flask:
@@ -137,10 +144,14 @@ def _checkout(app: Flask, place: Place) -> None:
 
 
 def _payment(app: Flask, place: Place) -> None:
+    payments = Payments(place.database, place.history)
+
     @app.post("/payment/<int:user>")
     def payment(user: int) -> Any:
+        lately = payments.lately(user)
         _needed(place.call("bank", "POST", f"/charge/{user}"), "bank")
-        return {"paid": True, "user": user}
+        payments.paid(user, 1000)
+        return {"paid": True, "user": user, "lately": lately}
 
 
 def _bank(app: Flask, place: Place) -> None:
@@ -150,15 +161,11 @@ def _bank(app: Flask, place: Place) -> None:
 
 
 def _inventory(app: Flask, place: Place) -> None:
-    stock = Stock(place.folder / "inventory.db")
-    cache = Cache()
+    stock = Stock(place.database)
 
     @app.get("/inventory/<int:item>")
     def inventory(item: int) -> Any:
-        left = cache.get(str(item))
-        if left is None:
-            left = stock.left(item)
-            cache.put(str(item), left)
+        left = _cached(place.cache, f"inventory:{item}", lambda: stock.left(item))
         if left is None:
             abort(404)
         return {"item": item, "left": left}
@@ -170,17 +177,32 @@ def _inventory(app: Flask, place: Place) -> None:
         return {"item": item}
 
 
+def _cached(cache: Cache, key: str, ask: Callable[[], Any]) -> Any:
+    found = cache.get(key)
+    if found is None:
+        found = ask()
+        cache.put(key, found, CACHE_S)
+    return found
+
+
 def _cart(app: Flask, place: Place) -> None:
     @app.get("/cart/<int:user>")
     def cart(user: int) -> Any:
         known = _needed(place.call("user", "GET", f"/user/{user}"), "user")
-        return {"user": known["user"], "items": [user % 50, user * 7 % 50]}
+        items = place.cache.get(f"cart:{user}")
+        if items is None:
+            items = [user % 50, user * 7 % 50]
+            place.cache.put(f"cart:{user}", items, CART_S)
+        return {"user": known["user"], "items": items}
 
 
 def _user(app: Flask, place: Place) -> None:
+    customers = Customers(place.database)
+
     @app.get("/user/<int:user>")
     def who(user: int) -> Any:
-        return {"user": user, "plan": "gold" if user % 10 == 0 else "free"}
+        plan = _cached(place.cache, f"user:{user}", lambda: customers.plan(user))
+        return {"user": user, "plan": plan}
 
 
 def _shipping(app: Flask, place: Place) -> None:

@@ -1,60 +1,87 @@
-"""Where the shop keeps things: SQLite on disk, and a cache in memory before it."""
+"""What the shop keeps for good: what is left, who paid, and who its customers are.
+
+Each table is of one service alone, which makes and fills it.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import time
-from contextlib import closing
-from pathlib import Path
+
+from shop.database import Database
 
 ITEMS = 50
 FULL = 1_000_000
-CACHE_S = 1.0
+CUSTOMERS = 1_000
+HISTORY = 200_000
+"""Payments of the time before the shop opened."""
+LATELY_S = 30 * 86_400.0
+AT_ONCE = 20_000
+"""So many rows are filled by one statement, which has to end within its time."""
+_COUNTED = "WITH RECURSIVE k(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM k WHERE n < %s - 1) "
 
 
 class Stock:
-    """How much is left of each item. A connection a call: SQLite's are of one thread."""
+    """How much is left of each item."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        with closing(self._open()) as db, db:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("CREATE TABLE IF NOT EXISTS stock (item INTEGER PRIMARY KEY, n INTEGER)")
-            db.executemany(
-                "INSERT OR IGNORE INTO stock VALUES (?, ?)", [(k, FULL) for k in range(ITEMS)]
-            )
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.change("CREATE TABLE IF NOT EXISTS stock (item INTEGER PRIMARY KEY, n INTEGER)")
+        if not database.rows("SELECT item FROM stock LIMIT 1"):
+            database.change(f"INSERT INTO stock {_COUNTED} SELECT n, %s FROM k", ITEMS, FULL)
 
     def left(self, item: int) -> int | None:
-        with closing(self._open()) as db:
-            row = db.execute("SELECT n FROM stock WHERE item = ?", (item,)).fetchone()
-        return None if row is None else int(row[0])
+        found = self._database.rows("SELECT n FROM stock WHERE item = %s", item)
+        return int(found[0][0]) if found else None
 
     def take(self, item: int) -> bool:
         """Whether there was one to take."""
-        with closing(self._open()) as db, db:
-            found = db.execute("UPDATE stock SET n = n - 1 WHERE item = ? AND n > 0", (item,))
-            return found.rowcount == 1
-
-    def _open(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._file, timeout=5.0)
+        taken = "UPDATE stock SET n = n - 1 WHERE item = %s AND n > 0"
+        return self._database.change(taken, item) == 1
 
 
-class Cache:
-    """A few values for a short time."""
+class Payments:
+    """Who paid how often; found by an index."""
 
-    def __init__(self, keep_s: float = CACHE_S, size: int = 1_000) -> None:
-        self._keep_s, self._size = keep_s, size
-        self._kept: dict[str, tuple[float, object]] = {}
-        self._lock = threading.Lock()
+    def __init__(self, database: Database, history: int = HISTORY) -> None:
+        self._database = database
+        database.change(
+            "CREATE TABLE IF NOT EXISTS payments"
+            " (customer INTEGER, cents INTEGER, at_s DOUBLE PRECISION)"
+        )
+        if not database.rows("SELECT customer FROM payments LIMIT 1"):
+            whose = f"n - n / {CUSTOMERS} * {CUSTOMERS}"
+            for begin in range(0, history, AT_ONCE):
+                database.change(
+                    f"INSERT INTO payments {_COUNTED} SELECT {whose}, 1000, 0.0 FROM k",
+                    min(AT_ONCE, history - begin),
+                )
+        database.change("CREATE INDEX IF NOT EXISTS payments_of ON payments (customer, at_s)")
 
-    def get(self, key: str) -> object | None:
-        with self._lock:
-            until, value = self._kept.get(key, (0.0, None))
-        return value if time.monotonic() < until else None
+    def lately(self, customer: int) -> int:
+        """How often somebody paid of late."""
+        since_s = time.time() - LATELY_S
+        ((n,),) = self._database.rows(
+            "SELECT count(*) FROM payments WHERE customer = %s AND at_s > %s", customer, since_s
+        )
+        return int(n)
 
-    def put(self, key: str, value: object) -> None:
-        with self._lock:
-            if len(self._kept) >= self._size:
-                self._kept.clear()
-            self._kept[key] = time.monotonic() + self._keep_s, value
+    def paid(self, customer: int, cents: int) -> None:
+        row = customer, cents, time.time()
+        self._database.change("INSERT INTO payments VALUES (%s, %s, %s)", *row)
+
+
+class Customers:
+    """Who has which plan."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        database.change(
+            "CREATE TABLE IF NOT EXISTS customers (customer INTEGER PRIMARY KEY, plan TEXT)"
+        )
+        if not database.rows("SELECT customer FROM customers LIMIT 1"):
+            plan = "CASE WHEN n - n / 10 * 10 = 0 THEN 'gold' ELSE 'free' END"
+            database.change(f"INSERT INTO customers {_COUNTED} SELECT n, {plan} FROM k", CUSTOMERS)
+
+    def plan(self, customer: int) -> str:
+        found = self._database.rows("SELECT plan FROM customers WHERE customer = %s", customer)
+        return str(found[0][0]) if found else "free"

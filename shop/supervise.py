@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ import msgspec
 from shop import directory
 from shop.control import LONGEST, SOCKET
 from shop.plan import Plan, answers, free_ports, write
+from shop.stores import Program, prepared
 
 READY_S = 60.0
 STOP_S = 20.0
@@ -31,13 +32,17 @@ class NotReady(Exception):
     """A service did not come up."""
 
 
-def configuration(plan: Plan) -> str:
+def configuration(plan: Plan, stores: Sequence[Program] = ()) -> str:
     """supervisord's, for all there is to run; it listens at a socket in its folder alone."""
     folder = plan.folder.replace("%", "%%")
     plan_file = f"{folder}/plan.json"
-    programs = {name: f"-m shop.skew shop.serve {name} {plan_file}" for name in plan.ports}
+    ours = {name: f"-m shop.skew shop.serve {name} {plan_file}" for name in plan.ports}
     if plan.load:
-        programs[LOAD] = f"-m shop.load {plan_file}"
+        ours[LOAD] = f"-m shop.load {plan_file}"
+    programs = [
+        *stores,
+        *(Program(name, f"{sys.executable} {given}", ROOT) for name, given in ours.items()),
+    ]
     parts = [
         f"[unix_http_server]\nfile={folder}/{SOCKET}\nchmod=0700\n",
         "[rpcinterface:supervisor]\n"
@@ -46,26 +51,43 @@ def configuration(plan: Plan) -> str:
         f"user={getpass.getuser()}\nlogfile={folder}/supervisord.log\n"
         f"pidfile={folder}/supervisord.pid\nchildlogdir={folder}\n",
     ]
-    for name, arguments in programs.items():
-        parts.append(
-            f"[program:{name}]\ncommand={sys.executable} {arguments}\ndirectory={ROOT}\n"
-            "autorestart=true\nstartsecs=0\nstopwaitsecs=5\nstopasgroup=true\nkillasgroup=true\n"
-            f"redirect_stderr=true\nstdout_logfile={folder}/{name}.log\n"
-            "stdout_logfile_maxbytes=10MB\nstdout_logfile_backups=1\n"
-        )
-    return "\n".join(parts)
+    return "\n".join([*parts, *(_section(one, folder) for one in programs)])
+
+
+def _section(program: Program, folder: str) -> str:
+    """Servers of stores are there before whoever asks them, and end after; they end their children
+    in order themselves."""
+    user = f"user={program.user}\n" if program.user else ""
+    asgroup, priority = ("true", 999) if program.folder == ROOT else ("false", 1)
+    command, place = (str(one).replace("%", "%%") for one in (program.command, program.folder))
+    return (
+        f"[program:{program.name}]\ncommand={command}\ndirectory={place}\n{user}"
+        f"priority={priority}\nautorestart=true\nstartsecs=0\nstopsignal={program.stop}\nstopwaitsecs=5\n"
+        f"stopasgroup={asgroup}\nkillasgroup=true\n"
+        f"redirect_stderr=true\nstdout_logfile={folder}/{program.name}.log\n"
+        "stdout_logfile_maxbytes=10MB\nstdout_logfile_backups=1\n"
+    )
 
 
 @contextmanager
-def running(names: Sequence[str], wanted: Plan | None = None) -> Iterator[Plan]:
-    """A shop that answers; when the block ends, no process of it is left, and its home only if it
-    was given."""
+def running(
+    names: Sequence[str], wanted: Plan | None = None, stores: Sequence[str] = ()
+) -> Iterator[Plan]:
+    """A shop that answers, with these servers beside it; when the block ends, no process of it is
+    left, and its home only if it was given."""
     wanted = wanted or Plan()
-    with _home(wanted.folder) as home:
-        ports = free_ports(names, wanted.host)
-        plan = msgspec.structs.replace(wanted, folder=str(home), ports=ports)
+    with ExitStack() as stack:
+        home = stack.enter_context(_home(wanted.folder))
+        found = free_ports((*names, *stores), wanted.host)
+        plan = msgspec.structs.replace(
+            wanted,
+            folder=str(home),
+            ports={name: found[name] for name in names},
+            stores={name: found[name] for name in stores},
+        )
         write(plan, home / "plan.json")
-        (home / "supervisord.conf").write_text(configuration(plan))
+        programs = stack.enter_context(prepared(plan))
+        (home / "supervisord.conf").write_text(configuration(plan, programs))
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", home / "supervisord.conf"],
             cwd=ROOT,
@@ -85,6 +107,7 @@ def running(names: Sequence[str], wanted: Plan | None = None) -> Iterator[Plan]:
 def _home(given: str) -> Iterator[Path]:
     if not given:
         with tempfile.TemporaryDirectory(prefix="watchkeeper-shop-") as made:
+            Path(made).chmod(0o711)  # a database that is of another account passes through it
             yield Path(made)
         return
     home = Path(given).resolve()

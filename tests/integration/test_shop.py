@@ -16,6 +16,7 @@ pytest.importorskip("supervisor")
 from shop import directory, release
 from shop.control import pids
 from shop.plan import Plan, answers
+from shop.stores import chosen
 from shop.supervise import running
 
 
@@ -41,20 +42,26 @@ def asked(method: str, port: int, path: str) -> bytes:
 
 
 def test_a_service_comes_again_after_a_crash_and_as_another_version_and_nothing_is_left() -> None:
-    with running(["shipping"], Plan(load=False)) as plan:
-        home, port = Path(plan.folder), plan.ports["shipping"]
+    """On PostgreSQL and Redis where they are installed."""
+    with running(["inventory"], Plan(load=False), chosen("auto", "auto")) as plan:
+        home, port = Path(plan.folder), plan.ports["inventory"]
         directory.write(directory.of(plan, pids(home)), home / directory.FILE)
-        sent = asked("POST", port, "/shipping/7")
-        crashing = pids(home)["shipping"]
+        for _ in range(2):
+            asked("POST", port, "/inventory/7/take")
+        crashing = pids(home)["inventory"]
         os.kill(crashing, signal.SIGKILL)
         until = time.monotonic() + 60
-        while pids(home).get("shipping", crashing) == crashing or not answers(port):
+        while pids(home).get("inventory", crashing) == crashing or not answers(port):
             assert time.monotonic() < until
             time.sleep(0.1)
-        deployed = release.main(["deploy", "shipping", "v2.0.0", "--home", plan.folder])
+        left = [asked("GET", port, "/inventory/7") for _ in range(2)]
+        deployed = release.main(["deploy", "inventory", "v2.0.0", "--home", plan.folder])
         well = asked("GET", port, "/health")
+        ran = pids(home)
 
-    assert b'"parcel":"P7"' in sent
+    assert left == [b'{"item":7,"left":999998}\n'] * 2
     assert (deployed, b'"version":"v2.0.0"' in well) == (0, True)
+    assert set(ran) == {"inventory", *plan.stores}
+    assert [pid for pid in ran.values() if Path(f"/proc/{pid}").exists()] == []
     assert processes(plan.folder) == []
     assert not home.exists()

@@ -15,10 +15,12 @@ pytest.importorskip("waitress")
 from msgspec.structs import replace
 
 from shop import load
+from shop.cache import Memory
+from shop.database import Sqlite
 from shop.faults import Faults
 from shop.plan import Plan, free_ports, read, write
 from shop.services import NAMES, THIRD_PARTIES, Answer, Place, build
-from shop.stock import Cache, Stock
+from shop.stock import Stock
 from shop.supervise import configuration
 from tests.middleware import Outlet
 from watchkeeper.sdk.middleware import Recorder, Settings, answered, calling, inject, observe
@@ -29,12 +31,13 @@ class Street:
 
     def __init__(self, folder: Path, wrap: Callable[[str, Any], Any] | None = None) -> None:
         self.waited: list[float] = []
-        self.apps = {
-            name: build(
-                name, Place(self.call, folder, Faults(random.Random(1)), self.waited.append)
-            )
-            for name in (*NAMES, *THIRD_PARTIES)
-        }
+        database = Sqlite(folder / "shop.db")
+
+        def place() -> Place:
+            faults = Faults(random.Random(1))
+            return Place(self.call, database, Memory(), faults, self.waited.append, history=100)
+
+        self.apps = {name: build(name, place()) for name in (*NAMES, *THIRD_PARTIES)}
         for name, app in self.apps.items():
             if wrap is not None:
                 wrap(name, app)
@@ -66,7 +69,7 @@ def test_every_service_says_that_it_is_well(street: Street) -> None:
 def test_a_checkout_takes_what_is_in_the_cart_from_stock(street: Street, tmp_path: Path) -> None:
     bought = street.call("gateway", "POST", "/checkout/7")
 
-    stock = Stock(tmp_path / "inventory.db")
+    stock = Stock(Sqlite(tmp_path / "shop.db"))
     assert bought == (200, {"items": [7, 49], "paid": True, "parcel": "P7"})
     assert [stock.left(item) for item in (7, 8, 49)] == [999_999, 1_000_000, 999_999]
 
@@ -166,21 +169,11 @@ def test_a_checkout_is_one_trace_through_all_services(tmp_path: Path) -> None:
 
 
 def test_stock_runs_out_and_says_so(tmp_path: Path) -> None:
-    stock = Stock(tmp_path / "stock.db")
+    stock = Stock(Sqlite(tmp_path / "stock.db"))
 
     assert stock.take(3)
     assert (stock.left(3), stock.left(4), stock.left(99)) == (999_999, 1_000_000, None)
     assert not stock.take(99)
-
-
-def test_a_cache_keeps_for_a_while_and_only_so_much() -> None:
-    lasting, short = Cache(keep_s=3600.0, size=2), Cache(keep_s=0.0)
-    for key in ("a", "b", "c"):
-        lasting.put(key, 1)
-    short.put("a", 1)
-
-    assert [lasting.get(key) for key in ("a", "b", "c")] == [None, None, 1]
-    assert short.get("a") is None
 
 
 def test_buyers_come_by_the_hour_of_the_day() -> None:

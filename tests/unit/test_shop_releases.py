@@ -17,6 +17,8 @@ pytest.importorskip("flask")
 pytest.importorskip("supervisor")
 
 from shop import directory, release, releases
+from shop.cache import Memory
+from shop.database import Sqlite
 from shop.faults import Faults
 from shop.plan import Plan
 from shop.releases import FIRST, KEPT, BadRelease, Release
@@ -31,7 +33,8 @@ def client_of(running: Release, folder: Path, waited: list[float] | None = None)
 
     faults = Faults(random.Random(1))
     wait = (waited if waited is not None else []).append
-    return build("shipping", Place(nobody, folder, faults, wait, running)).test_client()
+    place = Place(nobody, Sqlite(folder / "shop.db"), Memory(), faults, wait, running)
+    return build("shipping", place).test_client()
 
 
 @contextmanager

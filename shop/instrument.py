@@ -1,0 +1,58 @@
+"""How a service is observed: by Watchkeeper's own middleware, or not."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Protocol
+
+import httpx
+from flask import Flask
+
+from shop.database import Watch, nobody
+from shop.plan import Plan
+from shop.releases import Release
+from watchkeeper.sdk.middleware import Settings, observe, span, trace_calls
+
+ENVIRONMENT = "shop"
+
+
+class Instrument(Protocol):
+    def watch(self, system: str) -> Watch:
+        """Sees the statements that are sent to a database, or a cache."""
+        ...
+
+    def observe(self, app: Flask) -> None: ...
+
+
+class Nothing:
+    def watch(self, system: str) -> Watch:
+        return nobody
+
+    def observe(self, app: Flask) -> None:
+        """Nobody looks."""
+
+
+class Sdk:
+    """One line around the application, one for its calls, and one around each statement."""
+
+    def __init__(self, plan: Plan, name: str, release: Release) -> None:
+        self._plan = plan
+        self._settings = Settings(
+            name,
+            plan.watchkeeper,
+            environment=ENVIRONMENT,
+            version=release.version,
+            instance=f"{plan.host}:{plan.ports[name]}",
+            metrics_s=plan.metrics_s,
+        )
+        trace_calls(httpx)
+
+    def watch(self, system: str) -> Watch:
+        given: dict[str, Any] = {"db.system.name": system, "db.namespace": "shop"}
+        if system in self._plan.stores:
+            given["server.address"] = self._plan.host
+            given["server.port"] = self._plan.stores[system]
+        return partial(span, kind="client", **given)
+
+    def observe(self, app: Flask) -> None:
+        observe(app, self._settings)
