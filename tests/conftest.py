@@ -5,7 +5,8 @@ from __future__ import annotations
 import atexit
 import gc
 import shutil
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -103,6 +104,13 @@ def golden_cases(test_file: str) -> Sequence[str]:
     return sorted(str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.in"))
 
 
+@pytest.fixture(scope="module")
+def executor() -> Iterator[Executor]:
+    """The thread of a stage."""
+    with ThreadPoolExecutor(1) as one:
+        yield one
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
     rewrite: bool = request.config.getoption("--golden")
@@ -148,3 +156,11 @@ def build_store() -> Iterator[Callable[..., Store]]:
             return store
 
         yield build
+
+
+@pytest.fixture
+def loudest(monkeypatch: pytest.MonkeyPatch) -> Sequence[Mapping[str, Any]]:
+    """The plain watcher of the tests, known by name; as a document names watchers."""
+    known = {**plugins.BUILTIN, "watcher": {"loudest": "tests.watching:Loudest"}}
+    monkeypatch.setattr(plugins, "BUILTIN", known)
+    return [{"use": "loudest"}]

@@ -64,6 +64,25 @@ def test_every_dependency_is_used_and_has_a_reason() -> None:
     assert {p for p in packages if import_names.get(p, p) not in imported} == set()
 
 
+def test_a_type_is_known_to_msgspec_before_there_are_threads() -> None:
+    """Two that meet a type for the first time at once end the process. So decoders of what we
+    define are made with their modules; the command line has one thread."""
+    plain = {"bool", "bytes", "dict", "int", "list", "msgspec", "str", "tuple"}
+    late = [
+        f"{module.name}:{node.lineno}: {ast.unparse(keyword.value)}"
+        for module in modules()
+        if not module.name.startswith("cli/")
+        for node in module.nodes
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("decode")
+        for keyword in node.keywords
+        if keyword.arg == "type"
+        for name in ast.walk(keyword.value)
+        if isinstance(name, ast.Name) and name.id not in {*plain, "type", "nothing"}
+    ]
+
+    assert late == []
+
+
 def test_one_broad_catch_exists_and_everyone_goes_through_it() -> None:
     """A handler that puts things back and raises on has caught nothing."""
     broad = [

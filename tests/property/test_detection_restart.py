@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,12 +139,6 @@ async def undisturbed(executor: Executor) -> Told:
         if store.at in KEPT:
             kept[store.at] = await one.dumps()
     return Told(store, await one.anomalies(), kept)
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +34,6 @@ SILENT, CHANGED = 64, 90
 """The minutes in which the first falls silent, and in which the settings change."""
 BEFORE = {"detectors": [{"use": "basic"}, {"use": "ewma"}], "watchers": [{"use": "flatline"}]}
 AFTER = {"detectors": [{"use": "basic"}], "watchers": []}
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
 
 
 def records(catalog: WatchedCatalog) -> list[Any]:

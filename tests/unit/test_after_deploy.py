@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
@@ -42,12 +42,6 @@ CHECKOUT = Entity(service="checkout")
 SYMPTOMS = DetectionConfig(
     detectors=[{"use": "basic"}], watchers=[{"use": "symptoms", "learning_s": 600}]
 )
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
 
 
 def deployed(step: int = LEARNED, **fields: Any) -> Change:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +30,6 @@ from watchkeeper.ingest.receivers.remote_write import RemoteWrite
 from watchkeeper.lake.files import Files
 from watchkeeper.model.series import U8
 from watchkeeper.store.memory import MemoryStore
-
-
-@pytest.fixture
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
 
 
 class Known(ToyCatalog):

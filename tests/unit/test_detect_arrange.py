@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
 from tests import make
+from tests.minutes import DEEP, QUEUE, Minutes
 from tests.watching import Loudest, WatchedCatalog
-from watchkeeper import plugins
 from watchkeeper.analyze.absent import Absent
-from watchkeeper.analyze.detect_stage import DetectStage
-from watchkeeper.analyze.detection_config import DetectionConfig
 from watchkeeper.analyze.judge import SURE, believed
 from watchkeeper.analyze.watchers.base import Belief
-from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.errors import ConfigError
-from watchkeeper.model.anomaly import Anomaly, AnomalyStatus, InfoReason, Severity
+from watchkeeper.model.anomaly import AnomalyStatus, InfoReason, Severity
 from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import DEFAULT_TENANT, N_PARTITIONS
-from watchkeeper.model.signal import SampleBatch
-from watchkeeper.store.base import Filter
 from watchkeeper.store.memory import MemoryStore
 
-MINUTE_NS = 60 * make.NS_PER_S
-QUEUE = 4
-"""The slot of the first service's queue, and its depth in trouble."""
-DEEP = 900.0
 BOTH: Mapping[str, Any] = {"detectors": [{"use": "basic"}, {"use": "fk"}], "watchers": []}
 
 
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
-
-
 @pytest.fixture
-def watching(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:
+def watching(loudest: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """A document with the plain watcher of the tests."""
-    known = {**plugins.BUILTIN, "watcher": {Loudest.name: "tests.watching:Loudest"}}
-    monkeypatch.setattr(plugins, "BUILTIN", known)
-    return {**BOTH, "watchers": [{"use": Loudest.name}]}
+    return {**BOTH, "watchers": loudest}
 
 
-class Process:
-    """A detect stage whose series are those of three services."""
+class Process(Minutes):
+    """Its series are those of three services."""
 
     def __init__(
         self,
@@ -59,45 +41,13 @@ class Process:
         absent: Absent | None = None,
         store: MemoryStore | None = None,
     ) -> None:
-        self.catalog = WatchedCatalog()
-        self.store = store or MemoryStore(MemoryStore.Config())
-        self.stage = DetectStage(
-            msgspec.convert(document, DetectionConfig),
-            catalog=self.catalog,
-            store=self.store,
-            executor=executor,
-            absent=absent,
-        )
-        self.position = 0
-        self.minute = 0
-
-    async def send(self, *records: Any) -> None:
-        deliveries = []
-        for record in records:
-            self.position += 1
-            deliveries.append(Delivery(MIXED, self.position, record))
-        await self.stage.handle(deliveries)
+        super().__init__(executor, document, WatchedCatalog(), store=store, absent=absent)
 
     async def calm(self, n: int) -> None:
         """A queue of about ten, for so many minutes."""
         rows = np.arange(n)
         value = 10 + np.random.default_rng(self.minute).standard_normal(n)
         await self.queue(*value[rows])
-
-    async def queue(self, *values: float) -> None:
-        """Of the first service's queue, minute by minute, each with a tick."""
-        minutes = self.minute + np.arange(len(values))
-        self.minute += len(values)
-        time_ns = make.START_NS + minutes * MINUTE_NS
-        slot = np.full(len(values), QUEUE, np.int32)
-        batch = SampleBatch(DEFAULT_TENANT, slot, time_ns, np.array(values))
-        await self.send(batch, make.tick(60.0 * self.minute))
-
-    def arrange(self, document: Mapping[str, Any]) -> None:
-        self.stage.arrange(msgspec.convert(document, DetectionConfig))
-
-    async def anomalies(self) -> Sequence[Anomaly]:
-        return list((await self.store.list(Anomaly, Filter(DEFAULT_TENANT))).items)
 
     async def state(self) -> list[bytes]:
         return [await self.stage.dump(partition) for partition in range(N_PARTITIONS)]

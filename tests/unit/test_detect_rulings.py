@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
@@ -30,12 +30,6 @@ NOBODY: dict[str, Any] = {"detectors": [{"use": "basic"}], "sensitivity": "low"}
 SET = make.settings(json.dumps(WIDER), expected=0)
 TOLD = [calm(0, 300), SET, calm(300, 40), wild(340), calm(341, 60)]
 """A story whose end depends on what was set in its middle. Positions 2 to 6."""
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
 
 
 def log(process: Process, records: Sequence[Any], partition: int = MIXED) -> list[Delivery]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -75,12 +75,6 @@ class Known(OneByOne):
     def series(self, slot: int) -> Series:
         identity = SeriesId(self.identity[slot].tobytes())
         return Series(identity, DEFAULT_TENANT, {"n": identity.hex()}, Kind.GAUGE)
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
 
 
 class Process:

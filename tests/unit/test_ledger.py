@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
@@ -12,23 +12,15 @@ import numpy as np
 import pytest
 
 from tests import make
+from tests.minutes import DEEP, MINUTE_NS, QUEUE, Minutes
 from tests.watching import Loudest, Slots
-from watchkeeper import plugins
 from watchkeeper.analyze import detect_state
 from watchkeeper.analyze.absent import Absent
-from watchkeeper.analyze.detect_stage import DetectStage
-from watchkeeper.analyze.detection_config import DetectionConfig
-from watchkeeper.bus.base import MIXED, Delivery
-from watchkeeper.model.anomaly import Anomaly, AnomalyStatus, Gone
+from watchkeeper.model.anomaly import AnomalyStatus, Gone
 from watchkeeper.model.series import DEFAULT_TENANT, N_PARTITIONS
-from watchkeeper.model.signal import SampleBatch
-from watchkeeper.store.base import Filter
-from watchkeeper.store.memory import MemoryStore
 
-MINUTE_NS = 60 * make.NS_PER_S
-QUEUE, OTHER = 4, 3
-"""Two series of the first service: one that is in trouble, and one that never is."""
-DEEP = 900.0
+OTHER = 3
+"""A series of the first service that is never in trouble."""
 DETECTORS = [{"use": "basic"}, {"use": "ewma"}]
 """The second one knows a series after ten minutes."""
 BOTH: Mapping[str, Any] = {"detectors": DETECTORS, "watchers": []}
@@ -36,22 +28,14 @@ BASIC: Mapping[str, Any] = {"detectors": DETECTORS[:1], "watchers": []}
 STUCK: Mapping[str, Any] = {**BOTH, "watchers": [{"use": "flatline"}]}
 
 
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
-
-
 @pytest.fixture
-def watching(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:
+def watching(loudest: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """A document with the plain watcher of the tests."""
-    known = {**plugins.BUILTIN, "watcher": {Loudest.name: "tests.watching:Loudest"}}
-    monkeypatch.setattr(plugins, "BUILTIN", known)
-    return {**BASIC, "watchers": [{"use": Loudest.name}]}
+    return {**BASIC, "watchers": loudest}
 
 
-class Process:
-    """A detect stage; minutes go by with a tick each."""
+class Process(Minutes):
+    """Its series are those of three services, and leave."""
 
     def __init__(
         self,
@@ -62,31 +46,10 @@ class Process:
         absent: Absent | None = None,
     ) -> None:
         """`before` is the one whose store this goes on with."""
-        self.catalog = Slots()
-        self.store = MemoryStore(MemoryStore.Config()) if before is None else before.store
-        self.stage = DetectStage(
-            msgspec.convert(document, DetectionConfig),
-            catalog=self.catalog,
-            store=self.store,
-            executor=executor,
-            absent=absent,
-        )
-        self.position = 0 if before is None else before.position
-        self.minute = 0 if before is None else before.minute
-
-    async def send(self, *records: Any) -> None:
-        first = self.position + 1
-        self.position += len(records)
-        await self.stage.handle([Delivery(MIXED, first + n, one) for n, one in enumerate(records)])
-
-    async def queue(self, *values: float, slot: int = QUEUE, every: int = 1) -> None:
-        """Of one series, one a minute; the first tick is behind them."""
-        minutes = self.minute + every * np.arange(len(values))
-        self.minute += every * len(values)
-        time_ns = make.START_NS + minutes * MINUTE_NS
-        slots = np.full(len(values), slot, np.int32)
-        batch = SampleBatch(DEFAULT_TENANT, slots, time_ns, np.array(values))
-        await self.send(batch, make.tick(60.0 * self.minute))
+        store = None if before is None else before.store
+        super().__init__(executor, document, Slots(), store=store, absent=absent)
+        if before is not None:
+            self.position, self.minute = before.position, before.minute
 
     async def in_trouble(self, *, every: int = 1) -> None:
         """A queue of about ten, and then far too long."""
@@ -97,13 +60,6 @@ class Process:
         """Nothing but ticks."""
         first, self.minute = self.minute + 1, self.minute + n_minutes
         await self.send(*(make.tick(60.0 * at) for at in range(first, self.minute + 1)))
-
-    def arrange(self, document: Mapping[str, Any]) -> None:
-        self.stage.arrange(msgspec.convert(document, DetectionConfig))
-
-    async def anomalies(self) -> Sequence[Anomaly]:
-        found = (await self.store.list(Anomaly, Filter(DEFAULT_TENANT))).items
-        return sorted(found, key=lambda one: (one.started_ns, one.detector))
 
     async def dumps(self) -> Mapping[int, bytes]:
         return {partition: await self.stage.dump(partition) for partition in range(N_PARTITIONS)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 
 import numpy as np
 import pytest
@@ -24,12 +24,6 @@ PLAN = DetectionConfig(detectors=[{"use": "basic"}], watchers=[{"use": "symptoms
 STEP_NS = 15 * make.NS_PER_S
 QUIET, BACK, END = 250, 270, 290
 """Steps: all are silent from the first on, the last service from the second on alone."""
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
 
 
 class Process:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Executor
 
 import pytest
 
@@ -15,12 +15,6 @@ from watchkeeper.bus.base import MIXED, Delivery
 from watchkeeper.model.series import N_PARTITIONS
 from watchkeeper.model.signal import Tick
 from watchkeeper.store.memory import MemoryStore
-
-
-@pytest.fixture
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
 
 
 def stage(works: Works, executor: Executor) -> DetectStage:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,6 @@ from watchkeeper.errors import ConfigError, Permanent
 from watchkeeper.lake.recording.packed import Packed
 from watchkeeper.lake.recording.recording import KEPT_FOLDER, pieces
 from watchkeeper.parts import replay
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as one:
-        yield one
 
 
 async def lived(folder: Path, executor: Executor, seed: int = 0) -> Life:

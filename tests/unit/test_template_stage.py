@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -29,12 +29,6 @@ from watchkeeper.store.memory import MemoryConfig, MemoryStore
 
 PARTITION = {"shop": 3, "bank": 4}
 NAMES = ("ann", "bob", "cyd", "dan", "eve", "fay")
-
-
-@pytest.fixture
-def executor() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as made:
-        yield made
 
 
 def stage(executor: ThreadPoolExecutor, store: Store | None = None) -> TemplateStage:

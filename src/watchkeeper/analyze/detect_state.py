@@ -50,6 +50,9 @@ class Kept(msgspec.Struct, array_like=True):
         }
 
 
+_decoder = msgspec.msgpack.Decoder(Kept)
+
+
 class Beside(msgspec.Struct, frozen=True):
     """What a checkpoint holds besides what detectors learned."""
 
@@ -73,7 +76,7 @@ def encode(identity: U64, states: States, versions: Mapping[str, int], beside: B
 
 
 def decode(state: bytes) -> Kept:
-    return msgspec.msgpack.decode(state, type=Kept)
+    return _decoder.decode(state)
 
 
 def without_settings(state: bytes) -> bytes:

@@ -45,7 +45,7 @@ class Entry(msgspec.Struct, array_like=True):
     """By the ticks: when its series will have been silent for too long; 0 before a check."""
 
 
-_Kept = tuple[int, dict[AnomalyId, Entry]]
+_decoder = msgspec.msgpack.Decoder(tuple[int, dict[AnomalyId, Entry]])
 """The last check, in CHECK_NS, and what is open."""
 _Row = tuple[AnomalyId, Entry]
 
@@ -109,9 +109,7 @@ class Ledger:
         self._open.pop(partition, None)
         self._checked[partition] = 0
         if state:
-            self._checked[partition], self._open[partition] = msgspec.msgpack.decode(
-                state, type=_Kept
-            )
+            self._checked[partition], self._open[partition] = _decoder.decode(state)
 
     def _ended(self, by: str, rows: Sequence[_Row], now_ns: int) -> Iterator[GoneChange]:
         """Of what one detector or watcher found."""

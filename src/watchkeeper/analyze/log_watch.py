@@ -42,6 +42,9 @@ class Kept(msgspec.Struct, array_like=True):
     state: ServiceState
 
 
+_decoder = msgspec.msgpack.Decoder(list[Kept])
+
+
 class LogWatch:
     """Knows what is usual in each service's lines."""
 
@@ -136,7 +139,7 @@ class LogWatch:
         version, rest = msgspec.msgpack.decode(state, type=tuple[int, msgspec.Raw])
         if version != VERSION:
             return
-        for kept in msgspec.msgpack.decode(rest, type=list[Kept]):
+        for kept in _decoder.decode(rest):
             key = TenantId(kept.tenant), kept.service
             self._begin(partition, key, Entity(*kept.entity)).load(kept.state)
 

@@ -79,6 +79,9 @@ class _Kept(msgspec.Struct, array_like=True):
     native: list[tuple[int, int, bytes]]
 
 
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
 class Quantiles:
     """State by slot. For one thread."""
 
@@ -163,7 +166,7 @@ class Quantiles:
     def load(self, slots: I32, state: bytes) -> None:
         """Go on from a dump: `slots` has where its slots are here, -1 where they have gone. They
         are forgotten before."""
-        kept = msgspec.msgpack.decode(state, type=_Kept)
+        kept = _decoder.decode(state)
         if kept.version != VERSION:
             return
         rows = np.frombuffer(kept.rows, ROW)

@@ -63,6 +63,9 @@ class _State(msgspec.Struct, array_like=True):
     rows: bytes
 
 
+_decoder = msgspec.msgpack.Decoder(_State)
+
+
 class Red:
     """State by group, of which there are so many and no more. For one thread."""
 
@@ -128,7 +131,7 @@ class Red:
 
     def load(self, partition: int, state: bytes) -> None:
         """Go on from a dump. The partition is forgotten before."""
-        kept = msgspec.msgpack.decode(state, type=_State)
+        kept = _decoder.decode(state)
         if kept.version != VERSION:
             return
         numbers = self._groups.load(kept.groups)

@@ -48,6 +48,9 @@ class _Kept(msgspec.Struct, array_like=True):
     deployments: list[Deployment] = []
 
 
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
 _encoder: Final = msgspec.msgpack.Encoder(order="deterministic")
 
 
@@ -162,7 +165,7 @@ class Rulings:
         self._by_partition.pop(partition, None)
         if not state:
             return
-        kept = msgspec.msgpack.decode(state, type=_Kept)
+        kept = _decoder.decode(state)
         ruled = self._of(partition)
         ruled.version, ruled.document = kept.version, kept.document
         ruled.windows = {one.id: one for one in kept.windows}
@@ -178,5 +181,5 @@ def without_settings(state: bytes) -> bytes:
     """What `dump` made, as if nobody had set anything; windows and verdicts stay."""
     if not state:
         return state
-    kept = msgspec.msgpack.decode(state, type=_Kept)
+    kept = _decoder.decode(state)
     return _encoder.encode(msgspec.structs.replace(kept, version=FROM_FILE, document=""))

@@ -72,6 +72,9 @@ class _State(msgspec.Struct, array_like=True):
     is_new: bool
 
 
+_decoder = msgspec.msgpack.Decoder(_State)
+
+
 class Groups:
     """State of one service. Takes what it is told in the order of the log; decides by ticks."""
 
@@ -199,7 +202,7 @@ class Groups:
         )
 
     def load(self, state: bytes) -> None:
-        kept = msgspec.msgpack.decode(state, type=_State)
+        kept = _decoder.decode(state)
         self._known, self._text, self._successor = kept.known, kept.text, kept.successor
         self._variable, self._other = set(kept.variable), kept.other
         self._now_ns, self._due_ns, self._is_new = kept.now_ns, kept.due_ns, kept.is_new

@@ -51,9 +51,12 @@ class _Kept(msgspec.Struct):
     rulings: bytes = b""
 
 
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
 def without_settings(state: bytes) -> bytes:
     """A checkpoint, judged by the settings of whoever loads it."""
-    kept = msgspec.msgpack.decode(state, type=_Kept)
+    kept = _decoder.decode(state)
     kept.rulings = rulings.without_settings(kept.rulings)
     return msgspec.msgpack.encode(kept)
 
@@ -130,7 +133,7 @@ class TemplateStage:
         return msgspec.msgpack.encode(kept)
 
     def _load(self, partition: int, state: bytes) -> None:
-        kept = msgspec.msgpack.decode(state, type=_Kept) if state else _Kept(b"", b"")
+        kept = _decoder.decode(state) if state else _Kept(b"", b"")
         self._rulings.load(partition, kept.rulings)
         self._templates.load(partition, kept.templates)
         self._watch.load(partition, kept.watch)

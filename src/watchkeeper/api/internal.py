@@ -21,7 +21,13 @@ from watchkeeper.lake.tables.base import RowQuery
 
 router = APIRouter(prefix="/internal/v1", tags=["internal"])
 
+T = TypeVar("T")
 Q = TypeVar("Q", SampleQuery, SeriesQuery, RowQuery)
+_samples = msgspec.msgpack.Decoder(SampleQuery)
+_series = msgspec.msgpack.Decoder(SeriesQuery)
+_rows = msgspec.msgpack.Decoder(RowQuery)
+_service = msgspec.msgpack.Decoder(str | None)
+_number = msgspec.msgpack.Decoder(int)
 _ARROW = "application/vnd.apache.arrow.stream"
 _PACKED = "application/vnd.msgpack"
 
@@ -30,7 +36,7 @@ _PACKED = "application/vnd.msgpack"
 async def samples(request: Request) -> Response:
     """A query for samples, answered as an Arrow stream."""
     services: Services = request.state.services
-    query = await _asked(request, SampleQuery)
+    query = await _asked(request, _samples)
     try:
         found = await _beside(services, lambda: write_frame(services.lake.query(query)))
     except TooManyRows as error:
@@ -42,7 +48,7 @@ async def samples(request: Request) -> Response:
 async def series(request: Request) -> Response:
     """A query for series: their labels."""
     services: Services = request.state.services
-    query = await _asked(request, SeriesQuery)
+    query = await _asked(request, _series)
     found = await _beside(services, lambda: msgspec.msgpack.encode(services.lake.series(query)))
     return Response(found, media_type=_PACKED)
 
@@ -52,7 +58,7 @@ async def rows(request: Request, table: str) -> Response:
     """A search of a table."""
     services: Services = request.state.services
     readable = _readable(services, table)
-    query = await _asked(request, RowQuery)
+    query = await _asked(request, _rows)
     found = await _beside(services, lambda: write_found(readable.table.search(query)))
     return Response(found, media_type=_PACKED)
 
@@ -61,7 +67,7 @@ async def rows(request: Request, table: str) -> Response:
 async def templates(request: Request) -> Response:
     """Templates of a service, or of all."""
     services: Services = request.state.services
-    service = await _decoded(request, str | None)
+    service = await _decoded(request, _service)
     found = await services.templates.templates(tenant_of(request), service)
     return Response(msgspec.msgpack.encode(found), media_type=_PACKED)
 
@@ -70,7 +76,7 @@ async def templates(request: Request) -> Response:
 async def fingerprints(request: Request) -> Response:
     """What a template means."""
     services: Services = request.state.services
-    template = await _decoded(request, int)
+    template = await _decoded(request, _number)
     found = await services.templates.fingerprints(tenant_of(request), template)
     return Response(msgspec.msgpack.encode(found), media_type=_PACKED)
 
@@ -80,7 +86,7 @@ async def caught_up(request: Request, table: str) -> Response:
     """Answers when a table, or `samples`, `changes` or `templates`, can be read up to a position.
     What another process would read of telemetry is all of it up to there, or nothing."""
     services: Services = request.state.services
-    position = await _decoded(request, int)
+    position = await _decoded(request, _number)
     if table == "changes":  # which are read elsewhere
         await services.changes_caught_up(position)
         return Response(b"", media_type=_PACKED)
@@ -111,15 +117,15 @@ def _readable(services: Services, table: str) -> Readable[Any]:
     return found
 
 
-async def _asked(request: Request, kind: type[Q]) -> Q:
+async def _asked(request: Request, decoder: msgspec.msgpack.Decoder[Q]) -> Q:
     """In the tenant that the gateway decided, whatever the question says."""
-    query: Q = await _decoded(request, kind)
+    query = await _decoded(request, decoder)
     return replace(query, tenant=tenant_of(request))
 
 
-async def _decoded(request: Request, kind: Any) -> Any:
+async def _decoded(request: Request, decoder: msgspec.msgpack.Decoder[T]) -> T:
     try:
-        return msgspec.msgpack.decode(await request.body(), type=kind)
+        return decoder.decode(await request.body())
     except msgspec.DecodeError as error:
         raise BadInput(
             f"internal: not understood: {error}; both processes must be of one version"

@@ -38,7 +38,9 @@ from watchkeeper.model.signal import (
 )
 
 _HEAD: Final = struct.Struct("<BBBxIqqHH4x")  # version kind times n base_ns generation tenant hash
-_RECORDS: Final[Mapping[str, type[Any]]] = {kind.__name__: kind for kind in (Anomaly,)}
+_RECORDS: Final[Mapping[str, msgspec.msgpack.Decoder[Any]]] = {
+    kind.__name__: msgspec.msgpack.Decoder(kind) for kind in (Anomaly,)
+}
 """What may be in an event."""
 
 _DETAILS: Final = struct.Struct("<BBxxIq")  # version kind n generation
@@ -99,7 +101,7 @@ def decode_event(payload: bytes) -> Event:
         sequence, name, raw = msgspec.msgpack.decode(payload, type=tuple[int, str, msgspec.Raw])
         if name not in _RECORDS:
             raise Permanent(f"bus: an event holds a {name}, unknown to this release; run a newer")
-        return Event(sequence, msgspec.msgpack.decode(raw, type=_RECORDS[name]))
+        return Event(sequence, _RECORDS[name].decode(raw))
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadInput(f"bus: {len(payload)} bytes are no event: {error}") from error
 

@@ -13,7 +13,8 @@ import numpy as np
 from watchkeeper.cli.times import digits
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.sdk import TimeSeries
-from watchkeeper.sdk.calls import UNREADABLE, Call
+from watchkeeper.sdk.calls import Call
+from watchkeeper.sdk.reading import UNREADABLE
 from watchkeeper.sdk.retry import Retry, settled
 
 T = TypeVar("T")

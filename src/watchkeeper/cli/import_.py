@@ -23,7 +23,7 @@ from watchkeeper.clock import NS_PER_S, SystemClock
 from watchkeeper.errors import ConfigError, WatchkeeperError
 from watchkeeper.sdk import Client, TimeSeries
 from watchkeeper.sdk.address import address, trusted
-from watchkeeper.sdk.calls import UNREADABLE
+from watchkeeper.sdk.reading import UNREADABLE
 from watchkeeper.sdk.series import count
 
 _WANTED_SAMPLES: Final = 200_000

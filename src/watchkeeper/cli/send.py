@@ -21,7 +21,7 @@ from watchkeeper.cli.tally import Tally
 from watchkeeper.clock import NS_PER_S, Clock, SystemClock
 from watchkeeper.errors import BadInput, ConfigError
 from watchkeeper.sdk import Client, LogLine, Sample
-from watchkeeper.sdk.calls import UNREADABLE
+from watchkeeper.sdk.reading import UNREADABLE
 
 _BATCH = 5000
 """Points of a request: large enough to be cheap, small enough to be a step of the progress."""

@@ -21,6 +21,7 @@ MAX_TEXT: Final = 1_000
 """Characters of a description that are kept."""
 _KIND_BY_TYPE: Final = dict(zip(TYPES, KINDS, strict=True))
 _IN_PARTS: Final = frozenset({MetricType.HISTOGRAM, MetricType.SUMMARY, MetricType.GAUGE_HISTOGRAM})
+_decoder = msgspec.msgpack.Decoder(list[Families])
 _PARTS: Final = ("_bucket", "_count", "_sum", "_gcount", "_gsum")
 _LEFT_OUT: Final = telemetry.counter(
     "watchkeeper_lake_families_left_out_total",
@@ -92,5 +93,5 @@ class FamilyTable:
     def load(self, state: bytes) -> None:
         """Instead of all that is known."""
         self._tenants.clear()
-        for one in msgspec.msgpack.decode(state, type=list[Families]):
+        for one in _decoder.decode(state):
             self.learn(one.tenant, one.families)

@@ -63,4 +63,4 @@ class SegmentInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Manifest = manifests.Manifest[SegmentInfo]
-load = partial(manifests.load, Manifest)
+load = partial(manifests.load, msgspec.json.Decoder(Manifest))

@@ -52,6 +52,9 @@ class _Kept(msgspec.Struct, array_like=True):
     ends: bytes
 
 
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
 class Calls:
     """A ring of ends. For one thread."""
 
@@ -112,7 +115,7 @@ class Calls:
 
     def load(self, state: bytes) -> None:
         """Besides those that wait here."""
-        kept = msgspec.msgpack.decode(state, type=_Kept)
+        kept = _decoder.decode(state)
         ends = np.frombuffer(kept.ends, _END).copy()
         if len(ends):
             ends["service"] = self._services.numbers(kept.services)[ends["service"]]

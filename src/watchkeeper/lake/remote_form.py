@@ -52,6 +52,9 @@ class _Rows(msgspec.Struct, array_like=True):
     cursor: Cursor | None
 
 
+_decoder = msgspec.msgpack.Decoder(_Rows)
+
+
 def write_found(found: Found[B]) -> bytes:
     batch = found.batch
     columns: dict[str, bytes] = {
@@ -68,7 +71,7 @@ def write_found(found: Found[B]) -> bytes:
 
 
 def read_found(content: bytes, definition: Definition[B]) -> Found[B]:
-    rows = msgspec.msgpack.decode(content, type=_Rows)
+    rows = _decoder.decode(content)
     fields: dict[str, Any] = {"origins": rows.origins, "tenant": TenantId(rows.tenant)}
     for name, column in definition.kind.COLUMNS.items():
         values = np.frombuffer(rows.columns[name], column.kind)

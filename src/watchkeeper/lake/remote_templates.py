@@ -13,6 +13,8 @@ from watchkeeper.lake.remote import Owner
 from watchkeeper.model.series import TenantId
 from watchkeeper.model.template import Template
 
+_decoder = msgspec.msgpack.Decoder(list[Template])
+
 
 class RemoteTemplates:
     """Raises what the owner raised, or Retryable."""
@@ -27,7 +29,7 @@ class RemoteTemplates:
 
     async def templates(self, tenant: TenantId, service: str | None) -> Sequence[Template]:
         found = await self._ask("templates", service, tenant)
-        return msgspec.msgpack.decode(found, type=list[Template])
+        return _decoder.decode(found)
 
     async def fingerprints(self, tenant: TenantId, template: int) -> Sequence[int]:
         found = await self._ask("fingerprints", template, tenant)

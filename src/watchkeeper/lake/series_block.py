@@ -55,6 +55,9 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     """Of all bytes behind the header."""
 
 
+_decoder = msgspec.msgpack.Decoder(_Header)
+
+
 @dataclass(slots=True, eq=False)
 class Block:
     """Gone series, searchable. In memory, or in a file and then mapped while it is searched."""
@@ -218,7 +221,7 @@ class _File:
             header = file.read(size) if magic == MAGIC else b""
         if magic != MAGIC or xxhash.xxh3_64_intdigest(header) != checksum:
             raise _damaged(path)
-        self.header = msgspec.msgpack.decode(header, type=_Header)
+        self.header = _decoder.decode(header)
         self._begin = _begin(size)
 
     def opened(self) -> tuple[SeriesIndex, I64]:

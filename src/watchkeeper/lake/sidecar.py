@@ -30,6 +30,9 @@ class _Entry(msgspec.Struct, frozen=True):
     """From the end of the header."""
 
 
+_decoder = msgspec.json.Decoder(list[_Entry])
+
+
 def write_arrays(files: Files, path: Path, arrays: Mapping[str, Array]) -> int:
     """A new, synced file: magic, hash of the rest, size of the header, header (JSON), arrays.
 
@@ -69,7 +72,7 @@ def map_arrays(path: Path) -> dict[str, Array]:
         raise Permanent(f"lake: {path} is damaged or of another version; restore it from a backup")
     size = int.from_bytes(rest[:8], "little")
     out = {}
-    for entry in msgspec.json.decode(rest[8 : 8 + size], type=list[_Entry]):
+    for entry in _decoder.decode(rest[8 : 8 + size]):
         n = int(np.prod(entry.shape))
         flat = np.frombuffer(content, entry.dtype, n, _HEAD_BYTES + size + entry.offset)
         out[entry.name] = flat.reshape(entry.shape)

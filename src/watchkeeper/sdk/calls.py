@@ -14,7 +14,7 @@ import httpx
 import msgspec
 
 from watchkeeper.errors import BadInput, Permanent, Retryable, TooLarge
-from watchkeeper.sdk import remote_write, spans
+from watchkeeper.sdk import reading, remote_write, spans
 from watchkeeper.sdk.answers import (
     Anomaly,
     AnomalyPage,
@@ -36,6 +36,7 @@ from watchkeeper.sdk.found import (
     TraceList,
     TraceSummary,
 )
+from watchkeeper.sdk.reading import UNREADABLE
 from watchkeeper.sdk.rows import ChangeNote, LogLine
 from watchkeeper.sdk.series import TimeSeries, count
 from watchkeeper.sdk.spans import Span
@@ -46,9 +47,6 @@ Parameters = Mapping[str, str]
 
 AGAIN: Final = frozenset({429, 502, 503, 504})
 """Answers after which the same request may be sent again."""
-
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding JSON ends with where it is none, is no UTF-8, or is nested beyond reason."""
 
 _SENTENCE: Final = re.compile(r"(\d+) (?:samples|spans) accepted; not accepted: (.*)", re.DOTALL)
 _REJECT: Final = re.compile(r"(\d+) (?:samples|spans): (\w+)(?: \(((?:[^()]|\([^()]*\))*)\))?")
@@ -161,7 +159,7 @@ def _in_part(response: httpx.Response, sentence: str) -> Written:
 def _write(path: str, body: bytes) -> Call[Written]:
     def read(response: httpx.Response) -> Written:
         try:
-            return msgspec.json.decode(response.content, type=Written)
+            return reading.read(response.content, Written)
         except UNREADABLE:
             raise refusal(response) from None
 
@@ -339,7 +337,7 @@ def _said(response: httpx.Response) -> str:
     if not _is_problem(response):
         return response.text.strip()[:1000]
     try:
-        problem = msgspec.json.decode(response.content, type=Problem)
+        problem = reading.read(response.content, Problem)
     except UNREADABLE:
         return response.text.strip()[:1000]
     return problem.detail or problem.title or problem.message or problem.error
@@ -348,7 +346,7 @@ def _said(response: httpx.Response) -> str:
 def decoded(response: httpx.Response, kind: type[T]) -> T:
     """An answer's body. Raises Permanent where it is nobody's of ours."""
     try:
-        return msgspec.json.decode(response.content, type=kind)
+        return reading.read(response.content, kind)
     except UNREADABLE as error:
         raise _foreign(response, error) from error
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from watchkeeper.sdk.answers import Anomaly, Change
+from watchkeeper.sdk.reading import read
 
 
 class EventLines:
@@ -39,5 +38,5 @@ class EventLines:
         if name == "reset":
             return Change(None, self.last_id)
         if name == "anomaly" and data:
-            return Change(msgspec.json.decode(data, type=Anomaly), self.last_id)
+            return Change(read(data, Anomaly), self.last_id)
         return None

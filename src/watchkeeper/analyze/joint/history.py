@@ -25,6 +25,9 @@ class _Kept(msgspec.Struct, array_like=True):
     last_ns: bytes
 
 
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
 class History:
     """Every k-th row since the beginning, and the last ones.
 
@@ -72,7 +75,7 @@ class History:
         return msgspec.msgpack.encode(_Kept(self._n, self._every, len(past), past.shape[1], *parts))
 
     def load(self, state: bytes) -> None:
-        kept = msgspec.msgpack.decode(state, type=_Kept)
+        kept = _decoder.decode(state)
         self._n, self._every = kept.n, kept.every
         n_past, n_last = kept.n_past, len(kept.last_ns) // 8
         past, last = np.frombuffer(kept.past, np.float32), np.frombuffer(kept.last, np.float32)

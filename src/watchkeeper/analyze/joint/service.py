@@ -85,6 +85,9 @@ class _Kept(msgspec.Struct, array_like=True):
     heard_ns: int
 
 
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
 class Service:
     """A state machine over a service's rows, in order of time."""
 
@@ -190,7 +193,7 @@ class Service:
     @classmethod
     def of(cls, state: bytes, settings: Settings) -> Service:
         """The service that was dumped."""
-        kept = msgspec.msgpack.decode(state, type=_Kept)
+        kept = _decoder.decode(state)
         service = cls(kept.subject, settings)
         service.members = kept.members
         service.space.load(kept.space)

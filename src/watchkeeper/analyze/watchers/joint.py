@@ -54,6 +54,9 @@ class _Kept(msgspec.Struct, array_like=True):
     now_ns: int
 
 
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
 class Joint:
     """Rows of services, judged on ticks."""
 
@@ -162,7 +165,7 @@ class Joint:
         self._swept_ns[partition] = self._now_ns[partition] = 0
         if not state:
             return
-        kept = msgspec.msgpack.decode(state, type=_Kept)
+        kept = _decoder.decode(state)
         self._swept_ns[partition], self._now_ns[partition] = kept.swept_ns, kept.now_ns
         numbers = [self._put(Service.of(one, self._settings), partition) for one in kept.services]
         self._place[self._place == CROWDED] = UNKNOWN

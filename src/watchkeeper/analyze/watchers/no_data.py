@@ -81,6 +81,9 @@ class Awaited(msgspec.Struct, frozen=True, array_like=True):
         return {name: text for name, text in named.items() if text} | {"symptom": "no_data"}
 
 
+_decoder = msgspec.msgpack.Decoder(tuple[int, list[tuple[Awaited, list[Any]]]])
+
+
 class NoData:
     """Rows of who is awaited; for one thread."""
 
@@ -158,8 +161,7 @@ class NoData:
         self._checked[partition] = 0
         if not state:
             return
-        kind = tuple[int, list[tuple[Awaited, list[Any]]]]
-        checked, kept = msgspec.msgpack.decode(state, type=kind)
+        checked, kept = _decoder.decode(state)
         self._checked[partition] = checked
         for who, values in kept:
             at = self._find(who, partition)

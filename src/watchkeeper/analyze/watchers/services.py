@@ -129,6 +129,9 @@ class _Kept(msgspec.Struct, array_like=True):
     shared: list[KeptPlaces]
 
 
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
 class Services:
     """Rows of services, which series find by their slot."""
 
@@ -363,7 +366,7 @@ class Services:
     ) -> tuple[Clock, Mapping[Subject, tuple[Pages, Pages]]]:
         """Into a partition of which nothing is known. Series may be met later; services for which
         there is no more room are left out."""
-        kept = msgspec.msgpack.decode(state, type=_Kept)
+        kept = _decoder.decode(state)
         subjects = [Subject.of(*names) for names in kept.subjects]
         indices = np.array([self._begin(one, partition) for one in subjects], np.int64)
         self.state.put(indices, kept.state)

@@ -67,6 +67,9 @@ class _Kept(msgspec.Struct, array_like=True):
     rules: KeptRules = []
 
 
+_decoder = msgspec.msgpack.Decoder(_Kept)
+
+
 class Symptoms:
     """State by service, in partitions. For one thread."""
 
@@ -224,9 +227,7 @@ class Symptoms:
         return self.budget.noisy(self._now_ns)
 
     def dump(self, partition: int) -> bytes:
-        ledgers = {
-            subject: self.budget.dump(subject) for subject in self._services.subjects(partition)
-        }
+        ledgers = {one: self.budget.dump(one) for one in self._services.subjects(partition)}
         clock = (int(self._last_tick[partition]), int(self._resumed_ns[partition]))
         services = self._services.dump(partition, clock, ledgers)
         waiting = [one for place, one in self._waiting if place == partition]
@@ -239,9 +240,8 @@ class Symptoms:
         promises = self.promises.dump(partition)
         rules = self._rules.dump(partition)
         silences = self._silences.dump()
-        return msgspec.msgpack.encode(
-            _Kept(services, promises, waiting, confirmed, silences, rules)
-        )
+        kept = _Kept(services, promises, waiting, confirmed, silences, rules)
+        return msgspec.msgpack.encode(kept)
 
     def load(self, partition: int, state: bytes) -> None:
         """Go on from here; with nothing to go on from, the partition is forgotten."""
@@ -254,7 +254,7 @@ class Symptoms:
         self._last_tick[partition] = self._resumed_ns[partition] = 0
         if not state:
             return
-        kept = msgspec.msgpack.decode(state, type=_Kept)
+        kept = _decoder.decode(state)
         clock, ledgers = self._services.load(partition, kept.services)
         self._silences.load(kept.silences)
         self.promises.load(kept.promises)

@@ -58,6 +58,7 @@ _LEFT_OUT: Final = telemetry.counter(
     "Series that `zforest` does not watch, as there are too many services, or metrics of one.",
 )
 Place = tuple[Subject, int] | None
+_decoder = msgspec.msgpack.Decoder(list[Known])
 
 
 class Zforest:
@@ -138,7 +139,7 @@ class Zforest:
         for subject in [s for s, one in self._services.items() if one.partition == partition]:
             del self._services[subject]
         self._places.clear()
-        for kept in msgspec.msgpack.decode(state, type=list[Known]) if state else ():
+        for kept in _decoder.decode(state) if state else ():
             service = known_of(kept, partition)
             self._services[service.subject] = service
 

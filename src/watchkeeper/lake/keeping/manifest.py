@@ -76,13 +76,13 @@ class Manifest(msgspec.Struct, Generic[I], frozen=True, kw_only=True):
         )
 
 
-def load(kind: type[Manifest[I]], folder: Path, window_ns: int) -> Manifest[I]:
+def load(decoder: msgspec.json.Decoder[Manifest[I]], folder: Path, window_ns: int) -> Manifest[I]:
     """The manifest of a folder; an empty one where there is none."""
     path = folder / FILE_NAME
     if not path.exists():
-        return kind(window_ns=window_ns)
+        return Manifest(window_ns=window_ns)
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=kind)
+        manifest = decoder.decode(path.read_bytes())
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Permanent(f"lake: {path} is damaged ({error}); restore it from a backup") from error
     if manifest.version != VERSION:
