@@ -21,7 +21,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "httpx": ("cli/*", "lake/remote.py", "sdk/*"),
     "rich": ("cli/*",),
     "argparse": ("cli/*",),
-    "yaml": ("config/*",),
+    "yaml": ("config/*", "evaluate/scenarios.py"),
     "numba": ("compiled/*", "*_kernel.py"),
     "llvmlite": ("compiled/*",),
     "cramjam": ("compiled/*", "ingest/receivers/*", "lake/*", "bus/redis*.py", "sdk/*"),

@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from tests.architecture.source import Module, modules
 
-LAYERS = {"ingest", "stream", "analyze", "act", "know"}
+LAYERS = {"ingest", "stream", "analyze", "act", "know", "evaluate"}
 OUTWARD = {"pollers", "actions", "notifiers", "narrators"}
 OUTSIDE = {
     "asyncio", "concurrent", "ftplib", "glob", "http", "httpx", "io", "multiprocessing", "os",

@@ -385,6 +385,32 @@ def test_a_stream_that_stays_away_is_an_error_and_a_refused_one_is_raised() -> N
         list(refused.client().follow("1"))
 
 
+OWN = (
+    '# HELP x What it is: 1.\n# TYPE x gauge\nx{what="a b # c"} 2.5\n'
+    'y_total 1e9\nz NaN\n\nx_bucket{le="+Inf"} 3\n'
+)
+
+
+async def test_what_a_server_says_of_itself_is_read_by_name_and_labels() -> None:
+    server = Server(httpx.Response(200, text=OWN), httpx.Response(200, text="y_total 1e9\n"))
+
+    told = server.client().own_metrics()
+    async with server.async_client() as client:
+        again = await client.own_metrics()
+
+    assert list(told) == ['x{what="a b # c"}', "y_total", "z", 'x_bucket{le="+Inf"}']
+    assert told['x{what="a b # c"}'] == 2.5
+    assert np.isnan(told["z"])
+    assert again == {"y_total": 1e9}
+
+
+def test_a_page_that_is_no_metrics_is_somebody_elses() -> None:
+    server = Server(httpx.Response(200, text="<h1>hello</h1> world\n"))
+
+    with pytest.raises(Permanent, match="the answer is not Watchkeeper's"):
+        server.client().own_metrics()
+
+
 async def test_the_async_client_does_the_same() -> None:
     server = Server(
         httpx.Response(503),

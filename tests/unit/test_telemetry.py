@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -140,6 +143,42 @@ def test_registered_metrics_are_rendered_once_with_help_and_type() -> None:
     with pytest.raises(ValueError, match="twice"):
         telemetry.counter(name, "Again.")
     assert [metric.name for metric in telemetry.metrics()].count(name) == 1
+
+
+def own(name: str) -> float:
+    """As /metrics has it after a look at the machine."""
+    telemetry.measure_usage()
+    (line,) = (one for one in telemetry.render().splitlines() if one.startswith(f"{name} "))
+    return float(line.split()[1])
+
+
+def test_what_the_process_takes_of_the_machine_is_measured() -> None:
+    before, spent_s = own("watchkeeper_telemetry_cpu_seconds_total"), time.process_time()
+    while time.process_time() < spent_s + 0.04:
+        pass
+
+    after = own("watchkeeper_telemetry_cpu_seconds_total")
+
+    assert 0.02 <= after - before < 10.0
+    assert 1e6 < own("watchkeeper_telemetry_resident_bytes") < 1e12
+
+
+def test_what_it_started_counts_while_it_runs_and_when_it_is_gone() -> None:
+    alone = own("watchkeeper_telemetry_resident_bytes")
+    before = own("watchkeeper_telemetry_cpu_seconds_total")
+    code = "import time\nwhile time.process_time() < 0.06: pass\nprint(1, flush=True)\ninput()"
+    command = [sys.executable, "-I", "-S", "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        with_child = own("watchkeeper_telemetry_resident_bytes")
+        while_there = own("watchkeeper_telemetry_cpu_seconds_total")
+        child.communicate(b"\n")
+    after = own("watchkeeper_telemetry_cpu_seconds_total")
+
+    assert with_child > alone + 1e6
+    assert while_there - before > 0.03
+    assert after >= while_there
 
 
 def test_a_secret_prints_as_stars_and_works_as_text() -> None:

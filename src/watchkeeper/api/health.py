@@ -35,4 +35,5 @@ async def health(request: Request) -> JSONResponse:
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics() -> PlainTextResponse:
     """Our own metrics in Prometheus' text format."""
+    telemetry.measure_usage()
     return PlainTextResponse(telemetry.render(), media_type="text/plain; version=0.0.4")

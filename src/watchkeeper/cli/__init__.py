@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "maintenance": _Entry("Let detection be quiet for a while.", "maintenance", has_verbs=True),
     "sources": _Entry("Who sends, what was not taken and why; send a test event.", "sources"),
     "replay": _Entry("Judge what is recorded by other settings, and compare.", "replay"),
+    "evaluate": _Entry("Break a system on purpose, and score what is told of it.", "evaluate"),
     "import": _Entry("Learn from the history of a Prometheus.", "import_"),
     "doctor": _Entry("Check this installation, and say what to do about it.", "doctor"),
     "config": _Entry("Check, show and describe the configuration.", "config", has_verbs=True),

@@ -255,6 +255,10 @@ class AsyncClient:
         """Asked once: whoever asks for health wants to know it as it is."""
         return await self.call(calls.health(), retry=Retry(attempts=1))
 
+    async def own_metrics(self) -> Mapping[str, float]:
+        """What the server counts of itself: `name{labels}` and its value."""
+        return await self.call(calls.own_metrics())
+
     async def follow(self, after: str | None = None) -> AsyncIterator[Change]:
         """Every change of an anomaly from now on, or behind a position, for ever.
 

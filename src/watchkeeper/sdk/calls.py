@@ -297,6 +297,19 @@ def health() -> Call[Health]:
     return Call("GET", "/health", lambda r: decoded(r, Health), also=also)
 
 
+def own_metrics() -> Call[Mapping[str, float]]:
+    """What the server says of itself, in Prometheus' text."""
+
+    def read(response: httpx.Response) -> Mapping[str, float]:
+        samples = (line.rpartition(" ") for line in response.text.splitlines())
+        try:
+            return {name: float(value) for name, _, value in samples if name and name[0] != "#"}
+        except ValueError as error:
+            raise _foreign(response, error) from error
+
+    return Call("GET", "/metrics", read)
+
+
 def fed(lines: EventLines, line: str, response: httpx.Response) -> Change | None:
     """The change that a line of the stream completes, if it does."""
     try:

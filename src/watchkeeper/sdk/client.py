@@ -264,6 +264,10 @@ class Client:
         """Asked once: whoever asks for health wants to know it as it is."""
         return self.call(calls.health(), retry=Retry(attempts=1))
 
+    def own_metrics(self) -> Mapping[str, float]:
+        """What the server counts of itself: `name{labels}` and its value."""
+        return self.call(calls.own_metrics())
+
     def follow(self, after: str | None = None) -> Iterator[Change]:
         """Every change of an anomaly from now on, or behind a position, for ever.
 

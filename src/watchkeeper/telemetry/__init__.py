@@ -19,6 +19,7 @@ from watchkeeper.telemetry.metrics import (
 )
 from watchkeeper.telemetry.secret import Secret
 from watchkeeper.telemetry.traces import OwnSpan, Tracer, span
+from watchkeeper.telemetry.usage import measure_usage
 
 __all__ = [
     "LATENCY_S",
@@ -36,6 +37,7 @@ __all__ = [
     "counter",
     "gauge",
     "histogram",
+    "measure_usage",
     "metrics",
     "render",
     "request_id",

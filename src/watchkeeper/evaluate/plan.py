@@ -1,0 +1,37 @@
+"""In which order, and how hard: everything of a run that is left to chance, by its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from watchkeeper.evaluate.scenarios import Scenario
+
+
+class Step(NamedTuple):
+    scenario: Scenario
+    intensity: float
+
+
+def plan(
+    scenarios: Sequence[Scenario], *, seed: int, run: int, first: Collection[str] = ()
+) -> tuple[Step, ...]:
+    """All of them in random order; what a former run had no time for comes `first`.
+
+    Intensities belong to scenarios, not to places: a list that is cut keeps them.
+    """
+    chance = np.random.default_rng([seed, run])
+    shares = chance.random(len(scenarios))
+    steps = [
+        Step(one, round(one.intensity[0] + float(share) * (one.intensity[1] - one.intensity[0]), 3))
+        for one, share in zip(scenarios, shares, strict=True)
+    ]
+    mixed = [steps[place] for place in chance.permutation(len(steps))]
+    return tuple(sorted(mixed, key=lambda step: step.scenario.name not in first))
+
+
+def length_s(step: Step, cool_down_s: float) -> float:
+    """How long it takes at least."""
+    return step.scenario.hold_s + cool_down_s
