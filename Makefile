@@ -45,7 +45,7 @@ lint: $(READY)  ## ruff, import-linter, codespell
 types: $(READY)  ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(READY) peers  ## speed beside its peers (SUITE=ingest|kernel|detect|logs|scale|lake|latency|doors|durability|middleware|processes)
+bench: $(READY) peers  ## speed beside its peers (SUITE=ingest|kernel|detect|logs|scale|lake|latency|doors|durability|middleware|evaluate|processes)
 	$(BIN)/python -m bench $(SUITE) $(if $(DATA),--data $(DATA)) $(ARGS)
 
 quality: $(READY)  ## scores on labelled data (SUITE=name DATA=folder)

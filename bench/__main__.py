@@ -25,6 +25,7 @@ SUITES: Final = {
     "doors": "lines and spans through HTTP, read back from ten million; PromQL beside Prometheus",
     "durability": "kill -9 under load: nothing lost, nothing twice, equal scores",
     "middleware": "a Flask application bare and observed, CPU per request",
+    "evaluate": "faults of the shop: detected, how soon, false pages, causes",
     "processes": "kill -9 of the parts of one installation, over Redis and PostgreSQL",
 }
 

@@ -18,6 +18,7 @@ from watchkeeper.evaluate.watch_stage import Pace, Watch
 GRACE_S: Final = 60.0
 """So long after its end a fault may still be told, if the time to recover is as long."""
 LONGEST_S: Final = 65 * 60.0
+"""Behind the time to warm up."""
 _CHECK_S: Final = 2.0
 _LOOK_S: Final = 1.0
 
@@ -74,7 +75,7 @@ class Course:
             self._rest(self._asked.warm_up_s)
             warmed_s = self._pace.now_s()
             for place, step in enumerate(steps, 1):
-                if self._stuck or not self._fits(step, begun_s):
+                if self._stuck or not self._fits(step, warmed_s):
                     left_out.append(step.scenario.name)
                     continue
                 self._tell(f"{place} of {len(steps)}: {step.scenario.name}, "
@@ -105,8 +106,8 @@ class Course:
     def _grace_s(self) -> float:
         return min(GRACE_S, self._asked.cool_down_s)
 
-    def _fits(self, step: Step, begun_s: float) -> bool:
-        left_s = begun_s + self._asked.longest_s - self._pace.now_s()
+    def _fits(self, step: Step, warmed_s: float) -> bool:
+        left_s = warmed_s + self._asked.longest_s - self._pace.now_s()
         return length_s(step, self._asked.cool_down_s) <= left_s
 
     def _attempt(self, step: Step) -> None:
