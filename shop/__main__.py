@@ -11,6 +11,7 @@ from pathlib import Path
 
 from shop.control import NoAnswer, pids
 from shop.directory import kept, of, write
+from shop.instrument import KINDS, SDK, check
 from shop.plan import Plan
 from shop.services import NAMES, THIRD_PARTIES
 from shop.stores import CACHES, DATABASES, Missing, chosen
@@ -27,12 +28,20 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="the address where it listens")
     parser.add_argument("--database", choices=DATABASES, default="auto", help="auto: what is there")
     parser.add_argument("--cache", choices=CACHES, default="auto", help="auto: what is there")
+    parser.add_argument(
+        "--instrument", choices=KINDS, default=SDK, help="how services are observed"
+    )
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = Plan(
-        folder=asked.home, host=asked.host, watchkeeper=asked.watchkeeper, per_s=asked.per_second
+        folder=asked.home,
+        host=asked.host,
+        watchkeeper=asked.watchkeeper,
+        instrument=asked.instrument,
+        per_s=asked.per_second,
     )
     try:
+        check(asked.instrument)
         stores = chosen(asked.database, asked.cache)
         shop = running((*NAMES, *THIRD_PARTIES), plan, stores)
         with shop as plan, kept(Path(plan.folder)) as file:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -88,7 +88,9 @@ def kept(home: Path) -> Iterator[Path]:
     try:
         yield file
     finally:
-        file.unlink(missing_ok=True)
+        with suppress(NotRunning):
+            if read(home).pid == os.getpid():
+                file.unlink()
 
 
 def write(directory: Directory, file: Path) -> None:

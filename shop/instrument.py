@@ -1,8 +1,10 @@
-"""How a service is observed: by Watchkeeper's own middleware, or not."""
+"""How a service is observed: by Watchkeeper's own middleware, by OpenTelemetry's SDK, or not."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import httpx
@@ -11,9 +13,37 @@ from flask import Flask
 from shop.database import Watch, nobody
 from shop.plan import Plan
 from shop.releases import Release
+from shop.stores import Missing
 from watchkeeper.sdk.middleware import Settings, observe, span, trace_calls
 
+SDK, OTEL = "sdk", "otel"
+KINDS = (SDK, OTEL)
 ENVIRONMENT = "shop"
+_NEEDED = (
+    "opentelemetry.sdk",
+    "opentelemetry.exporter.otlp.proto.http",
+    *(
+        f"opentelemetry.instrumentation.{name}"
+        for name in ("flask", "httpx", "logging", "psycopg", "redis", "sqlite3")
+    ),
+)
+
+
+def check(kind: str, needed: Sequence[str] = _NEEDED) -> None:
+    """Raises Missing where a kind needs what is not installed."""
+    lacking = [one for one in needed if kind == OTEL and not _is_there(one)]
+    if lacking:
+        raise Missing(
+            f"--instrument otel needs {', '.join(lacking)}; install the extra: "
+            "pip install -e '.[shop]'"
+        )
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 class Instrument(Protocol):

@@ -16,7 +16,7 @@ from shop.cache import Cache, Memory, Redis
 from shop.database import Database, Postgres, Sqlite
 from shop.effects import Felt
 from shop.faults import Faults
-from shop.instrument import Instrument, Nothing, Sdk
+from shop.instrument import OTEL, Instrument, Nothing, Sdk
 from shop.plan import Plan, read
 from shop.releases import FIRST, Release, current
 from shop.services import OWNERS, THIRD_PARTIES, Answer, Call, Place, build
@@ -75,6 +75,10 @@ def instrument(plan: Plan, name: str, release: Release) -> Instrument:
     """What observes a service."""
     if not plan.watchkeeper or name in THIRD_PARTIES:
         return Nothing()
+    if plan.instrument == OTEL:
+        from shop.otel import Otel  # what it stands on is an extra
+
+        return Otel(plan, name, release)
     return Sdk(plan, name, release)
 
 

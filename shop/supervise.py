@@ -24,7 +24,7 @@ from shop.stores import Program, prepared
 READY_S = 60.0
 STOP_S = 20.0
 ROOT = Path(__file__).parents[1]
-LOAD = "load"
+LOAD, HOST = "load", "host"
 _SET_PDEATHSIG = 1
 
 
@@ -39,6 +39,8 @@ def configuration(plan: Plan, stores: Sequence[Program] = ()) -> str:
     ours = {name: f"-m shop.skew shop.serve {name} {plan_file}" for name in plan.ports}
     if plan.load:
         ours[LOAD] = f"-m shop.load {plan_file}"
+    if plan.watchkeeper:
+        ours[HOST] = f"-m shop.host {plan_file}"
     programs = [
         *stores,
         *(Program(name, f"{sys.executable} {given}", ROOT) for name, given in ours.items()),

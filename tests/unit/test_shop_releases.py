@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -23,6 +19,7 @@ from shop.faults import Faults
 from shop.plan import Plan
 from shop.releases import FIRST, KEPT, BadRelease, Release
 from shop.services import Answer, Place, build
+from tests.listening import listening
 
 
 def client_of(running: Release, folder: Path, waited: list[float] | None = None) -> Any:
@@ -35,33 +32,6 @@ def client_of(running: Release, folder: Path, waited: list[float] | None = None)
     wait = (waited if waited is not None else []).append
     place = Place(nobody, Sqlite(folder / "shop.db"), Memory(), faults, wait, running)
     return build("shipping", place).test_client()
-
-
-@contextmanager
-def door(status: int) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
-    """Somebody who is told of deployments, and answers so."""
-    came: list[tuple[str, Any]] = []
-
-    class Told(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            size = int(self.headers["content-length"])
-            came.append((self.path, json.loads(self.rfile.read(size))))
-            self.send_response(status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
-
-    server = HTTPServer(("127.0.0.1", 0), Told)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", came
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_what_is_other_in_a_version_is_read_from_a_command_line() -> None:
@@ -175,9 +145,9 @@ def test_a_deployment_is_told_where_the_shop_is_watched(
 ) -> None:
     event = {"service": "payment", "version": "v2"}
 
-    with door(status) as (url, came):
+    with listening(status) as (url, came):
         release.tell(directory.of(Plan(watchkeeper=url + "/"), {}), event)
     release.tell(directory.of(Plan(), {}), event)
 
-    assert came == [("/ingest/deployment", event)]
+    assert [(path, json.loads(body)) for path, body in came] == [("/ingest/deployment", event)]
     assert ("it was not told to" in capsys.readouterr().err) == (status == 503)
