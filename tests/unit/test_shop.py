@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +14,15 @@ pytest.importorskip("waitress")
 from msgspec.structs import replace
 
 from shop import load
-from shop.cache import Memory
 from shop.database import Sqlite
 from shop.faults import Faults
 from shop.plan import Plan, free_ports, read, write
-from shop.services import NAMES, THIRD_PARTIES, Answer, Place, build
+from shop.services import NAMES
 from shop.stock import Stock
 from shop.supervise import configuration
 from tests.middleware import Outlet
-from watchkeeper.sdk.middleware import Recorder, Settings, answered, calling, inject, observe
-
-
-class Street:
-    """All eight services, which call each other without a network."""
-
-    def __init__(self, folder: Path, wrap: Callable[[str, Any], Any] | None = None) -> None:
-        self.waited: list[float] = []
-        database = Sqlite(folder / "shop.db")
-
-        def place() -> Place:
-            faults = Faults(random.Random(1))
-            return Place(self.call, database, Memory(), faults, self.waited.append, history=100)
-
-        self.apps = {name: build(name, place()) for name in (*NAMES, *THIRD_PARTIES)}
-        for name, app in self.apps.items():
-            if wrap is not None:
-                wrap(name, app)
-
-    def call(self, service: str, method: str, path: str) -> Answer:
-        with calling(method, service) as work:
-            response = (
-                self.apps[service]
-                .test_client()
-                .open(path, method=method, headers=inject({}), buffered=True)
-            )
-            answered(work, response.status_code)
-        return Answer(response.status_code, response.get_json(silent=True))
+from tests.street import Street
+from watchkeeper.sdk.middleware import Recorder, Settings, observe
 
 
 @pytest.fixture

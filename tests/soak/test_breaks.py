@@ -1,0 +1,46 @@
+"""Every fault there is, on a whole shop: users feel it, and nothing of it is left."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("flask")
+pytest.importorskip("supervisor")
+
+from shop.breaks.__main__ import main
+from shop.breaks.catalogue import FAULTS
+from shop.breaks.fault import Fault
+from shop.services import NAMES, THIRD_PARTIES
+from shop.stores import chosen
+from tests.breaking import left_of, open_shop
+
+RECOVERY_S = 5.0
+LACKS = 3
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("shop")
+    with open_shop(folder, (*NAMES, *THIRD_PARTIES), chosen("auto", "auto")) as home:
+        yield home
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_users_feel_it_and_nothing_of_it_is_left(fault: Fault, home: Path) -> None:
+    time.sleep(RECOVERY_S)
+    intensity = random.random()
+    at = ["--home", str(home)]
+
+    begun = main(["start", fault.name, *at, "--intensity", str(intensity)])
+    if begun == LACKS:
+        pytest.skip(f"this machine lacks the means for {fault.name}")
+    shown = main(["check", fault.name, *at])
+    ended = main(["stop", fault.name, *at])
+
+    assert (begun, shown, ended) == (0, 0, 0), f"intensity {intensity:g}"
+    assert left_of(home, fault.name) == []
