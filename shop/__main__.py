@@ -20,10 +20,20 @@ from shop.supervise import NotReady, running
 FRESH_S = 0.5
 
 
+def above_0(text: str) -> float:
+    """Raises ValueError for what is not."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m shop", description=__doc__)
     parser.add_argument("--watchkeeper", default="", metavar="URL", help="where telemetry goes")
-    parser.add_argument("--per-second", type=float, default=2.0, help="requests, a day's average")
+    parser.add_argument("--per-second", type=above_0, default=2.0, help="requests, a day's average")
+    parser.add_argument("--day", type=above_0, default=86_400.0, metavar="S", help="how long it is")
+    parser.add_argument("--seed", type=int, default=1, help="of chance")
     parser.add_argument("--home", default="", metavar="DIR", help="where it lives; kept at its end")
     parser.add_argument("--host", default="127.0.0.1", help="the address where it listens")
     parser.add_argument("--database", choices=DATABASES, default="auto", help="auto: what is there")
@@ -39,6 +49,8 @@ def main() -> int:
         watchkeeper=asked.watchkeeper,
         instrument=asked.instrument,
         per_s=asked.per_second,
+        day_s=asked.day,
+        seed=asked.seed,
     )
     try:
         check(asked.instrument)

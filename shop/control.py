@@ -29,12 +29,14 @@ def pids(home: Path) -> dict[str, int]:
 def restart(home: Path, name: str) -> None:
     """It is stopped, and started as what it is to be now."""
     with _supervisor(home) as supervisor:
+        group = {one["name"]: one["group"] for one in supervisor.getAllProcessInfo()}
+        whole = f"{group.get(name, name)}:{name}"
         try:
-            supervisor.stopProcess(name)
+            supervisor.stopProcess(whole)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != Faults.NOT_RUNNING:
                 raise
-        supervisor.startProcess(name)
+        supervisor.startProcess(whole)
 
 
 @contextmanager

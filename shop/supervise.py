@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -36,15 +36,12 @@ def configuration(plan: Plan, stores: Sequence[Program] = ()) -> str:
     """supervisord's, for all there is to run; it listens at a socket in its folder alone."""
     folder = plan.folder.replace("%", "%%")
     plan_file = f"{folder}/plan.json"
-    ours = {name: f"-m shop.skew shop.serve {name} {plan_file}" for name in plan.ports}
+    commands = {name: f"-m shop.skew shop.serve {name} {plan_file}" for name in plan.ports}
     if plan.load:
-        ours[LOAD] = f"-m shop.load {plan_file}"
+        commands[LOAD] = f"-m shop.load {plan_file}"
     if plan.watchkeeper:
-        ours[HOST] = f"-m shop.host {plan_file}"
-    programs = [
-        *stores,
-        *(Program(name, f"{sys.executable} {given}", ROOT) for name, given in ours.items()),
-    ]
+        commands[HOST] = f"-m shop.host {plan_file}"
+    ours = [Program(name, f"{sys.executable} {one}", ROOT) for name, one in commands.items()]
     parts = [
         f"[unix_http_server]\nfile={folder}/{SOCKET}\nchmod=0700\n",
         "[rpcinterface:supervisor]\n"
@@ -53,18 +50,22 @@ def configuration(plan: Plan, stores: Sequence[Program] = ()) -> str:
         f"user={getpass.getuser()}\nlogfile={folder}/supervisord.log\n"
         f"pidfile={folder}/supervisord.pid\nchildlogdir={folder}\n",
     ]
-    return "\n".join([*parts, *(_section(one, folder) for one in programs)])
+    # The members of a group are stopped at once; the group that was started first, last.
+    for priority, (group, members) in enumerate({"stores": stores, "services": ours}.items()):
+        if members:
+            names = ",".join(one.name for one in members)
+            parts.append(f"[group:{group}]\nprograms={names}\npriority={priority}\n")
+    return "\n".join([*parts, *(_section(one, folder) for one in (*stores, *ours))])
 
 
 def _section(program: Program, folder: str) -> str:
-    """Servers of stores are there before whoever asks them, and end after; they end their children
-    in order themselves."""
+    """Servers of stores end their children in order themselves."""
     user = f"user={program.user}\n" if program.user else ""
-    asgroup, priority = ("true", 999) if program.folder == ROOT else ("false", 1)
+    asgroup = "true" if program.folder == ROOT else "false"
     command, place = (str(one).replace("%", "%%") for one in (program.command, program.folder))
     return (
         f"[program:{program.name}]\ncommand={command}\ndirectory={place}\n{user}"
-        f"priority={priority}\nautorestart=true\nstartsecs=0\nstopsignal={program.stop}\nstopwaitsecs=5\n"
+        f"autorestart=true\nstartsecs=0\nstopsignal={program.stop}\nstopwaitsecs=5\n"
         f"stopasgroup={asgroup}\nkillasgroup=true\n"
         f"redirect_stderr=true\nstdout_logfile={folder}/{program.name}.log\n"
         "stdout_logfile_maxbytes=10MB\nstdout_logfile_backups=1\n"
@@ -149,5 +150,8 @@ def _stop(supervisor: subprocess.Popen[bytes]) -> None:
     try:
         supervisor.wait(STOP_S)
     except subprocess.TimeoutExpired:
-        os.killpg(supervisor.pid, signal.SIGKILL)
+        started = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text()
+        for group in (supervisor.pid, *map(int, started.split())):
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
         supervisor.wait()

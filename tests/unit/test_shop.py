@@ -14,6 +14,7 @@ pytest.importorskip("waitress")
 from msgspec.structs import replace
 
 from shop import load
+from shop.__main__ import above_0
 from shop.database import Sqlite
 from shop.faults import Faults
 from shop.plan import Plan, free_ports, read, write
@@ -166,6 +167,12 @@ def test_buyers_come_as_often_as_the_rate_says_and_the_same_by_the_same_seed() -
     assert sum(waits) / 2000 == pytest.approx(1 / 16, rel=0.1)
     assert asked == [load.asked(random.Random(seed)) for seed in range(500)]
     assert {path.split("/")[1] for _, path in asked} == {"inventory", "cart", "checkout"}
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "nan", "inf", "many"])
+def test_a_day_without_time_or_buyers_cannot_be(given: str) -> None:
+    with pytest.raises(ValueError, match=r"^$|could not convert"):
+        above_0(given)
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -195,5 +195,6 @@ def test_the_supervisor_runs_servers_as_they_want_to_be_run() -> None:
     assert "stopsignal=INT\n" in postgres
     assert "command=/bin/postgres -D /x%%\n" in postgres
     assert "user=" not in redis
-    assert ["priority=1\n" in one for one in (postgres, redis, payment)] == [True, True, False]
+    assert "[group:stores]\nprograms=postgresql,redis\npriority=0\n" in text
+    assert "[group:services]\nprograms=payment\npriority=1\n" in text
     assert ["stopasgroup=true" in one for one in (postgres, redis, payment)] == [False, False, True]
