@@ -47,6 +47,15 @@ def test_where_everything_is_stands_in_a_file_while_the_shop_runs(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_file_of_another_shop_is_left_where_it_is(tmp_path: Path) -> None:
+    other = replace(directory.of(PLAN, {}), pid=os.getppid())
+
+    with directory.kept(tmp_path) as file:
+        directory.write(other, file)
+
+    assert directory.read(tmp_path) == other
+
+
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     plan = replace(PLAN, stores={"redis": 1}, watchkeeper="http://x:1", instrument="otel")
     told = directory.of(plan, {"gateway": 1, "redis": 2})
