@@ -34,6 +34,8 @@ TARGETS: Final[dict[str, Target]] = {
 }
 ROOT: Final = Path(__file__).parents[1]
 SCENARIOS: Final = ROOT / "shop" / "scenarios.yaml"
+PER_S: Final = 8.0
+"""Requests: of 20 within a window a share is judged, and one in seven is a purchase."""
 READY_S: Final = 180.0
 STOP_S: Final = 60.0
 FIGURES: Final = {
@@ -108,6 +110,7 @@ def shop(home: Path, url: str) -> Iterator[Path]:
     home.mkdir()
     log = home.with_suffix(".log")
     command = [sys.executable, "-m", "shop", "--home", str(home), "--watchkeeper", url]
+    command += ["--per-second", f"{PER_S:g}"]
     with log.open("wb") as said:
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said
@@ -128,6 +131,7 @@ def evaluated(plan: Plan, url: str, home: Path) -> Mapping[str, Any]:
     """What the command reports; its own progress is ours."""
     command = [sys.executable, "-m", "watchkeeper", "evaluate", str(SCENARIOS), "--json"]
     command += ["--server", url, "--home", str(home), "--seed", str(plan.seed)]
+    command += ["--report", str(home.with_name("report"))]
     command += ["--warm-up", f"{plan.warm_up_s:g}", "--cool-down", f"{plan.cool_down_s:g}"]
     command += [word for name in plan.only for word in ("--only", name)]
     # Scenarios call `python`: the one that we are.

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.evaluate import FIGURES, TARGETS, figures, notes, plan_of, scenarios, settings
+from bench.evaluate import (
+    FIGURES,
+    SCENARIOS,
+    TARGETS,
+    figures,
+    notes,
+    plan_of,
+    scenarios,
+    settings,
+)
 from bench.peers import Unmeasurable
 from bench.suite import Options
 from tests.evaluating import attempt, page, run
@@ -15,7 +24,7 @@ from watchkeeper.analyze.watchers.symptoms import Symptoms
 from watchkeeper.config.loading import load
 from watchkeeper.evaluate.records import Outcome
 from watchkeeper.evaluate.report import as_json
-from watchkeeper.evaluate.scenarios import Scenario
+from watchkeeper.evaluate.scenarios import Scenario, words
 
 LISTED = tuple(
     Scenario(name=name, start="a", stop="b", fault_free=name.startswith("calm"))
@@ -66,6 +75,20 @@ def test_what_did_not_count_is_told_by_name() -> None:
 
     assert said[0].endswith("seed 3")
     assert said[1:] == ["loss: skipped. no tc here", "no time for: hang"]
+
+
+def test_the_shops_own_list_is_read_and_calls_nothing_but_the_shop() -> None:
+    listed = scenarios(SCENARIOS)
+
+    commands = {
+        tuple(words(command, 0.5, "/home of a shop")[:3])
+        for one in listed
+        for command in (one.start, one.check, one.stop)
+        if command
+    }
+    assert commands == {("python", "-m", "shop.breaks")}
+    assert all(one.fault_free or one.truth.kind for one in listed)
+    assert len(plan_of(Options(quick=True), listed).only) == 3
 
 
 def test_a_list_that_cannot_be_read_is_no_measurement(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def _runs(given: argparse.Namespace, listed: Sequence[Scenario], output: Output)
 
     def tell(text: str) -> None:
         moment = words.moment_of(pace.now_s())
-        output.err.print(Text(f"{moment}  {harmless(text)}"))
+        output.err.print(Text(f"{moment}  {harmless(text)}"), soft_wrap=True)
 
     pace, interrupts = RealTime(), Interrupts()
     asked = Asked(listed, given.seed, given.home, given.warm_up, given.cool_down)
