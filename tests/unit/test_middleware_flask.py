@@ -10,6 +10,7 @@ from tests.middleware import observed, said
 from watchkeeper.sdk.middleware import current, observe
 
 flask = pytest.importorskip("flask")
+EnvironBuilder = pytest.importorskip("werkzeug.test").EnvironBuilder
 
 
 def shop() -> Any:
@@ -89,3 +90,14 @@ def test_a_place_below_another_application_is_a_part_of_the_route() -> None:
         client.get("/inventory/1", environ_overrides={"SCRIPT_NAME": "/shop"}, buffered=True)
 
         assert seen.span().name == "GET /shop/inventory/<int:item>"
+
+
+def test_an_application_at_the_root_needs_no_word_of_where_it_is() -> None:
+    environ = EnvironBuilder(path="/inventory/1").get_environ()
+    del environ["SCRIPT_NAME"]
+
+    with observed() as seen:
+        body = observe(shop(), seen.recorder)(environ, lambda *_: None)
+        b"".join(body)
+
+        assert seen.span().name == "GET /inventory/<int:item>"

@@ -131,6 +131,19 @@ def test_the_oldest_fall_off_a_full_queue_and_are_counted() -> None:
     assert (said(point.attributes), point.as_int) == ({"what": "spans"}, 2)
 
 
+def test_what_finishes_after_the_end_is_kept_within_the_bound_and_starts_no_thread() -> None:
+    with observed(queue=2) as seen:
+        app = observe(hello, seen.recorder)
+    n_before = threading.active_count()
+
+    for _ in range(3):
+        ask(app)
+
+    assert len(seen.recorder.waiting) == 2
+    assert seen.recorder.dropped_spans == 1
+    assert threading.active_count() == n_before
+
+
 def test_routes_without_number_become_one() -> None:
     shapes = Shapes()
 

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Proto
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from tests.middleware import PARENT, Outlet, ask
 from watchkeeper.errors import Permanent
 from watchkeeper.sdk.middleware import (
     Asgi,
+    Exchange,
     Recorder,
     Settings,
     Work,
@@ -24,8 +26,10 @@ from watchkeeper.sdk.middleware import (
     observe,
     otlp,
     routes,
+    spans,
     trace_calls,
 )
+from watchkeeper.sdk.middleware.shapes import SERVER, Shapes
 from watchkeeper.sdk.middleware.work import STACK_CHARACTERS, stack
 from watchkeeper.sdk.middleware.work import said as own_words
 
@@ -78,11 +82,13 @@ def test_what_is_written_is_read_back(trace: bytes, span: bytes, sampled: bool) 
 def test_any_text_may_come_as_a_header(text: str) -> None:
     found = ids.parse(text)
 
-    assert found is None or len(found.trace) == 16
+    assert found is None or len(found[0]) == 16
 
 
 def test_ids_differ() -> None:
-    made = [Work(lambda _: None, None, 1) for _ in range(1000)]
+    made = [Work() for _ in range(1000)]
+    for one in made:
+        one.begin(lambda _: None, None, 1)
 
     assert len({one.trace_id for one in made}) == len({one.span_id for one in made}) == 1000
     assert {(len(one.trace_id), len(one.span_id)) for one in made} == {(32, 16)}
@@ -136,6 +142,38 @@ def test_a_value_of_no_kind_is_told_as_text(value: Any, text: str) -> None:
     read.ParseFromString(otlp.value_of(value))
 
     assert read.string_value == text
+
+
+def test_values_that_are_equal_but_not_the_same_are_told_apart() -> None:
+    told = [otlp.attributes(1, {"a": value}) for value in (1, True, 1.0, "1", 1)]
+
+    assert len(set(told)) == 4
+    assert told[0] == told[4]
+
+
+@given(
+    st.binary(min_size=24, max_size=24),
+    st.sampled_from([b"", bytes(range(8))]),
+    st.integers(0, 1 << 62),
+    st.integers(0, 1 << 40),
+    st.sampled_from([("GET", "/a", 200), ("BREW", "", 503)]),
+)
+def test_a_plain_request_is_encoded_as_the_piece_of_work_that_it_was(
+    own: bytes, parent: bytes, start_ns: int, duration_ns: int, outcome: tuple[str, str, int]
+) -> None:
+    whole = Exchange()
+    whole.begin(lambda _: None, None, SERVER)
+    whole.ids, whole.parent, whole.start_ns, whole.duration_ns = own, parent, start_ns, duration_ns
+    whole.method, whole.route, whole.status = outcome
+    shapes = Shapes()
+
+    items = spans.encoded([whole, (*outcome, own, parent, start_ns, duration_ns)], shapes)
+
+    one, other = (TracesData.FromString(otlp.request(b"", [item])) for item in items)
+    assert one == other
+    span = one.resource_spans[0].scope_spans[0].spans[0]
+    assert span.end_time_unix_nano == start_ns + duration_ns
+    assert sum(shapes.of(*outcome).counts) == 2
 
 
 @given(st.integers(0, (1 << 64) - 1))

@@ -168,25 +168,74 @@ def test_hooks_that_fail_break_no_request_and_are_counted(
     assert [one.message for one in caplog.records] == ["a hook failed, and may again"]
 
 
-def test_an_answer_in_parts_is_over_when_it_is_closed() -> None:
-    seen_inside: list[bool] = []
+class Parts:
+    """An answer of two, that knows where it was asked and how often it was closed."""
 
-    def streams(environ: dict[str, Any], begin: Begin) -> Iterator[bytes]:
+    def __init__(self) -> None:
+        self.n_closed = 0
+        self.in_a_request: list[bool] = []
+
+    def __call__(self, environ: dict[str, Any], begin: Begin) -> Iterable[bytes]:
         begin("200 OK", [])
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
         yield b"a"
-        seen_inside.append(current() is not None)
+        self.in_a_request.append(current() is not None)
         yield b"b"
 
-    with observed() as seen:
-        body = Wsgi(streams, seen.recorder)({"REQUEST_METHOD": "GET"}, lambda *_: None)
-        parts = list(body)
-        n_before = len(seen.spans())
-        for _ in range(2):
-            body.close()  # type: ignore[attr-defined]
+    def close(self) -> None:
+        self.n_closed += 1
 
-        assert (parts, n_before, len(seen.spans())) == ([b"a", b"b"], 0, 1)
-        assert seen_inside == [True]
-        assert current() is None
+
+def test_an_answer_in_parts_is_over_with_its_last() -> None:
+    parts = Parts()
+
+    with observed() as seen:
+        body: Any = Wsgi(parts, seen.recorder)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+        came = [next(body)]
+        n_before = len(seen.spans())
+        came.extend(body)
+        n_after = len(seen.spans())
+        body.close()
+
+        assert (came, n_before, n_after, len(seen.spans())) == ([b"a", b"b"], 0, 1, 1)
+    assert (parts.n_closed, parts.in_a_request, current()) == (1, [True], None)
+
+
+@pytest.mark.parametrize("n_taken", [0, 1])
+def test_an_answer_that_nobody_waits_for_is_over_when_it_is_closed(n_taken: int) -> None:
+    parts = Parts()
+
+    with observed() as seen:
+        body: Any = Wsgi(parts, seen.recorder)({"REQUEST_METHOD": "GET"}, lambda *_: None)
+        for _ in range(n_taken):
+            next(body)
+        for _ in range(2):
+            body.close()
+
+        assert seen.span().status.code == seen.span().status.STATUS_CODE_UNSET
+    assert (parts.n_closed, current()) == (1, None)
+
+
+def test_a_request_whose_answer_cannot_be_closed_is_told_all_the_same() -> None:
+    class Stuck(Parts):
+        def close(self) -> None:
+            raise OSError("cannot close")
+
+    with observed() as seen:
+        with pytest.raises(OSError, match="cannot close"):
+            ask(observe(Stuck(), seen.recorder))
+
+        assert said(seen.span().attributes)["http.response.status_code"] == 200
+    assert current() is None
+
+
+def test_an_application_that_never_begins_to_answer_has_failed() -> None:
+    with observed() as seen:
+        ask(observe(lambda environ, begin: [], seen.recorder))
+
+        assert said(seen.span().attributes)["http.response.status_code"] == 500
 
 
 def test_an_answer_that_breaks_in_its_middle_is_an_error() -> None:

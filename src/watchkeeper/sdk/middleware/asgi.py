@@ -24,18 +24,19 @@ class Asgi(Wrapped[AsgiApp]):
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        exchange = Exchange(self._finish, _parent(scope["headers"]), SERVER)
+        exchange = Exchange()
+        exchange.begin(self._finish, _parent(scope["headers"]), SERVER)
         exchange.source, exchange.route, exchange.status = scope, "", 0
         exchange.method, exchange.path = scope["method"], scope["path"]
-        if self._hooks.before:
-            self.recorder.run(self._hooks.before, exchange)
+        if self._before:
+            self.recorder.run(self._before, exchange)
         told = self._header.encode("latin-1")
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
                 if told:
-                    trace = (told, exchange.trace.hex().encode())
+                    trace = (told, exchange.trace_id.encode())
                     message = {**message, "headers": [*message.get("headers", ()), trace]}
             await send(message)
 

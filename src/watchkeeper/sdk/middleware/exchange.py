@@ -26,6 +26,10 @@ class Exchange(Work):
     """WSGI's environ, or ASGI's scope."""
     status: int
 
+    @property
+    def outcome(self) -> tuple[str, str, int]:
+        return self.method, self.route, self.status
+
     def broke(self, error: BaseException) -> None:
         """The application raised instead of answering, or amid its answer."""
         if isinstance(error, Exception):
@@ -53,15 +57,23 @@ class Wrapped(Generic[App]):
     def __init__(self, app: App, recorder: Recorder, hooks: Hooks = Hooks()) -> None:  # noqa: B008
         self.app = app
         self.recorder = recorder
-        self._hooks = hooks
+        self._before, self._after = hooks
         self._finish = recorder.finish
         self._header = recorder.settings.trace_header.lower()
 
     def _done(self, exchange: Exchange) -> None:
         """Its status and route are told."""
-        exchange.duration_ns = ticks_ns() - exchange.began
-        if self._hooks.after:
-            self.recorder.run(self._hooks.after, exchange)
-        exchange.outcome = exchange.method, exchange.route, exchange.status
-        exchange.source = NOTHING
-        self._finish(exchange)
+        exchange.duration_ns = duration_ns = ticks_ns() - exchange.began
+        recorder = self.recorder
+        if self._after:
+            recorder.run(self._after, exchange)
+        if not exchange.is_plain:
+            exchange.source = NOTHING
+            recorder.finish(exchange)
+            return
+        if len(recorder.waiting) >= recorder.room:
+            recorder.make_room()
+        recorder.waiting.append((
+            exchange.method, exchange.route, exchange.status,
+            exchange.ids, exchange.parent, exchange.start_ns, duration_ns,
+        ))  # fmt: skip

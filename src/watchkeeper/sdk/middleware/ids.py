@@ -5,28 +5,25 @@ from __future__ import annotations
 import os
 import random
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"
 
 _FORM: Final = re.compile(
-    r"(?!ff)(?:00|(?P<later>(?!00)[0-9a-f]{2}))-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})"
-    r"-(?P<flags>[0-9a-f]{2})(?(later)(?:-.*)?)"
+    r"(?!ff)(?:00|(?P<later>(?!00)[0-9a-f]{2}))-((?!0{32})[0-9a-f]{32})"
+    r"-((?!0{16})[0-9a-f]{16})-[0-9a-f]([0-9a-f])(?(later)(?:-.*)?)"
 )
+_SAMPLED: Final = "13579bdf"
+"""The last digit of flags whose lowest bit is set."""
 _chance: Final = random.Random(os.urandom(32))  # noqa: S311 - ids have to differ, not to be secret
 new_bits: Final = _chance.getrandbits
 os.register_at_fork(after_in_child=lambda: _chance.seed(os.urandom(32)))
 
 
-class Parent(NamedTuple):
-    """Where a request comes from."""
-
-    trace: bytes
-    span: bytes
-    sampled: bool
-    state: str = ""
-    """What other vendors say of the trace; passed on as it came."""
+Parent = tuple[bytes, bytes, bool, str]
+"""Where a request comes from: ids of trace and span, whether the trace is kept, and what other
+vendors say of it, which is passed on as it came."""
 
 
 def parse(header: str, state: str = "") -> Parent | None:
@@ -34,10 +31,8 @@ def parse(header: str, state: str = "") -> Parent | None:
     found = _FORM.fullmatch(header.strip())
     if found is None:
         return None
-    trace, span = bytes.fromhex(found["trace"]), bytes.fromhex(found["span"])
-    if not any(trace) or not any(span):
-        return None
-    return Parent(trace, span, bool(int(found["flags"], 16) & 1), state)
+    _, trace, span, flags = found.groups()
+    return bytes.fromhex(trace), bytes.fromhex(span), flags in _SAMPLED, state
 
 
 def written(trace: bytes, span: bytes, *, sampled: bool) -> str:

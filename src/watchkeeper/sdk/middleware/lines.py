@@ -26,8 +26,8 @@ class Line(NamedTuple):
     word: str
     message: str
     attributes: dict[str, Label]
-    trace: bytes
-    span: bytes
+    ids: bytes
+    """Of the trace and the span in which it was written."""
 
 
 class LineTap:
@@ -66,8 +66,7 @@ def line_of(record: logging.LogRecord) -> Line:
         record.levelname,
         record.getMessage()[:LONGEST],
         attributes,
-        work.trace if work else b"",
-        work.span if work else b"",
+        work.ids if work else b"",
     )
 
 
@@ -76,6 +75,6 @@ def encoded_line(line: Line) -> bytes:
     severity = min(max(line.level // 10, 0), 5) * 4 + 1
     body = otlp.fixed(1, line.time_ns) + otlp.number(2, severity) + otlp.text(3, line.word)
     body += otlp.field(5, otlp.value_of(line.message)) + otlp.attributes(6, line.attributes)
-    if line.trace:
-        body += otlp.field(9, line.trace) + otlp.field(10, line.span)
+    if line.ids:
+        body += otlp.field(9, line.ids[:16]) + otlp.field(10, line.ids[16:])
     return otlp.framed(body)

@@ -6,22 +6,23 @@ Pure. Only the fields that are said here are written; `opentelemetry-proto` read
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from watchkeeper.sdk.rows import Label
 from watchkeeper.sdk.varint import varint
 
-_SPAN: Final = struct.Struct("<2s16s2s8sBQBQ")
-TRACE, SPAN, START, END = b"\n\x10", b"\x12\x08", 0x39, 0x41
-span_head: Final = _SPAN.pack
-"""What no two spans have in common: ids and times, each behind its tag."""
+SPAN, PARENT, START, END = b"\x12\x08", b"\x22\x08", 0x39, 0x41
+"""What stands before a span's own id, its parent's, and its times."""
+SPAN_ID_BYTES: Final = 8
 _EVENT: Final = struct.Struct("<BQ")
 _FIXED: Final = struct.Struct("<Q")
 _DOUBLE: Final = struct.Struct("<d")
 _BYTES, _FIXED64 = 2, 1
-SPAN_HEAD_BYTES: Final = _SPAN.size
 CUMULATIVE: Final = 2
+SHORT: Final = 100
+"""Characters of a value that is remembered."""
 
 
 def field(number: int, content: bytes) -> bytes:
@@ -55,10 +56,20 @@ def value_of(value: Label) -> bytes:
 
 
 def attributes(field_number: int, given: Mapping[str, Label]) -> bytes:
-    return b"".join(
-        field(field_number, text(1, name) + field(2, value_of(value)))
+    """Most say what others said before: short words and numbers are remembered."""
+    return b"".join([
+        _known(field_number, name, value)
+        if type(value) is int or (type(value) is str and len(value) <= SHORT)
+        else _attribute(field_number, name, value)
         for name, value in given.items()
-    )
+    ])  # fmt: skip
+
+
+def _attribute(field_number: int, name: str, value: Label) -> bytes:
+    return field(field_number, text(1, name) + field(2, value_of(value)))
+
+
+_known: Final = lru_cache(maxsize=1024)(_attribute)
 
 
 def request(resource: bytes, items: Iterable[bytes]) -> bytes:
@@ -81,8 +92,12 @@ def span_tail(
     return tail
 
 
-def parent(span: bytes) -> bytes:
-    return b"\x22\x08" + span
+def span_form(id_bytes: int, tail_bytes: int) -> tuple[Callable[..., bytes], bytes]:
+    """What packs a whole span at once, and what is to stand before its trace; behind that come
+    SPAN, its id with what else is of that length, START, a time, END, a time, and the tail."""
+    size = 2 + 16 + 2 + id_bytes + 2 * (1 + _FIXED.size) + tail_bytes
+    head = varint(2 << 3 | _BYTES) + varint(size) + b"\n\x10"
+    return struct.Struct(f"<{len(head)}s16s2s{id_bytes}sBQBQ{tail_bytes}s").pack, head
 
 
 def event(time_ns: int, name: str, given: Mapping[str, Label]) -> bytes:

@@ -9,7 +9,6 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from watchkeeper.errors import Permanent
-from watchkeeper.sdk.middleware import ids
 from watchkeeper.sdk.middleware.work import CLIENT, CURRENT, INTERNAL, Work, inject
 from watchkeeper.sdk.rows import Label
 
@@ -30,9 +29,7 @@ def span(
     if outer is None:
         yield None
         return
-    parent = ids.Parent(outer.trace, outer.span, outer.sampled, outer.state)
-    work = Work(outer.finish, parent, _KINDS[kind], name)
-    work.attributes = dict(attributes)
+    work = outer.part(_KINDS[kind], name, dict(attributes))
     CURRENT.set(work)
     try:
         yield work

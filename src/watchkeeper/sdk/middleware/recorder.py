@@ -17,12 +17,13 @@ from typing import Final, Protocol, Self, TypeVar
 
 from watchkeeper.clock import wall_ns
 from watchkeeper.patience import catching
-from watchkeeper.sdk.middleware import otlp
+from watchkeeper.sdk.middleware import otlp, spans
 from watchkeeper.sdk.middleware.lines import Line, LineTap, encoded_line
 from watchkeeper.sdk.middleware.sender import Sender
 from watchkeeper.sdk.middleware.settings import Settings
 from watchkeeper.sdk.middleware.shapes import Shapes
-from watchkeeper.sdk.middleware.work import Work, encoded
+from watchkeeper.sdk.middleware.spans import Plain
+from watchkeeper.sdk.middleware.work import Work
 
 T = TypeVar("T")
 
@@ -61,6 +62,7 @@ class Recorder:
         self.hook_failures = 0
         self.dropped_spans = 0
         self.dropped_lines = 0
+        self.waiting: Final[deque[Work | Plain]] = deque(maxlen=settings.queue)
         self._lines: deque[Line] = deque(maxlen=settings.queue)
         self._tap = LineTap(self._keep, settings.log_level)
         self._sender: Outlet = outlet or Sender(
@@ -71,15 +73,21 @@ class Recorder:
         itself = weakref.ref(self)
         os.register_at_fork(after_in_child=lambda: _forked(itself()))
 
-    def finish(self, work: Work) -> None:
+    def finish(self, work: Work | Plain) -> None:
         """It is done, and is to be told of. Encoded later and by the thousand, which costs a
         fraction of what it would amid a request, where nothing of it is at hand."""
-        if len(self._done) == self._limit:
+        if len(self.waiting) >= self.room:
+            self.make_room()
+        self.waiting.append(work)
+
+    def make_room(self) -> None:
+        """There is none before the thread runs that sends; later the oldest falls off."""
+        if len(self.waiting) == self.waiting.maxlen:
             with self._counting:
                 self.dropped_spans += 1
-        self._done.append(work)
         if self._thread is None:
             self._start()
+        self.room = self.settings.queue
 
     def run(self, hooks: Iterable[Callable[[T], object]], subject: T) -> None:
         """Hooks may fail; the request they belong to does not."""
@@ -126,8 +134,8 @@ class Recorder:
 
     def _begin(self) -> None:
         self.shapes = Shapes()
-        self._limit = self.settings.queue
-        self._done: deque[Work] = deque(maxlen=self._limit)
+        self.waiting.clear()
+        self.room = 0
         self._resource = self.settings.resource()
         self._began_ns = wall_ns()
         self._next_metrics = time.monotonic() + self.settings.metrics_s
@@ -162,32 +170,17 @@ class Recorder:
 
     def _gather(self) -> None:
         """Everything that came, as bodies."""
-        self._put("/v1/traces", self._spans())
-        self._put("/v1/logs", map(encoded_line, _drained(self._lines)))
+        for done in _drained(self.waiting):
+            self._put("/v1/traces", spans.encoded(done, self.shapes))
+        for lines in _drained(self._lines):
+            self._put("/v1/logs", [encoded_line(line) for line in lines])
         if time.monotonic() >= self._next_metrics:
             self._next_metrics = time.monotonic() + self.settings.metrics_s
-            self._put("/v1/metrics", self._metrics())
+            self._put("/v1/metrics", list(self._metrics()))
 
-    def _put(self, path: str, items: Iterator[bytes]) -> None:
-        part: list[bytes] = []
-        for item in items:
-            part.append(item)
-            if len(part) >= ITEMS:
-                self._sender.put(path, otlp.request(self._resource, part))
-                part = []
-        if part:
-            self._sender.put(path, otlp.request(self._resource, part))
-
-    def _spans(self) -> Iterator[bytes]:
-        """A request counts even where whoever called does not want its trace to be kept."""
-        known = self.shapes.known
-        for work in _drained(self._done):
-            outcome = work.outcome
-            if outcome is not None:
-                work.shape = known.get(outcome) or self.shapes.of(*outcome)
-                work.shape.count(work.duration_ns)
-            if work.sampled:
-                yield encoded(work)
+    def _put(self, path: str, items: list[bytes]) -> None:
+        if items:
+            self._sender.put(path, otlp.request(self._resource, items))
 
     def _metrics(self) -> Iterator[bytes]:
         times = self._began_ns, wall_ns()
@@ -207,13 +200,12 @@ class Recorder:
             yield otlp.framed(otlp.counter(HOOK_FAILURES, "{failure}", [failures]))
 
 
-def _drained(queue: deque[T]) -> Iterator[T]:
-    """What waits now: others may append meanwhile, and the oldest may fall off."""
-    for _ in range(len(queue)):
-        try:
-            yield queue.popleft()
-        except IndexError:
-            return
+def _drained(queue: deque[T]) -> Iterator[list[T]]:
+    """What waits now, body by body. Others may append meanwhile, and the oldest may fall off, but
+    only one thread at a time takes."""
+    waiting = len(queue)
+    for begun in range(0, waiting, ITEMS):
+        yield [queue.popleft() for _ in range(min(ITEMS, waiting - begun))]
 
 
 def _forked(recorder: Recorder | None) -> None:

@@ -14,18 +14,22 @@ _WORD: Final = re.compile(r"[^/]+")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-fA-F-]{8,}")
 _VERSION: Final = re.compile(r"v\d{1,2}")
 _LONGEST: Final = 200
+_UNKNOWN: Final = object()
 
 
 def of_wsgi(environ: Mapping[str, Any], status: int) -> str:
     """To be asked when the answer begins: Flask leaves the rule that matched with its request, and
     takes that away in the end. A request that matched no rule has no route."""
-    request = environ.get("werkzeug.request")
-    if request is not None and hasattr(request, "url_rule"):
-        rule = request.url_rule
-        if rule is None:
-            return ""
+    try:
+        rule = environ["werkzeug.request"].url_rule
         root = environ.get("SCRIPT_NAME")
-        return f"{root}{rule.rule}" if root else str(rule.rule)
+    except (KeyError, AttributeError):
+        rule = root = _UNKNOWN
+    if rule is None:
+        return ""
+    if rule is not _UNKNOWN:
+        route: str = rule.rule
+        return root + route if root else route
     if status == 404:
         return ""
     return collapsed(f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}")

@@ -11,7 +11,6 @@ from typing import Final
 
 from watchkeeper.sdk.middleware import otlp
 from watchkeeper.sdk.rows import Label
-from watchkeeper.sdk.varint import varint
 
 BOUNDS_S: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
@@ -39,11 +38,11 @@ class Shape:
         self.said = said
         self.failed = failed
         self.tail = otlp.span_tail(name, SERVER, said, None, failed=failed)
-        size = otlp.SPAN_HEAD_BYTES + len(self.tail)
-        self.root = b"\x12" + varint(size)
-        """What stands before a span that has no parent and nothing of its own to say, ..."""
-        self.child = b"\x12" + varint(size + len(otlp.parent(bytes(8))))
-        """... and before one that has a parent."""
+        own = otlp.SPAN_ID_BYTES
+        self.root = otlp.span_form(own, len(self.tail))
+        """Of a span without a parent and with nothing of its own to say, ..."""
+        self.child = otlp.span_form(own + len(otlp.PARENT) + own, len(self.tail))
+        """... and of one with a parent."""
         self.counts = [0] * (len(BOUNDS_NS) + 1)
         self.total_ns = 0
 

@@ -9,8 +9,7 @@ from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 from watchkeeper.clock import wall_ns
-from watchkeeper.sdk.middleware import ids, otlp
-from watchkeeper.sdk.middleware.shapes import UNNAMED, Shape
+from watchkeeper.sdk.middleware.ids import TRACEPARENT, TRACESTATE, Parent, new_bits, written
 from watchkeeper.sdk.rows import Label
 
 Headers = TypeVar("Headers", bound=MutableMapping[str, str])
@@ -26,44 +25,64 @@ ticks_ns: Final = time.perf_counter_ns
 
 
 class Work:
-    """What becomes a span. Times are taken as it begins and ends."""
+    """What becomes a span. Times are taken as it begins and ends.
+
+    It has no constructor, which would cost as much again as all that it does: `begin` it.
+    """
 
     __slots__ = (
-        "attributes", "began", "duration_ns", "events", "failure", "finish", "kind", "name",
-        "outcome", "parent", "sampled", "shape", "span", "start_ns", "state", "trace",
+        "attributes", "began", "duration_ns", "events", "failure", "finish", "ids", "is_plain",
+        "kind", "name", "parent", "sampled", "start_ns", "state",
     )  # fmt: skip
 
-    def __init__(
-        self, finish: Callable[[Work], None], parent: ids.Parent | None, kind: int, name: str = ""
+    attributes: dict[str, Label] | None
+    events: list[tuple[int, str, dict[str, Label]]] | None
+    failure: str | None
+    """What went wrong; None while nothing did."""
+    ids: bytes
+    """Its trace's, and then its own."""
+    is_plain: bool
+    """It says nothing but what all of its shape say, besides its ids and times."""
+
+    def begin(
+        self, finish: Callable[[Work], None], parent: Parent | None, kind: int, name: str = ""
     ) -> None:
         if parent is None:
-            fresh = ids.new_bits(192).to_bytes(24, "big")
-            self.trace, self.span = fresh[:16], fresh[16:]
+            self.ids = new_bits(192).to_bytes(24, "big")
             self.parent, self.sampled, self.state = b"", True, ""
+            self.is_plain = True
         else:
-            self.trace, self.parent, self.sampled, self.state = parent
-            self.span = ids.new_bits(64).to_bytes(8, "big")
+            trace, self.parent, self.sampled, self.state = parent
+            self.ids = trace + new_bits(64).to_bytes(8, "big")
+            self.is_plain = self.sampled and not self.state
         self.finish = finish
         self.kind = kind
         self.name = name
-        self.outcome: tuple[str, str, int] | None = None
-        """Of a request: method, route and status."""
-        self.shape: Shape = UNNAMED
-        self.attributes: dict[str, Label] | None = None
-        self.events: list[tuple[int, str, dict[str, Label]]] | None = None
-        self.failure: str | None = None
-        """What went wrong; None while nothing did."""
+        self.attributes = self.events = self.failure = None
         self.duration_ns = 0
         self.start_ns = wall_ns()
         self.began = ticks_ns()
 
+    def part(self, kind: int, name: str, attributes: dict[str, Label]) -> Work:
+        """A piece of work below this one, that begins now."""
+        part = Work()
+        parent = self.ids[:16], self.ids[16:], self.sampled, self.state
+        part.begin(self.finish, parent, kind, name)
+        part.attributes, part.is_plain = attributes, False
+        return part
+
     @property
     def trace_id(self) -> str:
-        return self.trace.hex()
+        return self.ids[:16].hex()
 
     @property
     def span_id(self) -> str:
-        return self.span.hex()
+        return self.ids[16:].hex()
+
+    @property
+    def outcome(self) -> tuple[str, str, int] | None:
+        """Of a request: method, route and status."""
+        return None
 
     @property
     def duration_s(self) -> float:
@@ -72,16 +91,18 @@ class Work:
     @property
     def traceparent(self) -> str:
         """What is said of it to whom it calls."""
-        return ids.written(self.trace, self.span, sampled=self.sampled)
+        return written(self.ids[:16], self.ids[16:], sampled=self.sampled)
 
     def set(self, name: str, value: Label) -> None:
         """Say something of this piece of work alone."""
+        self.is_plain = False
         if self.attributes is None:
             self.attributes = {}
         self.attributes[name] = value
 
     def add_event(self, name: str, **attributes: Label) -> None:
         """Something happened just now."""
+        self.is_plain = False
         if self.events is None:
             self.events = []
         if len(self.events) < EVENTS:
@@ -96,32 +117,11 @@ class Work:
         if failure == self.failure:
             return
         self.failure = failure
+        self.is_plain = False
         self.add_event("exception", **exception(error, named, message))
 
     def stop(self) -> None:
         self.duration_ns = ticks_ns() - self.began
-
-
-def encoded(work: Work) -> bytes:
-    """A span as an item of a body."""
-    start_ns = work.start_ns
-    head = otlp.span_head(
-        otlp.TRACE, work.trace, otlp.SPAN, work.span,
-        otlp.START, start_ns, otlp.END, start_ns + work.duration_ns,
-    )  # fmt: skip
-    shape = work.shape
-    is_plain = not (work.failure or work.attributes or work.events or work.state)
-    if is_plain and shape is not UNNAMED and not work.parent:
-        return shape.root + head + shape.tail
-    of_parent = otlp.parent(work.parent) if work.parent else b""
-    if is_plain and shape is not UNNAMED:
-        return shape.child + head + shape.tail + of_parent
-    given = {**shape.said, **(work.attributes or {})}
-    failed = shape.failed or work.failure is not None
-    tail = otlp.span_tail(shape.name or work.name, work.kind, given, work.failure, failed=failed)
-    state = otlp.text(3, work.state) if work.state else b""
-    events = b"".join(otlp.event(*one) for one in work.events or ())
-    return otlp.framed(head + tail + of_parent + state + events)
 
 
 CURRENT: Final[ContextVar[Work | None]] = ContextVar("watchkeeper_work", default=None)
@@ -136,9 +136,9 @@ def inject(headers: Headers) -> Headers:
     """Add what names the trace to the headers of a call that is about to be made."""
     work = CURRENT.get()
     if work is not None:
-        headers[ids.TRACEPARENT] = work.traceparent
+        headers[TRACEPARENT] = work.traceparent
         if work.state:
-            headers[ids.TRACESTATE] = work.state
+            headers[TRACESTATE] = work.state
     return headers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from watchkeeper.sdk.middleware import ids, routes
@@ -17,6 +18,28 @@ StartResponse = Callable[..., Any]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
+class Request(Exchange):
+    """Begins to answer in the application's place: with its trace in a header."""
+
+    __slots__ = ("header", "respond")
+
+    header: str
+    respond: StartResponse
+
+    def answer(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        self.status = _code(status)
+        self.route = routes.of_wsgi(self.source, self.status)
+        if self.header:
+            headers = [*headers, (self.header, self.ids[:16].hex())]
+        if exc_info is None:
+            return self.respond(status, headers)
+        return self.respond(status, headers, exc_info)
+
+    def never_answered(self) -> None:
+        self.status = 500
+        self.route = routes.of_wsgi(self.source, 500)
+
+
 class Wsgi(Wrapped[WsgiApp]):
     """Is a WSGI application itself."""
 
@@ -27,84 +50,64 @@ class Wsgi(Wrapped[WsgiApp]):
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         asked = environ.get("HTTP_TRACEPARENT")
         parent = ids.parse(asked, environ.get("HTTP_TRACESTATE", "")) if asked else None
-        exchange = Exchange(self._finish, parent, SERVER)
-        exchange.source, exchange.route, exchange.status = environ, "", 0
-        exchange.method = environ.get("REQUEST_METHOD", "")
-        exchange.path = environ.get("PATH_INFO", "")
-        if self._hooks.before:
-            self.recorder.run(self._hooks.before, exchange)
-        header = self._header
-
-        def begin(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-            code = status[:3]
-            exchange.status = int(code) if code.isdecimal() else 500
-            exchange.route = routes.of_wsgi(environ, exchange.status)
-            told = [*headers, (header, exchange.trace.hex())] if header else headers
-            if exc_info is None:
-                return start_response(status, told)
-            return start_response(status, told, exc_info)
-
+        request = Request()
+        request.begin(self._finish, parent, SERVER)
+        request.source, request.route, request.status = environ, "", 0
+        request.header, request.respond = self._header, start_response
+        request.method = environ.get("REQUEST_METHOD", "")
+        request.path = environ.get("PATH_INFO", "")
+        if self._before:
+            self.recorder.run(self._before, request)
         outer = CURRENT.get()
-        CURRENT.set(exchange)
+        CURRENT.set(request)
         try:
-            body = self.app(environ, begin)
+            body = self.app(environ, request.answer)
         except BaseException as error:
             CURRENT.set(outer)
-            exchange.broke(error)
-            self._close(exchange)
+            request.broke(error)
+            if not request.status:
+                request.never_answered()
+            self._done(request)
             raise
-        files = environ.get("wsgi.file_wrapper")
-        if isinstance(files, type) and isinstance(body, files):
+        if type(body) is environ.get("wsgi.file_wrapper"):
             CURRENT.set(outer)  # the server sends the file by itself, and only if it sees that
-            self._close(exchange)
+            if not request.status:
+                request.never_answered()
+            self._done(request)
             return body
-        return _Body(body, exchange, outer, self._close)
+        answer = self._parts(body, request, outer)
+        next(answer)
+        return answer
 
-    def _close(self, exchange: Exchange) -> None:
-        if not exchange.status:  # it never began to answer
-            exchange.status = 500
-            exchange.route = routes.of_wsgi(exchange.source, 500)
-        self._done(exchange)
+    def _parts(
+        self, body: Iterable[bytes], request: Request, outer: Work | None
+    ) -> Iterator[bytes]:
+        """Of the answer. The request is over after the last, or when the server closes them.
 
-
-class _Body:
-    """An answer's parts; the request is over when the server closes them."""
-
-    __slots__ = ("_body", "_close", "_exchange", "_outer")
-
-    def __init__(
-        self,
-        body: Iterable[bytes],
-        exchange: Exchange,
-        outer: Work | None,
-        close: Callable[[Exchange], None],
-    ) -> None:
-        self._body = body
-        self._exchange: Exchange | None = exchange
-        self._outer = outer
-        self._close = close
-
-    def __iter__(self) -> Iterator[bytes]:
+        It is begun before the server has it: only then is its end run whatever the server does.
+        """
         try:
-            yield from self._body
-        except GeneratorExit:
+            yield b""
+            for part in body:  # noqa: UP028 - `yield from` closes the body too, so that twice
+                yield part
+        except Exception as error:
+            request.broke(error)
             raise
-        except BaseException as error:
-            if self._exchange is not None:
-                self._exchange.broke(error)
-            raise
-
-    def close(self) -> None:
-        exchange, self._exchange = self._exchange, None
-        if exchange is None:
-            return
-        try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
         finally:
-            CURRENT.set(self._outer)
-            self._close(exchange)
+            try:
+                if hasattr(body, "close"):
+                    body.close()
+            finally:
+                CURRENT.set(outer)
+                if not request.status:
+                    request.never_answered()
+                self._done(request)
+
+
+@lru_cache(maxsize=256)
+def _code(status: str) -> int:
+    code = status[:3]
+    return int(code) if code.isdecimal() else 500
 
 
 def _hear_of_flask() -> None:
