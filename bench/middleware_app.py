@@ -1,22 +1,25 @@
-"""The Flask application of the suite `middleware`: `python -m bench.middleware_app DOOR`.
+"""The small application of the suite `middleware`: `python -m bench.middleware_app PORT [DOOR]`.
 
-Observed if a door is named, bare if it is `-`; prints the port at which it is served.
+Observed if a door is named, else bare.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any
 
 from flask import Flask
-from waitress.server import create_server
+from waitress import serve
 
 from watchkeeper.sdk.middleware import Settings, observe
 
 
 def shop() -> Flask:
     app = Flask(__name__)
+
+    @app.get("/nothing")
+    def nothing() -> str:
+        return ""
 
     @app.get("/health")
     def health() -> dict[str, str]:
@@ -30,21 +33,15 @@ def shop() -> Flask:
     def payment(order: int) -> dict[str, Any]:
         return {"order": order, "state": "paid", "amount": 12.5}
 
-    @app.get("/cpu")
-    def cpu() -> str:
-        return str(time.process_time_ns())
-
     return app
 
 
-def main(door: str) -> None:
+def main(port: int, door: str = "") -> None:
     app = shop()
-    if door != "-":
+    if door:
         app = observe(app, Settings("shop", url=door))
-    server = create_server(app, host="127.0.0.1", port=0, threads=4)
-    print(server.effective_port, flush=True)
-    server.run()
+    serve(app, host="127.0.0.1", port=port, threads=4)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(int(sys.argv[1]), *sys.argv[2:])

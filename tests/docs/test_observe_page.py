@@ -40,7 +40,8 @@ def test_the_hooks_that_are_shown_do_what_is_said_of_them(
     (block,) = (one for one in BLOCKS if "keep_the_plan" in one)
     shown: dict[str, Any] = {"__name__": "shown"}
     exec(compile(block, "hooks", "exec"), shown)
-    exchange = Exchange(lambda _: None, None, 2)
+    exchange = Exchange()
+    exchange.begin(lambda _: None, None, 2)
     exchange.source, exchange.route, exchange.status = {"HTTP_X_PLAN": "gold"}, "/cart", 200
 
     shown["keep_the_plan"](exchange)

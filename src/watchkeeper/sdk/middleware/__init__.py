@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from watchkeeper.sdk.middleware.asgi import Asgi
 from watchkeeper.sdk.middleware.exchange import Exchange, Hook, Hooks
-from watchkeeper.sdk.middleware.outgoing import Undo, answered, calling, span, trace_calls
+from watchkeeper.sdk.middleware.outgoing import Part, Undo, answered, calling, span, trace_calls
 from watchkeeper.sdk.middleware.recorder import Outlet, Recorder
 from watchkeeper.sdk.middleware.settings import Settings
 from watchkeeper.sdk.middleware.work import Work, current, inject
@@ -20,6 +20,7 @@ __all__ = [
     "Hook",
     "Hooks",
     "Outlet",
+    "Part",
     "Recorder",
     "Settings",
     "Undo",

@@ -13,9 +13,10 @@ from typing import Final
 from watchkeeper.sdk.rows import Label
 from watchkeeper.sdk.varint import varint
 
-SPAN, PARENT, START, END = b"\x12\x08", b"\x22\x08", 0x39, 0x41
-"""What stands before a span's own id, its parent's, and its times."""
+TRACE, SPAN, PARENT, START, END = b"\n\x10", b"\x12\x08", b"\x22\x08", 0x39, 0x41
+"""What stands before the id of a span's trace, its own, its parent's, and its times."""
 SPAN_ID_BYTES: Final = 8
+_TIMES: Final = struct.Struct("<BQBQ")
 _EVENT: Final = struct.Struct("<BQ")
 _FIXED: Final = struct.Struct("<Q")
 _DOUBLE: Final = struct.Struct("<d")
@@ -86,17 +87,28 @@ def span_tail(
     name: str, kind: int, given: Mapping[str, Label], failure: str | None, *, failed: bool
 ) -> bytes:
     """What all spans of an operation with the same outcome have in common."""
-    tail = text(5, name) + number(6, kind) + attributes(9, given)
+    tail = (_named if len(name) <= SHORT else _opening)(name, kind) + attributes(9, given)
     if failed:
         tail += field(15, (text(2, failure) if failure else b"") + number(3, 2))
     return tail
+
+
+def _opening(name: str, kind: int) -> bytes:
+    return text(5, name) + number(6, kind)
+
+
+_named: Final = lru_cache(maxsize=1024)(_opening)
+
+
+def span_times(start_ns: int, end_ns: int) -> bytes:
+    return _TIMES.pack(START, start_ns, END, end_ns)
 
 
 def span_form(id_bytes: int, tail_bytes: int) -> tuple[Callable[..., bytes], bytes]:
     """What packs a whole span at once, and what is to stand before its trace; behind that come
     SPAN, its id with what else is of that length, START, a time, END, a time, and the tail."""
     size = 2 + 16 + 2 + id_bytes + 2 * (1 + _FIXED.size) + tail_bytes
-    head = varint(2 << 3 | _BYTES) + varint(size) + b"\n\x10"
+    head = varint(2 << 3 | _BYTES) + varint(size) + TRACE
     return struct.Struct(f"<{len(head)}s16s2s{id_bytes}sBQBQ{tail_bytes}s").pack, head
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -16,41 +15,54 @@ _KINDS: Final = {"internal": INTERNAL, "client": CLIENT}
 Undo = Callable[[], None]
 
 
-@contextmanager
+class Part:
+    """A part of the request that is served here, as long as its block lasts. Not a generator, which
+    would cost more than what it tells."""
+
+    __slots__ = ("_attributes", "_kind", "_name", "_outer", "_work")
+
+    def __init__(self, name: str, kind: int, attributes: dict[str, Label]) -> None:
+        self._name = name
+        self._kind = kind
+        self._attributes = attributes
+        self._work: Work | None = None
+
+    def __enter__(self) -> Work | None:
+        outer = CURRENT.get()
+        if outer is None:
+            return None
+        self._outer = outer
+        self._work = work = outer.part(self._kind, self._name, self._attributes)
+        CURRENT.set(work)
+        return work
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        work = self._work
+        if work is not None:
+            if isinstance(error, Exception):
+                work.fail(error)
+            CURRENT.set(self._outer)
+            work.stop()
+            work.finish(work)
+
+
 def span(
     name: str, *, kind: Literal["internal", "client"] = "internal", **attributes: Label
-) -> Iterator[Work | None]:
+) -> Part:
     """A part of the request that is served here; outside of any there is nothing to be a part of,
     and None.
 
     Attributes' names have dots, so write them as `**{"db.system.name": "sqlite"}`.
     """
-    outer = CURRENT.get()
-    if outer is None:
-        yield None
-        return
-    work = outer.part(_KINDS[kind], name, dict(attributes))
-    CURRENT.set(work)
-    try:
-        yield work
-    except BaseException as error:
-        if isinstance(error, Exception):
-            work.fail(error)
-        raise
-    finally:
-        CURRENT.set(outer)
-        work.stop()
-        work.finish(work)
+    return Part(name, _KINDS[kind], attributes)
 
 
-@contextmanager
-def calling(method: str, host: str, port: int | None = None) -> Iterator[Work | None]:
+def calling(method: str, host: str, port: int | None = None) -> Part:
     """A call of another service by HTTP; `inject` names it in the headers that are sent."""
     given: dict[str, Label] = {"http.request.method": method, "server.address": host}
     if port is not None:
         given["server.port"] = port
-    with span(method, kind="client", **given) as work:
-        yield work
+    return Part(method, CLIENT, given)
 
 
 def answered(work: Work | None, status: int) -> None:

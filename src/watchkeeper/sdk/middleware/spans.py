@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 
 from watchkeeper.sdk.middleware import otlp
-from watchkeeper.sdk.middleware.otlp import END, PARENT, SPAN, START
+from watchkeeper.sdk.middleware.otlp import END, PARENT, SPAN, START, TRACE
 from watchkeeper.sdk.middleware.shapes import BOUNDS_NS, UNNAMED, Shape, Shapes
 from watchkeeper.sdk.middleware.work import Work
 
@@ -45,13 +45,16 @@ def encoded(done: Iterable[Work | Plain], shapes: Shapes) -> list[bytes]:
 
 
 def _by_itself(work: Work, shape: Shape) -> bytes:
-    body = otlp.field(1, work.ids[:16]) + SPAN + work.ids[16:]
+    own = work.ids
+    body = TRACE + own[:16] + SPAN + own[16:]
     if work.parent:
         body += PARENT + work.parent
     if work.state:
         body += otlp.text(3, work.state)
-    body += otlp.fixed(7, work.start_ns) + otlp.fixed(8, work.start_ns + work.duration_ns)
+    body += otlp.span_times(work.start_ns, work.start_ns + work.duration_ns)
     given = {**shape.said, **(work.attributes or {})}
     failed = shape.failed or work.failure is not None
     body += otlp.span_tail(shape.name or work.name, work.kind, given, work.failure, failed=failed)
-    return otlp.framed(body + b"".join(otlp.event(*one) for one in work.events or ()))
+    for event in work.events or ():
+        body += otlp.event(*event)
+    return otlp.framed(body)
