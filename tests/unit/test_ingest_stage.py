@@ -200,6 +200,21 @@ async def test_those_who_wait_share_one_group() -> None:
         assert len(door.bus.groups) == n_groups + 2
 
 
+async def test_what_comes_in_within_a_few_turns_shares_a_group_that_nobody_waited_for() -> None:
+    async def later(door: Door, row: int) -> None:
+        for _ in range(row):
+            await asyncio.sleep(0)
+        await door.send(f"{row}=1".encode())
+
+    async with open_door() as door:
+        await door.send(b"0=0")
+        n_groups = len(door.bus.groups)
+
+        await asyncio.gather(*(later(door, row) for row in range(3)))
+
+        assert len(door.bus.groups) == n_groups + 1
+
+
 async def test_a_bad_body_is_refused_and_loses_nothing_else() -> None:
     async with open_door() as door:
         good = asyncio.create_task(door.send(b"0=1"))

@@ -50,6 +50,9 @@ _DUPLICATES = telemetry.counter(
     "Samples that were already stored, and accepted without effect.",
     ("protocol",),
 )
+_GATHERING: Final = 3
+"""Turns of the event loop before a group is taken: what has come in at other connections in the
+meantime is read, and shares the group's thread and sync. Nobody waits for what is not there."""
 _PAUSE_S = 0.05
 """After the log refused a group, so that a full disk is not asked in a tight loop."""
 _WAITING = telemetry.gauge("watchkeeper_ingest_waiting_bytes", "Bodies that wait for the log.")
@@ -164,6 +167,8 @@ class Ingest:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._until_tick_s()):
                         await self._arrived.wait()
+            for _ in range(_GATHERING):
+                await asyncio.sleep(0)
             await self._commit(self._take_group())
             while self._jobs:
                 await self._do(self._jobs.popleft())
