@@ -285,13 +285,11 @@ def test_a_service_that_has_ended_needs_not_be_told(tmp_path: Path) -> None:
 
 
 def test_a_fault_within_another_ends_with_it(tmp_path: Path) -> None:
-    record.write(
-        Record(name="slow-ramp", intensity=1.0, undo=[Undo("fault", {"name": "slow-ramp.step"})]),
-        tmp_path,
-    )
-    record.write(Record(name="slow-ramp.step", intensity=0.1), tmp_path)
+    inner = Undo("fault", {"name": "intermittent.pulse"})
+    record.write(Record(name="intermittent", intensity=1.0, undo=[inner]), tmp_path)
+    record.write(Record(name="intermittent.pulse", intensity=0.1), tmp_path)
 
-    stop(tmp_path, "slow-ramp")
+    stop(tmp_path, "intermittent")
 
     assert record.names(tmp_path) == []
 
@@ -356,6 +354,20 @@ def test_a_fault_that_comes_and_goes_is_gone_with_whoever_brings_it(house: House
     assert (names, during) == (["intermittent", "intermittent.pulse"], {"/user": 1.0})
     assert (record.names(house.home), errors()) == ([], {})
     assert agents(record.file_of(house.home, "intermittent")) == []
+
+
+def test_what_grows_grows_step_by_step_and_stays_at_its_worst(house: House) -> None:
+    record.write(Record(name="slow-ramp", intensity=1.0), house.home)
+    file = record.file_of(house.home, "slow-ramp")
+    path = "/simulate/delay?endpoint=/user&duration="
+    given = {"service": "user", "path": path, "amounts": [1.0, 20.0, 400.0], "every_s": 0.0}
+
+    start_agent(file, "ramp", given)
+    while agents(file):
+        continue
+
+    asked = "/simulate/delay?endpoint=/nothing&duration=0"
+    assert house.street.call("user", "POST", asked).value["delay_s"] == {"/user": 0.4}
 
 
 def test_harm_is_done_only_as_long_as_its_file_and_its_shop_are_there(

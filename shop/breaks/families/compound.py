@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from shop.breaks.families.endpoints import failing, late
-from shop.breaks.fault import Fault
+from shop.breaks.fault import Fault, between
 from shop.breaks.hands import Hands
 
-RAMP_STEPS = 8
+RAMP_STEPS = 40
 RAMP_S = 120.0
 ON_S, OFF_S = 5.0, 15.0
 
@@ -17,16 +17,19 @@ def _two(hands: Hands, intensity: float) -> None:
 
 
 def _ramp(hands: Hands, intensity: float) -> None:
-    last = max(intensity, 0.1)
-    steps = [(last * k / RAMP_STEPS, RAMP_S / RAMP_STEPS) for k in range(1, RAMP_STEPS + 1)]
-    name = hands.nested("step")
-    hands.agent("pulses", fault="delay-leaf", name=name, steps=steps, again=False)
+    last_ms = between(600, 2_000, intensity)
+    amounts = [last_ms * k / RAMP_STEPS for k in range(1, RAMP_STEPS + 1)]
+    path = "/simulate/delay?endpoint=/payment&duration="
+    hands.later("tell", service="payment", path=f"{path}0")
+    every_s = RAMP_S / RAMP_STEPS
+    hands.agent("ramp", service="payment", path=path, amounts=amounts, every_s=every_s)
 
 
 def _intermittent(hands: Hands, intensity: float) -> None:
     name = hands.nested("pulse")
-    steps = [(intensity, ON_S), (-1.0, OFF_S)]
-    hands.agent("pulses", fault="errors-leaf", name=name, steps=steps, again=True)
+    hands.agent(
+        "pulses", fault="errors-leaf", name=name, intensity=intensity, on_s=ON_S, off_s=OFF_S
+    )
 
 
 FAULTS = (
@@ -43,7 +46,7 @@ FAULTS = (
         services=("payment",),
         kind="latency",
         start=_ramp,
-        feel_s=30.0,
+        feel_s=60.0,
         hold_s=180.0,
     ),
     Fault(

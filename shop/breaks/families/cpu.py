@@ -26,9 +26,8 @@ def _no_quota(_: Directory) -> str:
 
 
 def _neighbour(hands: Hands, intensity: float) -> None:
-    per_core = between(6, 12, intensity)
-    for _ in range(round(per_core * (os.cpu_count() or 1))):
-        hands.agent("burner", on_s=3600.0)
+    n = round(between(10, 16, intensity) * (os.cpu_count() or 1))
+    hands.agent("burner", n=n, on_s=3600.0)
 
 
 FAULTS = (
