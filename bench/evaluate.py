@@ -28,9 +28,11 @@ from watchkeeper.errors import ConfigError
 from watchkeeper.evaluate.scenarios import Scenario, read
 
 TARGETS: Final[dict[str, Target]] = {
-    "detected": (">=", 0.9),
-    "detect_p95_s": ("<=", 90),
-    "false_per_hour": ("<=", 1),
+    "scenarios": (">=", 30),
+    "detected": (">=", 0.95),
+    "detect_p50_s": ("<=", 10),
+    "detect_p95_s": ("<=", 30),
+    "false_per_hour": ("<=", 0.5),
 }
 ROOT: Final = Path(__file__).parents[1]
 SCENARIOS: Final = ROOT / "shop" / "scenarios.yaml"
