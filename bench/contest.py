@@ -21,6 +21,9 @@ from bench.peers import Server
 
 TIMERS_S = 6.0
 """VictoriaMetrics writes its newest samples out after 5 s at the latest."""
+MERGES_S = 60.0
+BETWEEN_STEPS_S = 2.5
+"""Our lake merges step by step, one a second: whoever rests for less is not at rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +138,17 @@ HEAD = (
 
 
 def let_finish(contestants: Sequence[Contestant]) -> None:
-    """After the last turn: time for what waits for a timer, counted with the end."""
+    """After the last turn: time for what waits for a timer, and for merges that began with the last
+    samples, counted with the end. Else whatever is measured next would pay for them."""
     before = [contestant.server.cpu_s() for contestant in contestants]
     for contestant in contestants:
         contestant.server.resume()
     time.sleep(TIMERS_S)
+    for contestant in contestants:
+        contestant.server.pause()
     for contestant, cpu_s in zip(contestants, before, strict=True):
+        contestant.server.resume()
+        contestant.server.settle(MERGES_S, quiet_s=BETWEEN_STEPS_S)
         contestant.server.pause()
         contestant.end_cpu_s += contestant.server.cpu_s() - cpu_s
 

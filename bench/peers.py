@@ -192,13 +192,13 @@ class Server:
     def rss_bytes(self) -> int:
         return sum(rss_bytes(pid) for pid in _tree(self.pid))
 
-    def settle(self, limit_s: float = MAX_SETTLE_S) -> float:
-        """Wait until the server is at rest; seconds waited."""
+    def settle(self, limit_s: float = MAX_SETTLE_S, *, quiet_s: float = QUIET_S) -> float:
+        """Wait until the server is at rest for so long; seconds waited."""
         started = time.perf_counter()
         while time.perf_counter() - started < limit_s:
             before = self.cpu_s()
-            time.sleep(QUIET_S)
-            if self.cpu_s() - before < QUIET_FRACTION * QUIET_S:
+            time.sleep(quiet_s)
+            if self.cpu_s() - before < QUIET_FRACTION * quiet_s:
                 break
         return time.perf_counter() - started
 
