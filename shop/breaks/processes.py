@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from shop.control import NoAnswer, pids
+
 ROOT = Path(__file__).parents[2]
 AGENT = "shop.breaks.agent"
 END_S = 5.0
@@ -39,6 +41,17 @@ def signalled(pid: int, born_at: int, number: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def running(home: Path, service: str) -> tuple[int, int] | None:
+    """Of a service of the shop: its process and when that began; None while there is none, or the
+    supervisor is busy."""
+    try:
+        pid = pids(home).get(service)
+    except NoAnswer:
+        return None
+    born_at = None if pid is None else born(pid)
+    return None if pid is None or born_at is None else (pid, born_at)
 
 
 def start_agent(file: Path, kind: str, given: dict[str, Any], fds: Sequence[int] = ()) -> None:

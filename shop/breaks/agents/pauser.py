@@ -6,22 +6,16 @@ import signal
 import time
 
 from shop.breaks.agent import May
-from shop.breaks.processes import born, signalled
-from shop.control import NoAnswer, pids
+from shop.breaks.processes import running, signalled
 
 
 def run(may: May, *, service: str, for_s: float, every_s: float) -> None:
     may.ready()
     while may:
-        try:
-            pid = pids(may.home).get(service)
-        except NoAnswer:
-            pid = None  # it is busy; next time
-        born_at = None if pid is None else born(pid)
-        if pid is not None and born_at is not None:
+        if at_work := running(may.home, service):
             try:
-                signalled(pid, born_at, signal.SIGSTOP)
+                signalled(*at_work, signal.SIGSTOP)
                 time.sleep(for_s)
             finally:
-                signalled(pid, born_at, signal.SIGCONT)
+                signalled(*at_work, signal.SIGCONT)
         time.sleep(every_s)
