@@ -137,6 +137,13 @@ def test_what_is_no_evidence_or_before_its_time_is_not_it() -> None:
     assert judge([], PLANTED).first is None
 
 
+def test_services_that_fall_silent_behind_the_import_are_no_finding() -> None:
+    silent = anomaly(metric="", labels={"service": "cart", "symptom": "silence"}, p_value=1e-30)
+
+    assert judge([silent], PLANTED).first is None
+    assert judge([silent, anomaly()], PLANTED).is_planted
+
+
 def output(*, as_json: bool = False) -> Output:
     return Output(as_json=as_json)
 

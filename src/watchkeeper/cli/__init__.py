@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Protocol, cast
 
+from watchkeeper.cli import interrupts
 from watchkeeper.cli.exits import MEANINGS, Exit, exit_of
 from watchkeeper.errors import ConfigError, WatchkeeperError
 
@@ -99,8 +100,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, given: argparse.Namespace) -> int:
+    command = _load(name)
     try:
-        return _load(name).run(given)
+        if name == "run":  # a server has signals of its own
+            return command.run(given)
+        with interrupts.heard():
+            return command.run(given)
     except WatchkeeperError as error:
         if given.debug:
             raise
