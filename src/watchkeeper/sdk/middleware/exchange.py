@@ -73,7 +73,7 @@ class Wrapped(Generic[App]):
             return
         if len(recorder.waiting) >= recorder.room:
             recorder.make_room()
-        recorder.waiting.append((
-            exchange.method, exchange.route, exchange.status,
-            exchange.ids, exchange.parent, exchange.start_ns, duration_ns,
-        ))  # fmt: skip
+        outcome = exchange.method, exchange.route, exchange.status
+        recorder.waiting.append(
+            (outcome, exchange.ids, exchange.parent, exchange.start_ns, duration_ns)
+        )

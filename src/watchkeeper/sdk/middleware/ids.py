@@ -35,5 +35,7 @@ def parse(header: str, state: str = "") -> Parent | None:
     return bytes.fromhex(trace), bytes.fromhex(span), flags in _SAMPLED, state
 
 
-def written(trace: bytes, span: bytes, *, sampled: bool) -> str:
-    return f"00-{trace.hex()}-{span.hex()}-{'01' if sampled else '00'}"
+def written(ids: bytes, *, sampled: bool) -> str:
+    """Of a trace, and then of a span in it."""
+    digits = ids.hex()
+    return f"00-{digits[:32]}-{digits[32:]}-{'01' if sampled else '00'}"

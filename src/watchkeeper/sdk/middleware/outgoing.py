@@ -3,47 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import ModuleType
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from watchkeeper.errors import Permanent
-from watchkeeper.sdk.middleware.work import CLIENT, CURRENT, INTERNAL, Work, inject
+from watchkeeper.sdk.middleware.below import Below, Call
+from watchkeeper.sdk.middleware.ids import TRACEPARENT, written
+from watchkeeper.sdk.middleware.shapes import CLIENT, INTERNAL, refusal
+from watchkeeper.sdk.middleware.work import CURRENT, Work, inject, name_in
 from watchkeeper.sdk.rows import Label
 
 _KINDS: Final = {"internal": INTERNAL, "client": CLIENT}
+_KEY: Final = TRACEPARENT.encode()
 Undo = Callable[[], None]
+Namer = Callable[[Any, Work], None]
+"""Lets whoever is called know of it, by the headers that are sent."""
 
 
 class Part:
     """A part of the request that is served here, as long as its block lasts. Not a generator, which
     would cost more than what it tells."""
 
-    __slots__ = ("_attributes", "_kind", "_name", "_outer", "_work")
+    __slots__ = ("_attributes", "_kind", "_name", "_work")
 
     def __init__(self, name: str, kind: int, attributes: dict[str, Label]) -> None:
         self._name = name
         self._kind = kind
         self._attributes = attributes
-        self._work: Work | None = None
+        self._work: Below | None = None
 
     def __enter__(self) -> Work | None:
         outer = CURRENT.get()
-        if outer is None:
-            return None
-        self._outer = outer
-        self._work = work = outer.part(self._kind, self._name, self._attributes)
-        CURRENT.set(work)
-        return work
+        self._work = None if outer is None else self._begun(outer)
+        return self._work
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        work = self._work
-        if work is not None:
-            if isinstance(error, Exception):
-                work.fail(error)
-            CURRENT.set(self._outer)
-            work.stop()
-            work.finish(work)
+        if self._work is not None:
+            self._work.over(error)
+
+    def _begun(self, outer: Work) -> Below:
+        part = Below()
+        part.begin_below(outer, self._kind, self._name)
+        part.attributes, part.is_plain = self._attributes, False
+        return part
+
+
+class Calling(Part):
+    """A call of another service, likewise."""
+
+    __slots__ = ("_host", "_port")
+
+    def __init__(self, method: str, host: str, port: int | None) -> None:
+        super().__init__(method, CLIENT, {})
+        self._host = host
+        self._port = port
+
+    def _begun(self, outer: Work) -> Below:
+        call = Call()
+        call.begin_call(outer, self._name, self._host, self._port)
+        return call
 
 
 def span(
@@ -59,19 +79,18 @@ def span(
 
 def calling(method: str, host: str, port: int | None = None) -> Part:
     """A call of another service by HTTP; `inject` names it in the headers that are sent."""
-    given: dict[str, Label] = {"http.request.method": method, "server.address": host}
-    if port is not None:
-        given["server.port"] = port
-    return Part(method, CLIENT, given)
+    return Calling(method, host, port)
 
 
 def answered(work: Work | None, status: int) -> None:
     """What the other service said; its refusals are failures of the call."""
-    if work is not None:
+    if isinstance(work, Call):
+        work.status = status
+    elif work is not None:
         work.set("http.response.status_code", status)
         if status >= 400:
             work.set("error.type", str(status))
-            work.failure = f"status {status}"
+            work.failure = refusal(status)
 
 
 def trace_calls(*modules: ModuleType) -> Undo:
@@ -83,12 +102,13 @@ def trace_calls(*modules: ModuleType) -> Undo:
     for module in modules:
         match module.__name__:
             case "httpx":
-                undoes.append(_replaced(module.Client, "send", _sending))
-                undoes.append(_replaced(module.AsyncClient, "send", _awaiting))
+                name = _namer(module.Headers)
+                for owner, around in (module.Client, _sending), (module.AsyncClient, _awaiting):
+                    undoes.append(_replaced(owner, "send", partial(around, name=name)))
             case "requests":
                 undoes.append(_replaced(module.Session, "send", _preparing))
-            case name:
-                raise Permanent(f"cannot trace calls by '{name}'; known: httpx, requests")
+            case other:
+                raise Permanent(f"cannot trace calls by '{other}'; known: httpx, requests")
 
     def undo() -> None:
         for one in reversed(undoes):
@@ -112,38 +132,75 @@ def _replaced(owner: Any, name: str, around: Callable[[Any], Any]) -> Undo:
     return undo
 
 
-def _sending(send: Any) -> Any:
+def _sending(send: Any, name: Namer) -> Any:
     def traced(self: Any, request: Any, **given: Any) -> Any:
-        if CURRENT.get() is None:
+        outer = CURRENT.get()
+        if outer is None:
             return send(self, request, **given)
-        with calling(request.method, request.url.host, request.url.port) as work:
-            inject(request.headers)
+        call = _begun_by_httpx(outer, request, name)
+        try:
             response = send(self, request, **given)
-            answered(work, response.status_code)
-            return response
+        except BaseException as error:
+            call.over(error)
+            raise
+        call.status = response.status_code
+        call.over()
+        return response
 
     return traced
 
 
-def _awaiting(send: Any) -> Any:
+def _awaiting(send: Any, name: Namer) -> Any:
     async def traced(self: Any, request: Any, **given: Any) -> Any:
-        if CURRENT.get() is None:
+        outer = CURRENT.get()
+        if outer is None:
             return await send(self, request, **given)
-        with calling(request.method, request.url.host, request.url.port) as work:
-            inject(request.headers)
+        call = _begun_by_httpx(outer, request, name)
+        try:
             response = await send(self, request, **given)
-            answered(work, response.status_code)
-            return response
+        except BaseException as error:
+            call.over(error)
+            raise
+        call.status = response.status_code
+        call.over()
+        return response
 
     return traced
+
+
+def _begun_by_httpx(outer: Work, request: Any, name: Namer) -> Call:
+    url = request.url
+    call = Call()
+    call.begin_call(outer, request.method, url.host, url.port)
+    name(request.headers, call)
+    return call
+
+
+def _namer(headers: Any) -> Namer:
+    """To set a header by its name costs httpx four times as much as to add it to what it holds,
+    which is no promise of its, so that it is looked at first."""
+    is_known = getattr(headers({"A": "b"}), "_list", None) == [(b"A", b"a", b"b")]
+    return _add_name if is_known else name_in
+
+
+def _add_name(headers: Any, call: Work) -> None:
+    listed = headers._list  # noqa: SLF001
+    for one in listed:
+        if one[1] == _KEY:
+            name_in(headers, call)
+            return
+    if call.state:
+        name_in(headers, call)
+        return
+    listed.append((_KEY, _KEY, written(call.ids, sampled=call.sampled).encode()))
 
 
 def _preparing(send: Any) -> Any:
     def traced(self: Any, request: Any, **given: Any) -> Any:
         if CURRENT.get() is None:
             return send(self, request, **given)
-        parts = urlsplit(request.url)
-        with calling(request.method, parts.hostname or "", parts.port) as work:
+        url = urlsplit(request.url)
+        with calling(request.method, url.hostname or "", url.port) as work:
             inject(request.headers)
             response = send(self, request, **given)
             answered(work, response.status_code)

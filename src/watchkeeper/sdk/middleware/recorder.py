@@ -21,8 +21,7 @@ from watchkeeper.sdk.middleware import otlp, spans
 from watchkeeper.sdk.middleware.lines import Line, LineTap, encoded_line
 from watchkeeper.sdk.middleware.sender import Sender
 from watchkeeper.sdk.middleware.settings import Settings
-from watchkeeper.sdk.middleware.shapes import Shapes
-from watchkeeper.sdk.middleware.spans import Plain
+from watchkeeper.sdk.middleware.shapes import Plain, Shapes
 from watchkeeper.sdk.middleware.work import Work
 
 T = TypeVar("T")

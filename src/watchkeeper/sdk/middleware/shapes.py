@@ -1,6 +1,8 @@
-"""What requests have in common: operation and outcome, encoded once, with their durations.
+"""What requests have in common, and what calls have: operation and outcome, encoded once. Requests
+are counted, with their durations.
 
-Bounded: what comes after the first routes, or after too many shapes in all, is counted as `other`.
+Bounded: what comes after the first routes, or after too many shapes in all, is counted as `other`;
+calls after too many are encoded one by one.
 """
 
 from __future__ import annotations
@@ -25,24 +27,42 @@ STRANGE: Final = "_OTHER"
 OTHER: Final = "other"
 ROUTES: Final = 100
 SHAPES: Final = 2_000
+INTERNAL: Final = 1
 SERVER: Final = 2
+CLIENT: Final = 3
+
+Outcome = tuple[str, str, int]
+"""A request's method, route and status."""
+Asked = tuple[str, str, int | None, int]
+"""A call's method, host, port and status."""
+Plain = tuple[Outcome | Asked, bytes, bytes, int, int]
+"""A request or a call; its ids of trace and span, its parent's, its start and its duration."""
 
 
-class Shape:
+class Form:
+    """Spans that differ in ids and times alone."""
+
+    __slots__ = ("child", "root", "tail")
+
+    def __init__(self, tail: bytes) -> None:
+        self.tail = tail
+        own = otlp.SPAN_ID_BYTES
+        self.root = otlp.span_form(own, len(tail))
+        """Of a span without a parent, ..."""
+        self.child = otlp.span_form(own + len(otlp.PARENT) + own, len(tail))
+        """... and of one with a parent."""
+
+
+class Shape(Form):
     """Requests of one method, route and status."""
 
-    __slots__ = ("child", "counts", "failed", "name", "root", "said", "tail", "total_ns")
+    __slots__ = ("counts", "failed", "name", "said", "total_ns")
 
     def __init__(self, name: str, said: Mapping[str, Label], *, failed: bool) -> None:
+        super().__init__(otlp.span_tail(name, SERVER, said, None, failed=failed))
         self.name = name
         self.said = said
         self.failed = failed
-        self.tail = otlp.span_tail(name, SERVER, said, None, failed=failed)
-        own = otlp.SPAN_ID_BYTES
-        self.root = otlp.span_form(own, len(self.tail))
-        """Of a span without a parent and with nothing of its own to say, ..."""
-        self.child = otlp.span_form(own + len(otlp.PARENT) + own, len(self.tail))
-        """... and of one with a parent."""
         self.counts = [0] * (len(BOUNDS_NS) + 1)
         self.total_ns = 0
 
@@ -64,12 +84,18 @@ class Shapes:
     """Every shape that was met."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[str, str, int], Shape] = {}
-        """By method, route and status."""
+        self.known: dict[Outcome, Shape] = {}
+        self.calls: dict[Asked, Form] = {}
         self._routes: set[str] = set()
 
     def of(self, method: str, route: str, status: int) -> Shape:
         return self.known.get((method, route, status)) or self._met(method, route, status)
+
+    def of_call(self, asked: Asked) -> Form:
+        form = self.calls.get(asked) or _form(asked)
+        if len(self.calls) < SHAPES:
+            self.calls[asked] = form
+        return form
 
     def all(self) -> Iterable[Shape]:
         """Each once; they may become more meanwhile."""
@@ -91,6 +117,30 @@ class Shapes:
             return OTHER
         self._routes.add(route)
         return route
+
+
+def of_call(method: str, host: str, port: int | None, status: int) -> dict[str, Label]:
+    """What is said of a call, by OpenTelemetry's names."""
+    said: dict[str, Label] = {"http.request.method": method, "server.address": host}
+    if port is not None:
+        said["server.port"] = port
+    if status:
+        said["http.response.status_code"] = status
+    if status >= 400:
+        said["error.type"] = str(status)
+    return said
+
+
+def refusal(status: int) -> str | None:
+    """What the other service refuses is a failure of the call."""
+    return f"status {status}" if status >= 400 else None
+
+
+def _form(asked: Asked) -> Form:
+    method, *_, status = asked
+    failure = refusal(status)
+    failed = failure is not None
+    return Form(otlp.span_tail(method, CLIENT, of_call(*asked), failure, failed=failed))
 
 
 def _shape(method: str, route: str, status: int) -> Shape:

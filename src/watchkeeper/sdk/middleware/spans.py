@@ -1,7 +1,7 @@
 """What was done, as spans of a body: many at once, by the thread that sends.
 
-A request that says nothing of its own is a tuple, which is less to make, to keep and to encode
-than the piece of work that it was. Each that is encoded here is counted by its shape too.
+A request or a call that says nothing of its own is a tuple, which is less to make, to keep and to
+encode than the piece of work that it was. Each request is counted by its shape too.
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ from collections.abc import Iterable
 
 from watchkeeper.sdk.middleware import otlp
 from watchkeeper.sdk.middleware.otlp import END, PARENT, SPAN, START, TRACE
-from watchkeeper.sdk.middleware.shapes import BOUNDS_NS, UNNAMED, Shape, Shapes
+from watchkeeper.sdk.middleware.shapes import BOUNDS_NS, UNNAMED, Form, Plain, Shape, Shapes
 from watchkeeper.sdk.middleware.work import Work
-
-Plain = tuple[str, str, int, bytes, bytes, int, int]
-"""A request's method, route, status, ids of trace and span, parent, start and duration."""
 
 
 def encoded(done: Iterable[Work | Plain], shapes: Shapes) -> list[bytes]:
     """Spans as items of a body. A request counts even where whoever called does not want its trace
     to be kept."""
     items: list[bytes] = []
-    tell, known = items.append, shapes.known
+    tell, known, calls = items.append, shapes.known, shapes.calls
     for one in done:
         if not isinstance(one, tuple):
             shape = UNNAMED if one.outcome is None else shapes.of(*one.outcome)
@@ -30,17 +27,21 @@ def encoded(done: Iterable[Work | Plain], shapes: Shapes) -> list[bytes]:
             if one.sampled:
                 tell(_by_itself(one, shape))
             continue
-        method, route, status, ids, parent, start_ns, duration_ns = one
-        shape = known.get((method, route, status)) or shapes.of(method, route, status)
-        shape.counts[bisect_left(BOUNDS_NS, duration_ns)] += 1
-        shape.total_ns += duration_ns
+        key, ids, parent, start_ns, duration_ns = one
+        form: Form
+        if len(key) == 4:
+            form = calls.get(key) or shapes.of_call(key)
+        else:
+            form = shape = known.get(key) or shapes.of(*key)
+            shape.counts[bisect_left(BOUNDS_NS, duration_ns)] += 1
+            shape.total_ns += duration_ns
         span, end_ns = ids[16:], start_ns + duration_ns
         if parent:
-            pack, head = shape.child
+            pack, head = form.child
             span += PARENT + parent
         else:
-            pack, head = shape.root
-        tell(pack(head, ids[:16], SPAN, span, START, start_ns, END, end_ns, shape.tail))
+            pack, head = form.root
+        tell(pack(head, ids[:16], SPAN, span, START, start_ns, END, end_ns, form.tail))
     return items
 
 

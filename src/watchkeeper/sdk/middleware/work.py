@@ -10,12 +10,11 @@ from typing import Any, Final, TypeVar
 
 from watchkeeper.clock import wall_ns
 from watchkeeper.sdk.middleware.ids import TRACEPARENT, TRACESTATE, Parent, new_bits, written
+from watchkeeper.sdk.middleware.shapes import Plain
 from watchkeeper.sdk.rows import Label
 
 Headers = TypeVar("Headers", bound=MutableMapping[str, str])
 
-INTERNAL: Final = 1
-CLIENT: Final = 3
 STACK_CHARACTERS: Final = 16_384
 """A stack is cut in its middle: how it began and where it broke matter most."""
 EVENTS: Final = 32
@@ -44,9 +43,7 @@ class Work:
     is_plain: bool
     """It says nothing but what all of its shape say, besides its ids and times."""
 
-    def begin(
-        self, finish: Callable[[Work], None], parent: Parent | None, kind: int, name: str = ""
-    ) -> None:
+    def begin(self, finish: Finish, parent: Parent | None, kind: int, name: str = "") -> None:
         if parent is None:
             self.ids = new_bits(192).to_bytes(24, "big")
             self.parent, self.sampled, self.state = b"", True, ""
@@ -62,14 +59,6 @@ class Work:
         self.duration_ns = 0
         self.start_ns = wall_ns()
         self.began = ticks_ns()
-
-    def part(self, kind: int, name: str, attributes: dict[str, Label]) -> Work:
-        """A piece of work below this one, that begins now."""
-        part = Work()
-        parent = self.ids[:16], self.ids[16:], self.sampled, self.state
-        part.begin(self.finish, parent, kind, name)
-        part.attributes, part.is_plain = attributes, False
-        return part
 
     @property
     def trace_id(self) -> str:
@@ -91,7 +80,7 @@ class Work:
     @property
     def traceparent(self) -> str:
         """What is said of it to whom it calls."""
-        return written(self.ids[:16], self.ids[16:], sampled=self.sampled)
+        return written(self.ids, sampled=self.sampled)
 
     def set(self, name: str, value: Label) -> None:
         """Say something of this piece of work alone."""
@@ -120,10 +109,9 @@ class Work:
         self.is_plain = False
         self.add_event("exception", **exception(error, named, message))
 
-    def stop(self) -> None:
-        self.duration_ns = ticks_ns() - self.began
 
-
+Finish = Callable[[Work | Plain], None]
+"""Takes what is over."""
 CURRENT: Final[ContextVar[Work | None]] = ContextVar("watchkeeper_work", default=None)
 
 
@@ -136,10 +124,14 @@ def inject(headers: Headers) -> Headers:
     """Add what names the trace to the headers of a call that is about to be made."""
     work = CURRENT.get()
     if work is not None:
-        headers[TRACEPARENT] = work.traceparent
-        if work.state:
-            headers[TRACESTATE] = work.state
+        name_in(headers, work)
     return headers
+
+
+def name_in(headers: MutableMapping[str, str], work: Work) -> None:
+    headers[TRACEPARENT] = work.traceparent
+    if work.state:
+        headers[TRACESTATE] = work.state
 
 
 def exception(error: BaseException, named: str, message: str) -> dict[str, Any]:
