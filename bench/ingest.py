@@ -36,7 +36,7 @@ TARGETS: Final[dict[str, Target]] = {
     "fk_cpu_ratio_victoriametrics": (">=", 1.5),
 }
 SERIES_PER_BODY: Final = 2000
-NEW_ROUNDS: Final = 3
+NEW_ROUNDS: Final = 6
 N_READ_BACK: Final = 40
 LONG_SETTLE_S: Final = 120.0
 """For what has to be merged and compacted after the history."""

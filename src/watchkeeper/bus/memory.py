@@ -73,7 +73,7 @@ class MemoryBusConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     gather_s: Annotated[
         float,
         Meta(ge=0, description="Who keeps up takes what comes in so long together: less work."),
-    ] = 0.02
+    ] = 0.05
 
 
 class MemoryBus:

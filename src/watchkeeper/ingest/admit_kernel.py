@@ -100,3 +100,10 @@ def follow(slots, time_ns, value, newest):
         if time_ns[i] > last_ns[slot]:
             last_ns[slot] = time_ns[i]
             last_bits[slot] = value_bits[i]
+
+
+@kernel
+def note(slots, now_ns, last_seen_ns):
+    """These series were there just now."""
+    for i in range(len(slots)):
+        last_seen_ns[slots[i]] = now_ns

@@ -11,6 +11,7 @@ import numpy as np
 import xxhash
 
 from watchkeeper.errors import BadInput
+from watchkeeper.ingest import admit_kernel
 from watchkeeper.ingest.admit import Admission, Admitted
 from watchkeeper.ingest.admit_details import AdmittedHistograms
 from watchkeeper.ingest.admit_rows import RowAdmission
@@ -164,7 +165,7 @@ class Preparer:
         if admitted.batch is not None:
             records = (admitted.batch,)
             n_accepted = len(admitted.batch)
-            self._catalog.last_seen_ns[admitted.batch.slot] = now_ns
+            admit_kernel.note(admitted.batch.slot, now_ns, self._catalog.last_seen_ns)
         accepted = Accepted(
             n_accepted + admitted.n_duplicates,
             wire.rejects + resolved.rejects + admitted.rejects,

@@ -15,7 +15,7 @@ import numpy as np
 
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import BadInput, Permanent
-from watchkeeper.model import row_wire
+from watchkeeper.model import row_wire, times_kernel
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
@@ -64,10 +64,7 @@ _SAMPLES: Final = struct.Struct("<BBBxIqHH4x")  # version kind times n base_ns t
 _SERIES: Final = struct.Struct("<BBHIQI4x")  # version kind tenant n labels entities
 _TICK: Final = struct.Struct("<BB6xq")
 
-_SAME, _I32_NS, _I32_MS, _I64 = range(4)
-"""How times are written: all equal, or as offsets from the first, in the narrowest form."""
-_NS_PER_MS: Final = 1_000_000
-_I32_RANGE: Final = np.iinfo(np.int32)
+_UNIT_NS: Final = {times_kernel.I32_NS: 1, times_kernel.I32_MS: 1_000_000}
 
 Payload = bytes | bytearray | memoryview
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -130,34 +127,24 @@ def kind_of(payload: Payload) -> int:
 def pack_times(time_ns: I64) -> tuple[int, int, np.ndarray[Any, Any]]:
     """(form, base, column): times as narrow as they go without losing a nanosecond."""
     if not len(time_ns):
-        return _SAME, 0, time_ns
-    base = int(time_ns[0])
-    # An overflow wraps here, and wraps back when the base is added.
-    offset = time_ns - time_ns[0]
-    low, high = offset.min(), offset.max()
-    if low == 0 == high:
-        return _SAME, base, offset[:0]
-    if low >= _I32_RANGE.min and high <= _I32_RANGE.max:
-        return _I32_NS, base, offset.astype(np.int32)
-    whole_ms = offset // _NS_PER_MS
-    is_exact = bool((whole_ms * _NS_PER_MS == offset).all())
-    if is_exact and whole_ms.min() >= _I32_RANGE.min and whole_ms.max() <= _I32_RANGE.max:
-        return _I32_MS, base, whole_ms.astype(np.int32)
-    return _I64, 0, np.ascontiguousarray(time_ns)
+        return times_kernel.SAME, 0, time_ns
+    narrow = np.empty(len(time_ns), np.int32)
+    form = int(times_kernel.narrow(np.ascontiguousarray(time_ns), narrow))
+    if form == times_kernel.I64:
+        return form, 0, np.ascontiguousarray(time_ns)
+    return form, int(time_ns[0]), narrow[:0] if form == times_kernel.SAME else narrow
 
 
 def unpack_times(form: int, base: int, n: int, payload: Payload, offset: int) -> tuple[I64, int]:
     """The times that `pack_times` packed, and where the next column begins."""
-    if form == _SAME:
+    if form == times_kernel.SAME:
         return np.full(n, base, np.int64), offset
-    if form == _I64:
+    if form == times_kernel.I64:
         return column(payload, np.int64, n, offset), offset + 8 * n
-    narrow = np.frombuffer(payload, np.int32, n, offset)
-    times = narrow.astype(np.int64)
-    if form == _I32_MS:
-        times *= _NS_PER_MS
-    elif form != _I32_NS:
+    if form not in _UNIT_NS:
         raise ValueError(f"times are of form {form}")
+    times = np.frombuffer(payload, np.int32, n, offset).astype(np.int64)
+    times *= _UNIT_NS[form]
     times += base
     return times, offset + 4 * n
 
