@@ -9,7 +9,6 @@ takes two faults and a stretch without one.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -136,12 +135,8 @@ def evaluated(plan: Plan, url: str, home: Path) -> Mapping[str, Any]:
     command += ["--report", str(home.with_name("report"))]
     command += ["--warm-up", f"{plan.warm_up_s:g}", "--cool-down", f"{plan.cool_down_s:g}"]
     command += [word for name in plan.only for word in ("--only", name)]
-    # Scenarios call `python`: the one that we are.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     began = time.monotonic()
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "PATH": path}, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         out, _ = process.communicate()
     finally:

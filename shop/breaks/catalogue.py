@@ -48,7 +48,7 @@ def fault(name: str) -> Fault:
 
 def scenario(one: Fault) -> dict[str, Any]:
     """What `watchkeeper evaluate` has to know of it."""
-    command = f"python -m shop.breaks {{verb}} {one.name} --home {{{{home}}}}"
+    command = f"{{{{python}}}} -m shop.breaks {{verb}} {one.name} --home {{{{home}}}}"
     return {
         "name": one.name,
         "says": one.says,

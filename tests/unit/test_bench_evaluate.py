@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,7 @@ def test_the_shops_own_list_is_read_and_calls_nothing_but_the_shop() -> None:
         for command in (one.start, one.check, one.stop)
         if command
     }
-    assert commands == {("python", "-m", "shop.breaks")}
+    assert commands == {(sys.executable, "-m", "shop.breaks")}
     assert all(one.fault_free or one.truth.kind for one in listed)
     assert len(plan_of(Options(quick=True), listed).only) == 3
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from watchkeeper.errors import ConfigError
@@ -83,6 +85,10 @@ def test_a_command_is_split_without_a_shell_and_filled_in_word_by_word() -> None
         "break", "/my shop/a b", "--intensity", "0.25", "$HOME;", "`id`", "{other}",
     )  # fmt: skip
     assert words("", 1.0, "") == ()
+
+
+def test_a_command_may_name_the_interpreter_that_we_are() -> None:
+    assert words("{python} -m shop.breaks", 1.0, "") == (sys.executable, "-m", "shop.breaks")
 
 
 def test_the_folder_is_needed_only_where_a_command_names_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -14,6 +15,8 @@ from watchkeeper.errors import ConfigError
 
 HOME: Final = "{home}"
 INTENSITY: Final = "{intensity}"
+PYTHON: Final = "{python}"
+"""The interpreter that we are, with what is installed beside us."""
 _COMMANDS: Final = ("start", "check", "stop")
 
 
@@ -118,7 +121,11 @@ def needs_home(scenarios: Sequence[Scenario]) -> bool:
 
 def words(command: str, intensity: float, home: str) -> tuple[str, ...]:
     """A command's words, filled in one by one: no shell reads them."""
-    return tuple(
-        word.replace(INTENSITY, f"{intensity:g}").replace(HOME, home)
-        for word in shlex.split(command)
-    )
+    filled = []
+    for word in shlex.split(command):
+        for name, value in (
+            (INTENSITY, f"{intensity:g}"), (PYTHON, sys.executable), (HOME, home),
+        ):  # fmt: skip
+            word = word.replace(name, value)
+        filled.append(word)
+    return tuple(filled)
