@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 
 from shop import directory
 from shop.breaks import groups, record
-from shop.breaks.processes import agents
+from shop.breaks.processes import ROOT, agents
 from shop.control import pids
 from shop.plan import Plan
 from shop.supervise import running
@@ -37,9 +41,33 @@ def open_shop(home: Path, names: Sequence[str], stores: Sequence[str] = ()) -> I
 
 
 def left_of(home: Path, name: str) -> list[str]:
-    """Files, processes and groups of a fault, which are to be none after its end."""
+    """Files, processes, namespaces and groups of a fault, and services that stand still, which are
+    to be none after its end."""
     file = record.file_of(home, name)
     found = [str(one) for one in file.parent.glob(f"{name}*")]
     found += [f"process {pid}" for pid, _ in agents(file)]
-    held = groups.ROOT.glob(f"**/{groups.PREFIX}{name}-*")
-    return found + [str(one) for one in held]
+    found += [str(one) for one in directory.NAMESPACES.glob(f"{groups.PREFIX}*")]
+    found += [str(one) for one in groups.ROOT.glob(f"**/{groups.PREFIX}{name}-*")]
+    stood = (name for name, pid in pids(home).items() if _stands(pid))
+    return found + [f"{name} stands still" for name in stood]
+
+
+def _stands(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "T"
+
+
+def interrupted(home: Path, name: str, number: int, after_s: float) -> int:
+    """The status of a `start` that got that signal so long after it had begun to do anything."""
+    command = [sys.executable, "-m", "shop.breaks", "start", name, "--home", str(home)]
+    file = record.file_of(home, name)
+    with subprocess.Popen([*command, "--intensity", "1"], cwd=ROOT, stderr=PIPE) as process:
+        while process.poll() is None and not file.exists():
+            time.sleep(0.005)
+        time.sleep(after_s)
+        process.send_signal(number)
+        process.communicate()
+    return process.returncode

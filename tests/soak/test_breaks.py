@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from shop.breaks.catalogue import FAULTS
 from shop.breaks.fault import Fault
 from shop.services import NAMES, THIRD_PARTIES
 from shop.stores import chosen
-from tests.breaking import left_of, open_shop
+from tests.breaking import interrupted, left_of, open_shop
 
 RECOVERY_S = 5.0
 LACKS = 3
@@ -44,3 +45,19 @@ def test_users_feel_it_and_nothing_of_it_is_left(fault: Fault, home: Path) -> No
 
     assert (begun, shown, ended) == (0, 0, 0), f"intensity {intensity:g}"
     assert left_of(home, fault.name) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_what_is_interrupted_or_killed_leaves_nothing_either(
+    fault: Fault, number: signal.Signals, home: Path
+) -> None:
+    after_s = random.choice([0.0, random.uniform(0.0, 0.3), 2.0])
+
+    begun = interrupted(home, fault.name, number, after_s)
+    if begun == LACKS:
+        pytest.skip(f"this machine lacks the means for {fault.name}")
+    was_there = left_of(home, fault.name) if begun not in (0, -signal.SIGKILL) else []
+    ended = main(["stop", fault.name, "--home", str(home)])
+
+    assert (was_there, ended, left_of(home, fault.name)) == ([], 0, []), f"{begun} at {after_s:g} s"
