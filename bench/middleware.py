@@ -39,7 +39,7 @@ ASKED: Final = ("cart", "inventory", "payment", "shipping", "notification")
 SAID: Final[Mapping[str, Any]] = {
     "cart": {"user": 7, "items": [7, 49]},
     "inventory": {"item": 7},
-    "payment": {"paid": True, "user": 7},
+    "payment": {"paid": True, "user": 7, "cents": 1000},
     "shipping": {"parcel": "P7"},
     "notification": {"told": 7},
 }

@@ -14,7 +14,7 @@ from shop.cache import Cache
 from shop.database import Database
 from shop.faults import Faults
 from shop.releases import FIRST, Release
-from shop.stock import HISTORY, Customers, Payments, Stock
+from shop.stock import HISTORY, PRICE_CENTS, Customers, Payments, Stock
 
 NAMES = (
     "gateway", "checkout", "payment", "inventory", "cart", "user", "shipping", "notification",
@@ -89,6 +89,10 @@ def _faults(app: Flask, place: Place) -> None:
     def error() -> Any:
         return _simulated(faults, faults.error, request.args.get("rate", "1"))
 
+    @app.post("/simulate/wrong")
+    def wrong() -> Any:
+        return _simulated(faults, faults.wrong, request.args.get("rate", "1"))
+
     @app.delete("/simulate")
     def clear() -> Any:
         faults.clear()
@@ -140,7 +144,12 @@ def _checkout(app: Flask, place: Place) -> None:
         told = place.call("notification", "POST", f"/notification/{user}")
         if told.status >= 400:  # nobody goes without what he paid for, for want of a message
             log.warning("notification failed with %d", told.status)
-        return {"paid": paid["paid"], "parcel": sent["parcel"], "items": cart["items"]}
+        return {
+            "paid": paid["paid"],
+            "cents": paid["cents"],
+            "parcel": sent["parcel"],
+            "items": cart["items"],
+        }
 
 
 def _payment(app: Flask, place: Place) -> None:
@@ -148,10 +157,12 @@ def _payment(app: Flask, place: Place) -> None:
 
     @app.post("/payment/<int:user>")
     def payment(user: int) -> Any:
+        if place.faults.is_wrong(request.path):  # neither charged nor kept, and nobody is told
+            return {"paid": True, "user": user, "cents": 0, "lately": 0}
         lately = payments.lately(user)
         _needed(place.call("bank", "POST", f"/charge/{user}"), "bank")
-        payments.paid(user, 1000)
-        return {"paid": True, "user": user, "lately": lately}
+        payments.paid(user, PRICE_CENTS)
+        return {"paid": True, "user": user, "cents": PRICE_CENTS, "lately": lately}
 
 
 def _bank(app: Flask, place: Place) -> None:

@@ -12,6 +12,8 @@ from shop.database import Database
 ITEMS = 50
 FULL = 1_000_000
 CUSTOMERS = 1_000
+PRICE_CENTS = 1_000
+"""Of whatever is in a cart."""
 HISTORY = 200_000
 """Payments of the time before the shop opened."""
 LATELY_S = 30 * 86_400.0
@@ -52,7 +54,7 @@ class Payments:
             whose = f"n - n / {CUSTOMERS} * {CUSTOMERS}"
             for begin in range(0, history, AT_ONCE):
                 database.change(
-                    f"INSERT INTO payments {_COUNTED} SELECT {whose}, 1000, 0.0 FROM k",
+                    f"INSERT INTO payments {_COUNTED} SELECT {whose}, {PRICE_CENTS}, 0.0 FROM k",
                     min(AT_ONCE, history - begin),
                 )
         database.change("CREATE INDEX IF NOT EXISTS payments_of ON payments (customer, at_s)")

@@ -18,12 +18,14 @@ from shop.breaks.families import (
     processes,
     releases,
     third_party,
+    wrong,
 )
 from shop.breaks.fault import Fault
 from shop.breaks.processes import Failed
 
 FAULTS: tuple[Fault, ...] = (
     *endpoints.FAULTS,
+    *wrong.FAULTS,
     *processes.FAULTS,
     *cpu.FAULTS,
     *memory.FAULTS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.error
 import urllib.request
@@ -63,6 +64,28 @@ def ask(url: str, errand: Errand, n: int) -> Saw:
     except OSError:
         is_error = True
     return Saw(is_error, time.perf_counter() - began)
+
+
+def cents(url: str, n: int) -> int | None:
+    """What a purchase came to, as its buyer is told; None where there was none."""
+    asked = urllib.request.Request(
+        url + CHECKOUT.path.format(n=n % 50), method="POST", headers={"connection": "close"}
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S) as response:
+            return int(json.load(response)["cents"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def are_charged_wrongly(url: str, right: int, for_s: float) -> bool:
+    """Whether so many buyers are within that time, of those who are told that they have paid."""
+    until = time.monotonic() + for_s
+    n_wrong = n = 0
+    while n_wrong < N_BAD and (n < N_LOOKS or time.monotonic() < until):
+        n_wrong += cents(url, n) not in (None, right)
+        n += 1
+    return n_wrong >= N_BAD
 
 
 def usual(url: str, errand: Errand) -> Usual:

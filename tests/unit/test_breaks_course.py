@@ -15,6 +15,7 @@ from shop.breaks import record, users
 from shop.breaks.__main__ import main
 from shop.breaks.record import Record, Undo
 from shop.breaks.users import Usual
+from shop.stock import PRICE_CENTS
 from tests.house import House, open_house, told
 
 
@@ -34,6 +35,28 @@ def test_a_fault_is_felt_by_users_until_it_is_stopped(house: House) -> None:
     assert told_then["error_rate"] == {"/user": 1.0}
     assert house.street.call("user", "GET", "/user/7").status == 200
     assert list((house.home / "breaks").iterdir()) == []
+
+
+def test_buyers_are_charged_wrongly_and_nothing_fails_until_it_is_stopped(tmp_path: Path) -> None:
+    with open_house(tmp_path, "gateway", "payment") as house:
+        url = f"http://127.0.0.1:{directory.read(tmp_path).services['gateway'].port}"
+        begun = house.run("start", "wrong-answers", "--intensity", "1")
+        during = house.street.call("gateway", "POST", "/checkout/7"), users.cents(url, 7)
+        felt = house.run("check", "wrong-answers")
+        stopped = house.run("stop", "wrong-answers")
+
+        assert (begun, felt, stopped) == (0, 0, 0)
+        assert (during[0].status, during[0].value["paid"], during[1]) == (200, True, 0)
+        assert users.cents(url, 7) == PRICE_CENTS
+        assert not users.are_charged_wrongly(url, PRICE_CENTS, 0.0)
+
+
+def test_a_purchase_that_fails_is_not_charged_wrongly(house: House) -> None:
+    url = directory.read(house.home).gateway or ""
+    house.street.call("payment", "POST", "/simulate/error?endpoint=/payment&rate=1")
+
+    assert users.cents(url, 7) is None
+    assert not users.are_charged_wrongly(url, PRICE_CENTS, 0.0)
 
 
 def test_what_does_not_run_cannot_be_looked_at(
@@ -77,6 +100,7 @@ def test_what_begins_only_half_is_undone_at_once(
     assert house.street.call("user", "POST", "/simulate/delay?endpoint=/x&duration=0").value == {
         "delay_s": {},
         "error_rate": {},
+        "wrong_rate": {},
     }
     assert record.names(house.home) == []
 

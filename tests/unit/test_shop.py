@@ -43,7 +43,7 @@ def test_a_checkout_takes_what_is_in_the_cart_from_stock(street: Street, tmp_pat
     bought = street.call("gateway", "POST", "/checkout/7")
 
     stock = Stock(Sqlite(tmp_path / "shop.db"))
-    assert bought == (200, {"items": [7, 49], "paid": True, "parcel": "P7"})
+    assert bought == (200, {"items": [7, 49], "paid": True, "cents": 1000, "parcel": "P7"})
     assert [stock.left(item) for item in (7, 8, 49)] == [999_999, 1_000_000, 999_999]
 
 
