@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,9 +64,17 @@ def interrupted(home: Path, name: str, number: int, after_s: float) -> int:
     command = [sys.executable, "-m", "shop.breaks", "start", name, "--home", str(home)]
     file = record.file_of(home, name)
     with subprocess.Popen([*command, "--intensity", "1"], cwd=ROOT, stderr=PIPE) as process:
-        while process.poll() is None and not file.exists():
-            time.sleep(0.005)
-        time.sleep(after_s)
-        process.send_signal(number)
+        while not file.exists() and not _ended(process, 0.005):
+            continue
+        if not _ended(process, after_s):
+            process.send_signal(number)
         process.communicate()
     return process.returncode
+
+
+def _ended(process: subprocess.Popen[bytes], within_s: float) -> bool:
+    try:
+        process.wait(within_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
