@@ -1,0 +1,1 @@
+"""One file per explainer: a case is read, somebody is suspected, evidence is told."""
