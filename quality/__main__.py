@@ -25,6 +25,9 @@ SUITES: Final = {
     "skab": "the same on short runs of a machine with sensors: F1 of points",
     "loghub": "log lines grouped by the statement that printed them",
     "sessions": "strange sessions of log lines, by what is counted in them",
+    "rcd": "root causes by metrics alone",
+    "petshop": "root causes by requests, latencies and failures of nodes",
+    "nezha": "root causes by spans, lines and metrics",
     "log_nulls": "false findings on log lines of services where nothing happens (needs no data)",
 }
 
