@@ -201,6 +201,7 @@ def test_a_thread_beside_the_requests_sends_by_itself() -> None:
     path, headers, body = door.came[0]
     assert path == "/v1/traces"
     assert (headers["authorization"], headers["x-scope-orgid"]) == ("Bearer wk_1", "t")
+    assert headers["user-agent"].startswith("watchkeeper-middleware/")
     assert b"checkout" not in body
 
 

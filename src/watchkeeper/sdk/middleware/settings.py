@@ -7,11 +7,15 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
+from watchkeeper import __version__
 from watchkeeper.errors import Permanent
 from watchkeeper.sdk.address import address
 from watchkeeper.sdk.middleware import otlp
 from watchkeeper.sdk.rows import Label
+
+_NAME: Final = f"watchkeeper-middleware/{__version__}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Settings:
 
     def headers(self) -> dict[str, str]:
         """Of every body."""
-        found = {"content-type": "application/x-protobuf"}
+        found = {"content-type": "application/x-protobuf", "user-agent": _NAME}
         if self.api_key:
             found["authorization"] = f"Bearer {self.api_key}"
         if self.tenant:
