@@ -6,10 +6,12 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from shop.breaks.processes import Failed
 
 ROOT = Path("/sys/fs/cgroup")
+PROC = Path("/proc")
 PREFIX = "watchkeeper-breaks-"
 PROCESSES = "cgroup.procs"
 END_S = 5.0
@@ -33,15 +35,24 @@ def lacks(controller: str, root: Path = ROOT) -> str:
     return ""
 
 
-def folder(controller: str, pid: int, name: str, root: Path = ROOT) -> Path:
-    """Where a group for that process is to be: below the one it is in, or beside it in version 2,
-    where a group that has processes may have no others below."""
-    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+class Place(NamedTuple):
+    folder: Path
+    """Of a group for a process, ..."""
+    back: Path
+    """... and of the group that the process is in."""
+
+
+def place(controller: str, pid: int, name: str, root: Path = ROOT, proc: Path = PROC) -> Place:
+    """Below the group it is in, or beside it in version 2, where a group that has processes may
+    have no others below."""
+    for line in (proc / f"{pid}/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):
-            return root / controller / path.lstrip("/") / (PREFIX + name)
+            back = root / controller / path.lstrip("/")
+            return Place(back / (PREFIX + name), back)
         if not controllers and not (root / controller).is_dir():
-            return root / path.lstrip("/").rpartition("/")[0] / (PREFIX + name)
+            back = root / path.lstrip("/")
+            return Place((root if back == root else back.parent) / (PREFIX + name), back)
     raise Failed(f"process {pid} is in no cgroup for {controller}")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from shop import directory, release
-from shop.breaks import groups, record, sql
+from shop.breaks import groups, namespaces, record, sql
 from shop.breaks.processes import Failed, born, signalled, start_agent
 from shop.breaks.record import Record, Undo
 from shop.control import pids
@@ -103,11 +103,23 @@ class Hands:
             )
         self.divert(service, at.host, port, caller)
 
+    def lose(self, service: str, lost: float) -> None:
+        """Such a share of the packets to a service, from whoever asks it from now on."""
+        name = f"{groups.PREFIX}{self._record.name}-{self.shop.pid}"
+        at = self.shop.services[service]
+        wire = namespaces.wire(self.shop.pid)
+        self.later("namespace", name=name, wire_name=wire.name)
+        namespaces.make(name, wire, lost)
+        with namespaces.door(name, wire) as door:
+            port = door.getsockname()[1]
+            self.agent("proxy", [door.fileno()], fd=door.fileno(), host=at.host, port=at.port)
+        self.divert(service, wire.far, port)
+
     def confine(self, controller: str, limits: Mapping[str, str], services: Sequence[str]) -> Path:
         """A cgroup of its own with those limits, for those services."""
         pid = self.pid(services[0])
-        folder = groups.folder(controller, pid, f"{self._record.name}-{self.shop.pid}")
-        self.later("group", folder=str(folder), back=str(folder.parent))
+        folder, back = groups.place(controller, pid, f"{self._record.name}-{self.shop.pid}")
+        self.later("group", folder=str(folder), back=str(back))
         groups.make(folder, limits)
         for service in services:
             groups.enter(folder, self.pid(service))

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from shop import directory, release, releases
-from shop.breaks import groups, record, sql
+from shop.breaks import groups, namespaces, record, sql
 from shop.breaks.hands import tell
 from shop.breaks.processes import Failed, signalled, stop_agents
 from shop.breaks.record import Record, Undo
@@ -62,6 +62,10 @@ def _group(_: Path, __: Record, given: Mapping[str, Any]) -> None:
     groups.remove(Path(given["folder"]), Path(given["back"]))
 
 
+def _namespace(_: Path, __: Record, given: Mapping[str, Any]) -> None:
+    namespaces.remove(given["name"], given["wire_name"])
+
+
 def _release(home: Path, _: Record, given: Mapping[str, Any]) -> None:
     if releases.current(home, given["service"]).version != given["version"]:
         return
@@ -93,6 +97,7 @@ _VERBS: dict[str, Callable[[Path, Record, Mapping[str, Any]], None]] = {
     "continue": _continue,
     "agents": _agents,
     "group": _group,
+    "namespace": _namespace,
     "release": _release,
     "fault": _fault,
     "sql": _sql,

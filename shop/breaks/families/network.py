@@ -1,10 +1,12 @@
 """The network between two services: a proxy of our own stands between them, or a name leads
-nowhere. Nothing of the machine's network is touched."""
+nowhere, or packets are lost within a namespace of the fault's own. Nothing of the machine's network
+is touched."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from shop.breaks import namespaces
 from shop.breaks.fault import Fault, between
 from shop.breaks.hands import Hands
 from shop.breaks.users import LOOK
@@ -31,6 +33,14 @@ def proxied(
     return start
 
 
+def _lose(hands: Hands, intensity: float) -> None:
+    hands.lose("shipping", between(0.25, 0.5, intensity))
+
+
+def _no_namespace(_: Directory) -> str:
+    return namespaces.lacks()
+
+
 def _name(hands: Hands, _: float) -> None:
     hands.divert("payment", NOWHERE, hands.shop.services["payment"].port, "checkout")
 
@@ -49,6 +59,15 @@ FAULTS = (
         services=("shipping",),
         kind="packet_loss",
         start=proxied("shipping", lost=(0.2, 0.5)),
+    ),
+    Fault(
+        name="packets-dropped",
+        says="the system drops what is sent to shipping, and TCP sends it again (nft)",
+        services=("shipping",),
+        kind="packet_loss",
+        start=_lose,
+        lacks=_no_namespace,
+        feel_s=15.0,
     ),
     Fault(
         name="partition",
