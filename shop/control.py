@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import http.client
+import time
 import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from supervisor.states import ProcessStates
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
+END_S = 30.0
 SOCKET = "supervisor.sock"
 LONGEST = 100
 """Bytes of a socket's path; the system takes 107."""
@@ -36,7 +39,17 @@ def restart(home: Path, name: str) -> None:
         except xmlrpc.client.Fault as fault:
             if fault.faultCode != Faults.NOT_RUNNING:
                 raise
+            _await_end(supervisor, whole)
         supervisor.startProcess(whole)
+
+
+def _await_end(supervisor: Any, whole: str) -> None:
+    """Somebody else may have told it to stop, and be gone; until it has it cannot be started."""
+    until = time.monotonic() + END_S
+    while supervisor.getProcessInfo(whole)["state"] == ProcessStates.STOPPING:
+        if time.monotonic() > until:
+            return
+        time.sleep(0.05)
 
 
 @contextmanager
