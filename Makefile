@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PEERS  := redis-server postgresql prometheus victoria-metrics
 
-# Handed on by hand:  make demo ARGS=--once   make test ARGS=tests/unit   make soak DURATION_S=3600
+# Handed on by hand:  make demo ARGS="--once --yes"   make test ARGS=tests/unit   make soak DURATION_S=3600
 #                     make bench SUITE=ingest   make quality SUITE=nab DATA=/path/to/nab
 ARGS       ?=
 SUITE      ?=
@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(READY)  ## start it, import seven generated days, show an anomaly found (ARGS=--once ends)
+demo: $(READY)  ## a real shop is broken, and it tells what it sees (ARGS="--once --yes" ends)
 	$(BIN)/watchkeeper demo $(ARGS)
 
 run: $(READY)  ## start it with its defaults (ARGS="--config watchkeeper.yaml")

@@ -137,11 +137,13 @@ class House:
 
     def course(self, *scenarios: Scenario, **asked: Any) -> Course:
         """A run of these, ready to go."""
-        client = Client("http://watchkeeper.test", transport=httpx.MockTransport(self._answer),
-                        sleep=self.pace.sleep)  # fmt: skip
         wanted: dict[str, Any] = {"seed": 1, "home": str(self.folder), "warm_up_s": 30.0, **asked}
-        watch = Watch(client, self.pace, self.said.append)
+        watch = Watch(self.client(), self.pace, self.said.append)
         return Course(Asked(scenarios, **wanted), watch, self.pace, Interrupts(), self.said.append)
+
+    def client(self) -> Client:
+        return Client("http://watchkeeper.test", transport=httpx.MockTransport(self._answer),
+                      sleep=self.pace.sleep)  # fmt: skip
 
     def scenario(self, name: str = "broken", **other: Any) -> Scenario:
         """Touches the file, and takes it away again."""

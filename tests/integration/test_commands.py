@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,11 @@ from bench import client, peers
 from bench.peers import Server
 from tests.integration.conftest import Shared
 from tests.operators import Told, ran
+from watchkeeper.cli.demo.level import Gauge, Levels
+from watchkeeper.cli.demo.past import before
 from watchkeeper.cli.server import Server as OwnServer
-from watchkeeper.errors import Permanent, Retryable
-from watchkeeper.sdk import Client, Retry, TimeSeries
+from watchkeeper.errors import Permanent
+from watchkeeper.sdk import Client, TimeSeries
 
 STEP_MS = 15_000
 
@@ -105,15 +110,17 @@ def test_what_was_sent_is_queried_back(shared: Shared, tmp_path: Path) -> None:
     run("anomalies", *there)
 
 
-def test_the_demo_finds_what_it_planted_and_the_doctor_finds_what_is_broken(tmp_path: Path) -> None:
-    kept = tmp_path / "kept"
-
-    told = run_apart("demo", "--once", "--json", "--data-dir", str(kept), cwd=tmp_path)
-
-    found = json.loads(told.stdout)
-    assert found["is_planted"]
-    assert found["found"]["service"] == "payment"
-    assert found["samples"] > 1_000_000
+def test_a_week_that_is_made_up_is_taken_whole_and_the_doctor_finds_what_is_broken(
+    tmp_path: Path,
+) -> None:
+    kept, now_s = tmp_path / "kept", time.time()
+    names = [{"__name__": "queue_length", "instance": str(number)} for number in range(120)]
+    levels = Levels((), tuple(Gauge(one, 9.0, 1.0) for one in names), now_s)
+    week = before(levels, end_s=now_s, days=7, seed=1)
+    with OwnServer(kept) as server, Client(server.url) as there:
+        server.wait_until_well(there)
+        n_accepted = sum(there.write(window).accepted for window in week.windows(40_000))
+    assert n_accepted == week.n_samples > 1_000_000
     doctor = ("doctor", "--data-dir", str(kept), "--set", "server.port=0", "--json")
     run(*doctor)
 
@@ -144,19 +151,59 @@ def test_ctrl_c_ends_a_command_with_130_and_without_a_traceback(
     following.stderr.close()
 
 
-def test_a_demo_that_is_terminated_takes_its_server_along(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "watchkeeper", "demo", "--data-dir", str(tmp_path / "kept")]
-    demo = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    assert demo.stderr is not None
-    address = demo.stderr.readline().split()[-1]
-    assert demo.stderr.readline().startswith("importing")
+def left_of(folder: str) -> list[str]:
+    """Processes that name it."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended meanwhile
+            if folder.encode() in place.read_bytes():
+                found.append(place.parent.name)
+    return found
 
-    demo.terminate()
 
-    assert demo.wait(60) == 128 + signal.SIGTERM
-    demo.stderr.close()
-    with pytest.raises(Retryable), Client(address, retry=Retry(attempts=1)) as there:
-        there.health()
+def test_a_demo_that_is_terminated_takes_its_server_and_its_shop_along() -> None:
+    pytest.importorskip("flask")
+    pytest.importorskip("supervisor")
+    command = [sys.executable, "-m", "watchkeeper", "demo", "--yes"]
+    with tempfile.TemporaryDirectory() as short:  # sockets' paths are to be
+        environment = {**os.environ, "TMPDIR": short}
+        demo = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        assert demo.stderr is not None
+        assert "starting a server" in demo.stderr.readline()
+        until = time.monotonic() + 60
+        while len(left_of(short)) < 4:  # the server, the shop, its supervisor and a service
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+        demo.terminate()
+
+        assert demo.wait(60) == 130
+        assert "everything is taken away" in demo.stderr.read()
+        demo.stderr.close()
+        assert left_of(short) == []
+        assert list(Path(short).iterdir()) == []
+
+
+def test_a_child_ends_with_whoever_started_it_even_if_that_was_killed(tmp_path: Path) -> None:
+    starts = (
+        "import time; from pathlib import Path; from watchkeeper.cli.child import Child; "
+        f"one = Child(['-c', 'import time; time.sleep(60)  # {tmp_path}'], Path('log')); "
+        "print(one.pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", starts], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+
+    parent.kill()
+    parent.wait()
+
+    parent.stdout.close()
+    until = time.monotonic() + 30
+    while str(child) in left_of(str(tmp_path)):
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def test_a_server_that_ends_at_once_is_told_with_its_last_words(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class _Entry:
 
 COMMANDS: Final = {
     "run": _Entry("Start the server.", "run"),
-    "demo": _Entry("Show it at work: a week of a small shop, and one anomaly found.", "demo"),
+    "demo": _Entry("Show it at work: a real shop is broken, and it tells what it sees.", "demo"),
     "send": _Entry("Send samples from a file, standard input, or generated.", "send"),
     "query": _Entry("Read samples: select, fold over time, fold across series.", "query"),
     "logs": _Entry("Search log lines by words, labels, severity and trace.", "logs"),

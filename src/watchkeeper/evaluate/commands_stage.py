@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import IO, Any, Final, NamedTuple
 
@@ -33,16 +34,22 @@ class Done(NamedTuple):
 
 
 def perform(
-    words: Sequence[str], meanwhile: Callable[[], None], *, longest_s: float = LONGEST_S
+    words: Sequence[str],
+    meanwhile: Callable[[], None],
+    *,
+    longest_s: float = LONGEST_S,
+    folder: Path | None = None,
 ) -> Done:
-    """Run a command to its end, in a session of its own, so that Ctrl-C is for us alone. What it
-    leaves in the background stays; where it is too slow, all of its session is killed."""
+    """Run a command to its end, in that folder or our own, and in a session of its own, so that
+    Ctrl-C is for us alone. What it leaves in the background stays; where it is too slow, all of its
+    session is killed."""
     if not words:
         return Done(0)
     with tempfile.TemporaryFile() as heard:  # a pipe would be held open by what it leaves behind
         try:
             process = subprocess.Popen(  # noqa: S603 - the operator's own words, without a shell
                 words,
+                cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=heard,

@@ -104,12 +104,14 @@ def _faults(scenario: Scenario) -> list[str]:
     return found
 
 
-def chosen(scenarios: Sequence[Scenario], names: Sequence[str]) -> tuple[Scenario, ...]:
-    """Those that are named, or all."""
+def chosen(
+    scenarios: Sequence[Scenario], names: Sequence[str], flag: str = "--only"
+) -> tuple[Scenario, ...]:
+    """Those that a flag names, or all."""
     known = {one.name for one in scenarios}
     if unknown := [name for name in names if name not in known]:
         raise ConfigError(
-            [f"--only: no scenario '{name}'; known: {', '.join(sorted(known))}" for name in unknown]
+            [f"{flag}: no scenario '{name}'; known: {', '.join(sorted(known))}" for name in unknown]
         )
     return tuple(one for one in scenarios if not names or one.name in names)
 
