@@ -20,11 +20,16 @@ class Harm:
         self._kept: list[bytes] = []
         self._stop = threading.Event()
         self._burning: list[threading.Thread] = []
+        self._one_at_a_time = threading.Lock()
 
     def burn(self, n_threads: int) -> None:
         """So many threads compute from now on; 0 ends that."""
         if not 0 <= n_threads <= MOST_THREADS:
             raise ValueError(f"threads is {n_threads}; give 0 to {MOST_THREADS}")
+        with self._one_at_a_time:
+            self._burn(n_threads)
+
+    def _burn(self, n_threads: int) -> None:
         self._stop.set()
         for thread in self._burning:
             thread.join()

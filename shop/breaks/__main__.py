@@ -143,4 +143,7 @@ def _parser() -> argparse.ArgumentParser:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(main())
+    status = main()
+    for number in (signal.SIGINT, signal.SIGTERM):  # it is done, and says so, whatever comes now
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(status)

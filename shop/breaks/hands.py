@@ -24,12 +24,12 @@ from shop.effects import Route
 TOLD_S = 5.0
 
 
-def tell(shop: Directory, service: str, path: str) -> None:
+def tell(shop: Directory, service: str, path: str, within_s: float = TOLD_S) -> None:
     """A service, past every fault between services. Raises Failed if it refuses."""
     at = shop.services[service]
     request = urllib.request.Request(f"http://{at.host}:{at.port}{path}", method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=TOLD_S):
+        with urllib.request.urlopen(request, timeout=within_s):
             pass
     except urllib.error.HTTPError as error:
         with error:

@@ -17,6 +17,9 @@ from shop.breaks.processes import Failed, signalled, stop_agents
 from shop.breaks.record import Record, Undo
 from shop.directory import NotRunning
 
+PATIENCE_S = 30.0
+"""A service that burns its own CPU hears late that it is to stop."""
+
 
 def stop(home: Path, name: str) -> None:
     """Nothing of that fault is left, or Failed says what is; to be tried again then."""
@@ -42,7 +45,7 @@ def stop(home: Path, name: str) -> None:
 def _tell(home: Path, _: Record, given: Mapping[str, Any]) -> None:
     """Whoever refuses connections has ended, and comes again without it."""
     try:
-        tell(directory.read(home), given["service"], given["path"])
+        tell(directory.read(home), given["service"], given["path"], PATIENCE_S)
     except (NotRunning, ConnectionError):
         return
     except urllib.error.URLError as error:

@@ -1,4 +1,5 @@
-"""Every fault there is, on a whole shop: users feel it, and nothing of it is left."""
+"""Every fault there is, on a whole shop: users feel it, and nothing of it is left, even of one that
+was interrupted or killed."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from shop import load
 from shop.__main__ import above_0
 from shop.database import Sqlite
 from shop.faults import Faults
+from shop.harm import Harm
 from shop.plan import Plan, free_ports, read, write
 from shop.services import NAMES
 from shop.stock import Stock
@@ -193,3 +195,13 @@ def test_the_supervisor_runs_every_service_and_listens_in_its_folder_alone() -> 
     assert "inet_http_server" not in text
     assert "file=/tmp/x%%/supervisor.sock" in text
     assert "[program:load]" not in configuration(replace(plan, load=False))
+
+
+def test_burning_may_end_while_it_begins() -> None:
+    harm = Harm()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(harm.burn, [2, 0] * 5))
+    harm.burn(0)
+
+    assert harm.told()["burning"] == 0
