@@ -106,12 +106,13 @@ def settings(plan: Plan) -> Mapping[str, Any]:
 
 
 @contextmanager
-def shop(home: Path, url: str) -> Iterator[Path]:
-    """A shop that is open, in a folder; gone at the end, whatever happened."""
+def shop(home: Path, url: str, *words: str) -> Iterator[Path]:
+    """A shop that is open, in a folder; gone at the end, whatever happened. `words` are more of
+    its command line."""
     home.mkdir()
     log = home.with_suffix(".log")
     command = [sys.executable, "-m", "shop", "--home", str(home), "--watchkeeper", url]
-    command += ["--per-second", f"{PER_S:g}"]
+    command += ["--per-second", f"{PER_S:g}", *words]
     with log.open("wb") as said:
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=said, stderr=said

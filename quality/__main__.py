@@ -18,6 +18,7 @@ from quality.suite import Options, Unmeasurable
 SUITES: Final = {
     "nulls": "false alarms on series without anomalies, at 1, 15 and 60 s steps (needs no data)",
     "fleet": "false pages a day of a fleet in which nothing happens (needs no data)",
+    "calm": "pages of seven days of the shop, laid out of recorded minutes",
     "nab": "alarms within windows, by the rules of NAB",
     "kpi": "false alarms, recall and F1 on labelled series of operations",
     "wsd": "the same on series of web services",
