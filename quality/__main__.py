@@ -30,6 +30,7 @@ SUITES: Final = {
     "petshop": "root causes by requests, latencies and failures of nodes",
     "nezha": "root causes by spans, lines and metrics",
     "log_nulls": "false findings on log lines of services where nothing happens (needs no data)",
+    "storms": "alerts of overlapping faults, put together to incidents (needs no data)",
 }
 
 

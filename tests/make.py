@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from watchkeeper.compiled.memory import READ_SLACK
+from watchkeeper.model.alert import Alert, AlertStatus
 from watchkeeper.model.anomaly import Anomaly, AnomalyId, AnomalyStatus, Severity
 from watchkeeper.model.audit import NO_HASH, Act, AuditEntry
 from watchkeeper.model.change import Change
@@ -24,6 +26,7 @@ from watchkeeper.model.signal import (
     Tick,
     WireSamples,
 )
+from watchkeeper.model.topology import Edge, EdgeKind, Node, NodeKind, Topology
 
 NS_PER_S = 1_000_000_000
 START_NS = 1_700_000_000 * NS_PER_S
@@ -305,3 +308,39 @@ def _take(run: bytes, tag: int) -> tuple[bytes, bytes]:
         if run[i - 1] < 0x80:
             break
     return run[i : i + size], run[i + size :]
+
+
+def alert(rule: str = "HighLatency", service: str = "payment", **fields: Any) -> Alert:
+    """A firing one, at START_NS unless `at_s` says how many seconds later."""
+    at_ns = START_NS + round(fields.pop("at_s", 0.0) * NS_PER_S)
+    labels = {"alertname": rule, "service": service, **fields.pop("labels", {})}
+    values: dict[str, Any] = {
+        "source": "alertmanager",
+        "rule": rule,
+        "labels": {name: value for name, value in labels.items() if value},
+        "status": AlertStatus.FIRING,
+        "started_ns": at_ns,
+        "entity": Entity(service),
+    }
+    return Alert(**(values | fields))
+
+
+def resolved(one: Alert, *, after_s: float = 60.0) -> Alert:
+    """The end of an alert, so long after it began."""
+    ended_ns = one.started_ns + round(after_s * NS_PER_S)
+    return replace(one, status=AlertStatus.RESOLVED, ended_ns=ended_ns)
+
+
+def calls(*pairs: str) -> Topology:
+    """Of pairs such as `web>shop`: who depends on whom. A host's name begins with `host`."""
+    ends = [pair.split(">") for pair in pairs]
+    return Topology(
+        tuple(
+            Node(name, NodeKind.HOST if name.startswith("host") else NodeKind.SERVICE)
+            for name in sorted({name for pair in ends for name in pair})
+        ),
+        tuple(
+            Edge(one, other, EdgeKind.RUNS_ON if other.startswith("host") else EdgeKind.CALLS)
+            for one, other in ends
+        ),
+    )

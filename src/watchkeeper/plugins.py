@@ -64,6 +64,10 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "symptoms": "watchkeeper.analyze.watchers.symptoms:Symptoms",
         "zforest": "watchkeeper.analyze.watchers.zforest:Zforest",
     },
+    "grouper": {
+        "root_cover": "watchkeeper.analyze.groupers.root_cover:RootCover",
+        "dynamic_xy": "watchkeeper.analyze.groupers.dynamic_xy:DynamicXY",
+    },
     "store": {
         "memory": "watchkeeper.store.memory:MemoryStore",
         "postgres": "watchkeeper.store.postgres.store:PostgresStore",

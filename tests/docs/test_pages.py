@@ -143,7 +143,10 @@ def test_every_record_is_a_word_of_the_glossary() -> None:
     [("bench", name) for name in speed.SUITES] + [("quality", name) for name in scores.SUITES],
 )
 def test_every_figure_is_explained_with_its_command_and_target(tool: str, suite: str) -> None:
-    names = {"bench": ["performance.md"], "quality": ["detection.md", "causes.md"]}[tool]
+    names = {
+        "bench": ["performance.md"],
+        "quality": ["detection.md", "causes.md", "correlation.md"],
+    }[tool]
     page = "".join((DOCS / "explain" / name).read_text(encoding="utf-8") for name in names)
     targets = importlib.import_module(f"{tool}.{suite}").TARGETS
 

@@ -1,0 +1,1 @@
+"""Which alerts are of one trouble: one way of telling per file."""
