@@ -31,6 +31,22 @@ def fresh(first_slot: int = 0) -> Play:
     return Play(Symptoms(catalog=known))
 
 
+def seconds() -> F64:
+    parts = [
+        np.concatenate([counted(400, 20.0, 0.01, seed=k), counted(100, 20.0, 0.4, seed=k)])
+        for k in (1, 2)
+    ]
+    slow = np.concatenate([slow_ones(400, 8.0, 0.05), slow_ones(100, 8.0, 0.4)])
+    return np.cumsum(np.hstack([parts[0], slow, parts[1]]), axis=0)
+
+
+SECONDS = seconds()
+
+
+def by_the_second(first_slot: int = 0) -> Play:
+    return Play(Symptoms(catalog=Known(LABELS, first_slot)), step_s=1)
+
+
 @given(st.integers(1, len(LABELS)))
 @settings(max_examples=4, deadline=None)
 def test_however_batches_are_cut_the_sightings_are_the_same(cut: int) -> None:
@@ -61,6 +77,23 @@ def test_a_restart_changes_nothing_even_where_slots_are_others(n: int) -> None:
 
     assert told == expected
     assert after.watcher.dump(0) == whole.watcher.dump(0)
+
+
+@given(st.integers(1, 499), st.integers(1, len(LABELS)))
+@settings(max_examples=4, deadline=None)
+def test_a_restart_between_two_looks_changes_nothing(n: int, cut: int) -> None:
+    """Told by the second: what is open is as much a part of the state as what is closed."""
+    before, whole, after = by_the_second(), by_the_second(), by_the_second(first_slot=11)
+    expected = whole.say(SECONDS)
+    told = before.say(SECONDS[:n])
+
+    after.watcher.load(0, before.watcher.dump(0))
+    after.now_ns = before.now_ns
+    told += after.say(SECONDS[n:], cut=cut, first_slot=11)
+
+    assert told == expected
+    assert after.watcher.dump(0) == whole.watcher.dump(0)
+    assert {one.labels["symptom"] for one in expected} == {"errors", "latency"}
 
 
 def test_the_scenario_has_something_to_tell() -> None:

@@ -18,7 +18,7 @@ def moved(*scores: float) -> list[int]:
     """The change that each score makes, ten seconds after the other."""
     symptom = np.zeros(1, SYMPTOM)
     return [
-        _move(symptom[0], score, (at + 1) * 10_000_000_000, SETTINGS)
+        _move(symptom[0], score, False, (at + 1) * 10_000_000_000, SETTINGS)
         for at, score in enumerate(scores)
     ]
 

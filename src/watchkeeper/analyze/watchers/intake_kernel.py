@@ -2,6 +2,13 @@
 
 import math
 
+from watchkeeper.analyze.watchers.look_kernel import (
+    LONGEST_S,
+    SECOND_NS,
+    advance,
+    fade_late,
+    note_pace,
+)
 from watchkeeper.analyze.watchers.symptom_episode_kernel import SILENCE
 from watchkeeper.analyze.watchers.symptoms_kernel import judge_bins
 from watchkeeper.compiled.jit import kernel
@@ -77,7 +84,7 @@ def take(points, first, of, state, settings, now_ns, found):
                 at = newest % len(bins)
                 bins[at, column] = max(bins[at, column], values[i] * row.scale)
         elif row.last_ns > 0:
-            _count(row, service, bins, times[i], values[i])
+            _count(row, service, (bins, state.looks[index]), times[i], values[i], now_ns)
         row.last_ns, row.last = times[i], values[i]
     return len(slots), n_found
 
@@ -105,6 +112,7 @@ def _arrive(service, now_ns):
         else:
             service.gap_s = max(usual, min(gap, 120.0))
         service.longest_s *= math.exp(-gap / FADE_GAP)
+        fade_late(service, gap)
         service.longest_s = max(service.longest_s, min(gap, GROWTH * max(usual, service.longest_s)))
         service.n_arrivals += 1
     else:
@@ -125,8 +133,9 @@ def _make_room(state, index, newest, settings, found, n_found):
 
 
 @kernel
-def _count(row, service, bins, time_ns, value):
+def _count(row, service, of, time_ns, value, now_ns):
     """Spread what was added over the time in which it was."""
+    bins, looks = of
     lasted = time_ns - row.last_ns
     if lasted > LONGEST_NS:
         return
@@ -144,10 +153,29 @@ def _count(row, service, bins, time_ns, value):
         )
     else:
         service.interval_s += 0.002 * (seconds - service.interval_s)
+    if service.is_live:
+        note_pace(service, time_ns, now_ns)
     added = value - row.last if value >= row.last else value
+    if seconds <= LONGEST_S:
+        advance(service, looks, time_ns)
+        _add(
+            row,
+            looks,
+            max(row.last_ns // SECOND_NS, service.look_second - len(looks) + 1),
+            SECOND_NS,
+            time_ns,
+            added,
+        )
     first = max(row.last_ns // BIN_NS, service.next_bin)
-    for one in range(first, (time_ns - 1) // BIN_NS + 1):
-        within = min(time_ns, (one + 1) * BIN_NS) - max(row.last_ns, one * BIN_NS)
+    _add(row, bins, first, BIN_NS, time_ns, added)
+
+
+@kernel
+def _add(row, bins, first, length_ns, time_ns, added):
+    """Into bins of that length, from `first` on."""
+    lasted = time_ns - row.last_ns
+    for one in range(first, (time_ns - 1) // length_ns + 1):
+        within = min(time_ns, (one + 1) * length_ns) - max(row.last_ns, one * length_ns)
         part = added * (within / lasted)
         at = one % len(bins)
         if row.part == PART_BUCKET:
@@ -156,6 +184,6 @@ def _count(row, service, bins, time_ns, value):
             bins[at, ERRORS] += part
         else:
             bins[at, REQUESTS] += part
-            bins[at, COVER] += within / BIN_NS
+            bins[at, COVER] += within / length_ns
             if row.part == PART_FAILED:
                 bins[at, ERRORS] += part

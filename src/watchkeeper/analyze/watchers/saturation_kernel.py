@@ -3,9 +3,11 @@
 import math
 
 from watchkeeper.analyze.watchers.symptom_episode_kernel import (
+    BIN_NS,
     C_QUEUE,
     C_SHARE,
     SATURATION,
+    UNSAID,
     tell,
 )
 from watchkeeper.compiled.jit import kernel
@@ -59,8 +61,9 @@ def judge_saturation(state, index, one, settings, found, n_found):
             change if service.queue_n == 1.0 else max(-clip, min(clip, change))
         )
     seen = max(service.share_n, service.queue_n)
-    said = (score, value, 0.0, high, seen, seen if one - service.first_bin > DAY_BINS else 0.0)
-    return tell(state, index, SATURATION, one, said, settings, found, n_found)
+    learned = seen if one - service.first_bin > DAY_BINS else 0.0
+    said = (score, value, 0.0, high, seen, learned, UNSAID)
+    return tell(state, index, SATURATION, (one + 1) * BIN_NS, said, settings, found, n_found)
 
 
 @kernel

@@ -30,7 +30,12 @@ SERVICE: Final = np.dtype(
         ("newest_ns", "i8"),  # event time
         ("arrived_ns", "i8"),  # by the ticks
         ("first_ns", "i8"),  # by the ticks
+        ("counted_ns", "i8"),  # event time of the newest that was counted of requests
+        ("look_second", "i8"),  # the newest second of `looks`
+        ("looked_second", "i8"),  # up to which was looked
         ("interval_s", "f4"),  # between samples of one series, of the slow ones
+        ("step_s", "f4"),  # between samples of all series, of the quick ones
+        ("late_s", "f4"),  # the longest that a sample came behind others, fading
         ("gap_s", "f4"),  # mean between arrivals
         ("longest_s", "f4"),  # the longest, fading
         ("n_arrivals", "u4"),
@@ -48,9 +53,15 @@ SERVICE: Final = np.dtype(
         ("error_blocks", "f4"),
         ("error_scatter", "f4"),  # sums whose quotient is the scatter; see the kernel
         ("error_weight", "f4"),
+        ("error_bins", "f4"),  # the same of single bins, for looks
+        ("error_bin_scatter", "f4"),
+        ("error_bin_weight", "f4"),
         ("latency_blocks", "f4"),
         ("latency_scatter", "f4"),
         ("latency_weight", "f4"),
+        ("latency_bins", "f4"),
+        ("latency_bin_scatter", "f4"),
+        ("latency_bin_weight", "f4"),
         ("traffic_blocks", "f4"),
         ("traffic_scatter", "f4"),
         ("traffic_weight", "f4"),
@@ -74,6 +85,8 @@ SYMPTOM: Final = np.dtype(
         ("closed_ns", "i8"),
         ("peak", "f4"),
         ("half_hour_peak", "f4"),
+        ("share", "f4"),  # of requests that were bad as it was told
+        ("spare", "f4"),
         ("value", "f8"),
         ("low", "f8"),
         ("high", "f8"),
@@ -106,6 +119,7 @@ SYMPTOMS: Final = ("errors", "latency", "traffic", "surge", "saturation", "silen
 SILENCE: Final = 5
 SURGE: Final = 3
 N_BINS: Final = 64
+N_SECONDS: Final = 64
 N_COLUMNS: Final = 24
 N_BOUNDS: Final = 19
 N_BUCKETS: Final = 288
@@ -137,6 +151,8 @@ class State(NamedTuple):
     symptom: Array
     ring: Array
     """Ten-second bins: requests, errors, share, queue, coverage, then requests up to each bound."""
+    looks: Array
+    """Seconds, of requests, errors and bounds alone."""
     bounds: Array
     """In seconds; the first is infinity."""
     usual: Array
@@ -154,6 +170,7 @@ class State(NamedTuple):
             reserve(n, SERVICE),
             reserve((n, n_symptoms), SYMPTOM),
             reserve((n, N_BINS, N_COLUMNS), np.float32),
+            reserve((n, N_SECONDS, N_COLUMNS), np.float32),
             reserve((n, N_BOUNDS), np.float32),
             reserve((n, N_BOUNDS), np.float32),
             reserve((n, N_BUCKETS), np.float32),

@@ -3,6 +3,7 @@
 import math
 
 from watchkeeper.analyze.watchers.symptom_episode_kernel import (
+    BIN_NS,
     BIN_S,
     BLOCK,
     C_BOUNDS,
@@ -14,10 +15,12 @@ from watchkeeper.analyze.watchers.symptom_episode_kernel import (
     LATENCY,
     LONG,
     MIDDLE,
+    SHORT,
     WINSOR,
     scatter_of,
     sum_of,
     tell,
+    told_since,
 )
 from watchkeeper.analyze.watchers.tails_kernel import lower_bound, share_score
 from watchkeeper.compiled.jit import kernel
@@ -30,6 +33,10 @@ MOST_ERRORS = 3.0
 SLOW_SHARE = 0.05
 """Slow is what takes longer than the bound that about 95 % keep."""
 LEAST_SLOW = 1e-4
+LITTLE = 0.25
+"""Of what a share was above the usual when it was told. The worst of many is told."""
+PLAIN = 8.0
+"""So many bad ones are to be expected of as many requests as tell that it is over."""
 FEWEST = 3.0
 """Errors, or slow requests, that are too few to speak of."""
 
@@ -37,20 +44,115 @@ FEWEST = 3.0
 @kernel
 def judge_errors(state, index, one, window, settings, found, n_found):
     service, bins = state.service[index], state.ring[index]
+    usual, scatter = usual_errors(service)
+    known = one - service.first_bin
+    known = min(known, told_since(state.symptom[index, ERRORS], one, BIN_NS))
+    windows, usually = (window, MIDDLE, LONG), (usual, scatter)
+    score, value, n = worst_errors(bins, one, known, windows, usually, settings)
+    of = ((C_REQUESTS, C_ERRORS, False), usual)
+    is_over = _is_over(state.symptom[index, ERRORS], bins, one, window, of, settings)
+    requests, errors = bins[one % len(bins), C_REQUESTS], bins[one % len(bins), C_ERRORS]
+    weight = 1.0
+    if score >= settings.open_at:
+        weight, errors = GATED, min(errors, MOST_ERRORS * usual * requests)
+    service.requests += weight * requests - FADE * service.requests
+    service.errors += weight * errors - FADE * service.errors
+    _learn_error_bin(service, bins[one % len(bins)], usual, weight)
+    block = _block(service)
+    if one % block == 0 and one - service.first_bin >= block:
+        requests = sum_of(bins, C_REQUESTS, one, block)
+        if requests > 0.0:
+            total, seen = _unusual(sum_of(bins, C_ERRORS, one, block), requests, usual, scatter)
+            keep = 1.0 - block * FADE
+            service.error_scatter = keep * service.error_scatter + total
+            service.error_weight = keep * service.error_weight + seen
+            service.error_blocks = keep * service.error_blocks + 1.0
+    learned, most = learned_of_errors(service), most_errors(usual, scatter)
+    said = (score, value, 0.0, most, n, learned, (value, is_over))
+    return tell(state, index, ERRORS, (one + 1) * BIN_NS, said, settings, found, n_found)
+
+
+@kernel
+def usual_errors(service):
+    """(the share that usually fails, how that scatters)."""
     usual = (service.errors + PRIOR_ERRORS) / (service.requests + PRIOR_REQUESTS)
-    scatter = scatter_of(
+    return usual, scatter_of(
         service.error_scatter,
         service.error_weight,
         service.error_blocks,
         PRIOR_SCATTER,
         LEAST_SCATTER,
     )
+
+
+@kernel
+def brief_errors(service):
+    """How the share scatters from bin to bin, where senders are quick enough to tell."""
+    return scatter_of(
+        service.error_bin_scatter,
+        service.error_bin_weight,
+        service.error_bins,
+        PRIOR_SCATTER,
+        LEAST_SCATTER,
+    )
+
+
+@kernel
+def _learn_error_bin(service, counts, usual, weight):
+    if service.interval_s > BIN_S or counts[C_REQUESTS] <= 0.0:
+        return
+    added, seen = _unusual(counts[C_ERRORS], counts[C_REQUESTS], usual, brief_errors(service))
+    service.error_bin_scatter += weight * added - FADE * service.error_bin_scatter
+    service.error_bin_weight += weight * seen - FADE * service.error_bin_weight
+    service.error_bins += weight - FADE * service.error_bins
+
+
+@kernel
+def brief_slow(service):
+    """The same of the share of slow ones."""
+    return scatter_of(
+        service.latency_bin_scatter,
+        service.latency_bin_weight,
+        service.latency_bins,
+        PRIOR_SCATTER,
+        LEAST_SCATTER,
+    )
+
+
+@kernel
+def _learn_latency_bin(service, counts, slow_at, usual, weight):
+    requests = counts[C_BOUNDS]
+    if service.interval_s > BIN_S or requests <= 0.0:
+        return
+    slow = max(0.0, requests - counts[C_BOUNDS + slow_at])
+    added, seen = _unusual(slow, requests, usual, brief_slow(service))
+    service.latency_bin_scatter += weight * added - FADE * service.latency_bin_scatter
+    service.latency_bin_weight += weight * seen - FADE * service.latency_bin_weight
+    service.latency_bins += weight - FADE * service.latency_bins
+
+
+@kernel
+def most_errors(usual, scatter):
+    return usual + 3.0 * math.sqrt(scatter) * usual
+
+
+@kernel
+def learned_of_errors(service):
+    """In bins."""
+    return service.error_blocks * _block(service)
+
+
+@kernel
+def worst_errors(bins, last, known, windows, usually, settings):
+    """Of windows that end with `last`, and are no longer than what is known: (score, share of
+    errors, requests) of the least probable."""
+    usual, scatter = usually
     score, value, n = 0.0, 0.0, 0.0
-    for length in (window, MIDDLE, LONG):
-        if one - service.first_bin < length:
+    for length in windows:
+        if known < length:
             break
-        requests = sum_of(bins, C_REQUESTS, one, length)
-        errors = min(requests, sum_of(bins, C_ERRORS, one, length))
+        requests = sum_of(bins, C_REQUESTS, last, length)
+        errors = min(requests, sum_of(bins, C_ERRORS, last, length))
         if requests < settings.least_requests or errors < FEWEST:
             continue
         ratio = errors / requests
@@ -61,65 +163,27 @@ def judge_errors(state, index, one, window, settings, found, n_found):
         said = share_score(errors, requests, usual, scatter)
         if said > score:
             score, value, n = said, ratio, requests
-    requests, errors = bins[one % len(bins), C_REQUESTS], bins[one % len(bins), C_ERRORS]
-    weight = 1.0
-    if score >= settings.open_at:
-        weight, errors = GATED, min(errors, MOST_ERRORS * usual * requests)
-    service.requests += weight * requests - FADE * service.requests
-    service.errors += weight * errors - FADE * service.errors
-    block = _block(service)
-    if one % block == 0 and one - service.first_bin >= block:
-        requests = sum_of(bins, C_REQUESTS, one, block)
-        if requests > 0.0:
-            total, seen = _unusual(sum_of(bins, C_ERRORS, one, block), requests, usual, scatter)
-            keep = 1.0 - block * FADE
-            service.error_scatter = keep * service.error_scatter + total
-            service.error_weight = keep * service.error_weight + seen
-            service.error_blocks = keep * service.error_blocks + 1.0
-    high = usual + 3.0 * math.sqrt(scatter) * usual
-    learned = service.error_blocks * _block(service)
-    said = (score, value, 0.0, high, n, learned)
-    return tell(state, index, ERRORS, one, said, settings, found, n_found)
+    return score, value, n
 
 
 @kernel
 def judge_latency(state, index, one, window, settings, found, n_found):
     service, bins = state.service[index], state.ring[index]
     bounds, usual_counts, n_bounds = state.bounds[index], state.usual[index], service.n_bounds
-    slow_at = _slow_bound(bounds, usual_counts, n_bounds)
+    slow_at = slow_bound(bounds, usual_counts, n_bounds)
     if slow_at == 0:
         return n_found
-    total = usual_counts[0]
-    usual = (max(0.0, total - usual_counts[slow_at]) + PRIOR_ERRORS) / (total + PRIOR_REQUESTS)
-    scatter = scatter_of(
-        service.latency_scatter,
-        service.latency_weight,
-        service.latency_blocks,
-        PRIOR_SCATTER,
-        LEAST_SCATTER,
-    )
-    score, value, n = 0.0, 0.0, 0.0
-    high = _p95(bounds, n_bounds, usual_counts)
-    for length in (window, MIDDLE, LONG):
-        if one - service.first_bin < length:
-            break
-        requests = sum_of(bins, C_BOUNDS, one, length)
-        slow = max(0.0, requests - sum_of(bins, C_BOUNDS + slow_at, one, length))
-        if requests < settings.least_requests or slow < FEWEST or slow <= requests * usual:
-            continue
-        said = share_score(slow, requests, usual, scatter)
-        if said <= score:
-            continue
-        counts = bins[0, C_BOUNDS:].copy()
-        for k in range(n_bounds):
-            counts[k] = sum_of(bins, C_BOUNDS + k, one, length)
-        p95 = _p95(bounds, n_bounds, counts)
-        if p95 >= settings.latency_ratio * high and p95 >= high + settings.latency_rise_s:
-            score, value, n = said, p95, requests
+    usual, scatter = usual_slow(service, usual_counts, slow_at)
+    known = one - service.first_bin
+    known = min(known, told_since(state.symptom[index, LATENCY], one, BIN_NS))
+    windows, high = (window, MIDDLE, LONG), p95_of(bounds, n_bounds, usual_counts)
+    of, usually = (bounds, n_bounds, slow_at), (usual, scatter, high)
+    score, value, n, share = worst_latency(bins, one, known, windows, of, usually, settings)
     weight = GATED if score >= settings.open_at else 1.0
     at = one % len(bins)
     for k in range(n_bounds):
         usual_counts[k] += weight * bins[at, C_BOUNDS + k] - FADE * usual_counts[k]
+    _learn_latency_bin(service, bins[at], slow_at, usual, weight)
     block = _block(service)
     if one % block == 0 and one - service.first_bin >= block:
         requests = sum_of(bins, C_BOUNDS, one, block)
@@ -130,13 +194,76 @@ def judge_latency(state, index, one, window, settings, found, n_found):
             service.latency_scatter = keep * service.latency_scatter + added
             service.latency_weight = keep * service.latency_weight + seen
             service.latency_blocks = keep * service.latency_blocks + 1.0
-    learned = service.latency_blocks * _block(service)
-    said = (score, value, 0.0, high, n, learned)
-    return tell(state, index, LATENCY, one, said, settings, found, n_found)
+    over_of = ((C_BOUNDS, C_BOUNDS + slow_at, True), usual)
+    is_over = _is_over(state.symptom[index, LATENCY], bins, one, window, over_of, settings)
+    said = (score, value, 0.0, high, n, learned_of_latency(service), (share, is_over))
+    return tell(state, index, LATENCY, (one + 1) * BIN_NS, said, settings, found, n_found)
 
 
 @kernel
-def _slow_bound(bounds, counts, n_bounds):
+def usual_slow(service, usual_counts, slow_at):
+    """(the share that usually takes longer than this bound, how that scatters)."""
+    total = usual_counts[0]
+    usual = (max(0.0, total - usual_counts[slow_at]) + PRIOR_ERRORS) / (total + PRIOR_REQUESTS)
+    return usual, scatter_of(
+        service.latency_scatter,
+        service.latency_weight,
+        service.latency_blocks,
+        PRIOR_SCATTER,
+        LEAST_SCATTER,
+    )
+
+
+@kernel
+def learned_of_latency(service):
+    """In bins."""
+    return service.latency_blocks * _block(service)
+
+
+@kernel
+def _is_over(symptom, bins, last, window, of, settings):
+    """Whether the newest bins, as few as would show what the episode was told for, show
+    little of it: what is long past is still in the long windows."""
+    (everybody, some, are_good), usual = of
+    requests, counted = 0.0, 0.0
+    for length in range(1, LONG + 1 if symptom.is_open else 1):
+        at = (last - length + 1) % len(bins)
+        requests += bins[at, everybody]
+        counted += bins[at, some]
+        is_told = requests >= settings.least_requests and requests * symptom.share >= PLAIN
+        if is_told and (length >= window or window <= SHORT):
+            bad = requests - counted if are_good else counted
+            return bad <= requests * (usual + LITTLE * (symptom.share - usual))
+    return False
+
+
+@kernel
+def worst_latency(bins, last, known, windows, of, usually, settings):
+    """Of windows that end with `last`, and are no longer than what is known: (score, 95 % quantile,
+    requests, share of slow ones) of the least probable."""
+    (bounds, n_bounds, slow_at), (usual, scatter, high) = of, usually
+    score, value, n, share = 0.0, 0.0, 0.0, 0.0
+    for length in windows:
+        if known < length:
+            break
+        requests = sum_of(bins, C_BOUNDS, last, length)
+        slow = max(0.0, requests - sum_of(bins, C_BOUNDS + slow_at, last, length))
+        if requests < settings.least_requests or slow < FEWEST or slow <= requests * usual:
+            continue
+        said = share_score(slow, requests, usual, scatter)
+        if said <= score:
+            continue
+        counts = bins[0, C_BOUNDS:].copy()
+        for k in range(n_bounds):
+            counts[k] = sum_of(bins, C_BOUNDS + k, last, length)
+        p95 = p95_of(bounds, n_bounds, counts)
+        if p95 >= settings.latency_ratio * high and p95 >= high + settings.latency_rise_s:
+            score, value, n, share = said, p95, requests, slow / requests
+    return score, value, n, share
+
+
+@kernel
+def slow_bound(bounds, counts, n_bounds):
     """The finite bound that nearest to 5 % of all usually exceed; 0 for none. Of a bound that few
     exceed, the share would be doubled by every breeze."""
     best, least = 0, math.inf
@@ -149,7 +276,7 @@ def _slow_bound(bounds, counts, n_bounds):
 
 
 @kernel
-def _p95(bounds, n_bounds, counts):
+def p95_of(bounds, n_bounds, counts):
     """By linear interpolation between bounds, in seconds; beyond the last bound that bound."""
     target = 0.95 * counts[0]
     above, below, at_above, at_below = math.inf, 0.0, counts[0], 0.0

@@ -23,8 +23,11 @@ MARGIN = 1.5
 KNOWN, KNOWN_FROM, KNOWN_TIMES = 0.3, 4.0, 1.5
 """Of the greatest score of a half hour so much is learned each day; scores up to KNOWN_FROM are
 everybody's. What comes at the same time of day is known from its fourth time on."""
-CALM = 6
+CALM, OVER = 6, 2
+"""So many calm bins end an episode; a bin in which it is plainly over counts for so many."""
 OPENED, WORSENED, CLOSED = 1, 2, 3
+UNSAID = (0.0, False)
+"""Of what is no share of requests: the share, and whether it is plainly over."""
 
 
 @kernel
@@ -43,21 +46,22 @@ def scatter_of(total, weight, blocks, prior, least):
 
 
 @kernel
-def tell(state, index, which, one, said, settings, found, n_found):
-    """Move the episode of one symptom on; how many findings there are then."""
-    score, value, low, high, n, learned = said
+def tell(state, index, which, time_ns, said, settings, found, n_found):
+    """Move the episode of one symptom on, by what was seen up to that time; how many findings there
+    are then."""
+    score, value, low, high, n, learned, (share, is_over) = said
     symptom = state.symptom[index, which]
     is_calibrated = learned * BIN_NS >= settings.learning_ns
     if is_calibrated:
         symptom.half_hour_peak = max(symptom.half_hour_peak, score)
-    half_hour = (one * BIN_NS % DAY_NS) // HALF_HOUR_NS
+    half_hour = ((time_ns - 1) % DAY_NS) // HALF_HOUR_NS
     score = _beyond_known(state.known[index, which], half_hour, score)
-    time_ns = (one + 1) * BIN_NS
-    change = _move(symptom, score, time_ns, settings)
+    change = _move(symptom, score, is_over, time_ns, settings)
     if change == 0:
         return n_found
     if change != CLOSED:
         symptom.value, symptom.low, symptom.high = value, low, high
+        symptom.share = share
     finding = found[n_found]
     symptom.is_calibrated = is_calibrated
     finding.service, finding.symptom, finding.change = index, which, change
@@ -69,6 +73,15 @@ def tell(state, index, which, one, said, settings, found, n_found):
 
 
 @kernel
+def told_since(symptom, last, length_ns):
+    """How many of the newest bins of that length, or seconds, are news: what was told, and has
+    ended, is not told again."""
+    if symptom.is_open or symptom.closed_ns == 0:
+        return LONG * BIN_NS // length_ns
+    return last + 1 - (symptom.closed_ns - CALM // OVER * BIN_NS) // length_ns
+
+
+@kernel
 def _beyond_known(known, half_hour, score):
     """A score without what is usual about this time of day."""
     n = len(known)
@@ -77,9 +90,12 @@ def _beyond_known(known, half_hour, score):
 
 
 @kernel
-def _move(symptom, score, time_ns, settings):
-    """The change that a score makes to an episode; 0 for none."""
-    if score >= settings.open_at:
+def _move(symptom, score, is_over, time_ns, settings):
+    """The change that a score makes to an episode; 0 for none. Bins that are closed later than the
+    seconds that opened it may be older than it, and say nothing of it."""
+    if symptom.is_open and time_ns <= symptom.started_ns:
+        return 0
+    if score >= settings.open_at and not (symptom.is_open and is_over):
         symptom.calm = 0
         if symptom.is_open:
             is_first_page = symptom.peak < settings.page_at <= score
@@ -94,11 +110,13 @@ def _move(symptom, score, time_ns, settings):
         symptom.is_open, symptom.is_page = 1, 0
         symptom.started_ns, symptom.peak = time_ns - BIN_NS, score
         return OPENED
-    if symptom.is_open and score < 0.5 * settings.open_at:
-        symptom.calm += 1
+    if symptom.is_open and (is_over or score < 0.5 * settings.open_at):
+        symptom.calm += OVER if is_over else 1
         if symptom.calm >= CALM:
             symptom.is_open, symptom.closed_ns = 0, time_ns
             return CLOSED
+    else:
+        symptom.calm = 0
     return 0
 
 

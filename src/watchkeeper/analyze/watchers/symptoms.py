@@ -1,10 +1,11 @@
 """Symptoms of a service: errors, latency, traffic, saturation, silence.
 
-What series say of their service's requests is put together in bins of ten seconds of event time and
-judged when the bins are 30 seconds old (where samples come more slowly, when the next have come):
-the share of failed requests and of slow ones by a Beta-binomial, the number of requests by a
-negative binomial around level and time of day, each against what is usual of this very service and
-how much that scatters. Windows are of 30 seconds, and of five minutes for those with few requests.
+What series say of their service's requests is put together in bins of ten seconds of event time,
+judged when all have told of one, by how late they came so far: the share of failed requests and
+of slow ones by a Beta-binomial, the number of requests by a negative binomial around level and time
+of day, each against what is usual of this very service and how much that scatters. Windows are of
+30 seconds, and of five minutes for those with few requests. Errors and latency are looked at with
+each tick besides, in the newest seconds, and more strictly.
 A resource is saturated when it is nearly full for a minute and far from where it usually is; a
 service is silent when nothing at all came for three of its usual pauses.
 
@@ -52,8 +53,7 @@ CONFIRMING_NS: Final = 300 * NS_PER_S
 """Two series of a service that are strange within so long confirm its symptom."""
 PAUSE_NS: Final = 20 * NS_PER_S
 """Ticks that come later than that after the last: nobody listened, so nobody was silent."""
-_ROOM: Final = 4096
-"""Findings that one pass can make before it is asked again."""
+_ROOM: Final = 4096  # findings that one pass can make before it is asked again
 
 
 class _Kept(msgspec.Struct, array_like=True):
@@ -74,7 +74,7 @@ class Symptoms:
     """State by service, in partitions. For one thread."""
 
     name = "symptoms"
-    version = 3
+    version = 4
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Settings of the watcher `symptoms`."""
@@ -92,7 +92,7 @@ class Symptoms:
             ),
         ] = []
         watermark_s: Annotated[
-            float, Meta(ge=0, description="How long a bin waits for samples that come late.")
+            float, Meta(ge=0, description="How long a bin waits at most for late samples.")
         ] = 30.0
         learning_s: Annotated[
             float, Meta(ge=0, description="History without which nothing pages.")

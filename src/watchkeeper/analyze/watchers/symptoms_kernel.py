@@ -3,6 +3,7 @@ hold, `symptoms.py` what is watched."""
 
 import math
 
+from watchkeeper.analyze.watchers.look_kernel import look
 from watchkeeper.analyze.watchers.saturation_kernel import judge_saturation
 from watchkeeper.analyze.watchers.shares_kernel import judge_errors, judge_latency
 from watchkeeper.analyze.watchers.symptom_episode_kernel import (
@@ -23,6 +24,7 @@ AHEAD = 32
 MOST_FINDINGS = 6
 """That a bin can make."""
 SECOND = 1e9
+NEXT_S, SLACK_S, LEAST_LAG_S = 5.0, 2.0, 5.0
 SILENT_S, SILENT_GAPS, SILENT_LONGEST = 30.0, 3.0, 2.0
 """Nothing came for so long, for so many usual gaps, and for so many times the longest."""
 SILENT_SCORE = 10.0
@@ -41,11 +43,20 @@ def tick(now_ns, resumed, state, settings, judged, first, found):
         index = judged[at]
         service = state.service[index]
         if service.next_bin > 0:
-            lag = max(settings.lag_ns, int((service.interval_s + 5.0) * SECOND))
-            due = (min(now_ns, service.newest_ns) - lag) // BIN_NS - 1
+            due = (min(now_ns, service.newest_ns) - _lag(service, settings)) // BIN_NS - 1
             n_found = judge_bins(state, index, due, settings, found, n_found)
+            n_found = look(now_ns, state, index, settings, found, n_found)
         n_found = _judge_silence(now_ns, resumed, state, index, settings, found, n_found)
     return len(judged), n_found
+
+
+@kernel
+def _lag(service, settings):
+    """How long the bins of a service wait for its samples: as long as these need, by how they came
+    so far, and no longer than the watermark or the next samples."""
+    most = max(settings.lag_ns, int((service.interval_s + NEXT_S) * SECOND))
+    needed = max(LEAST_LAG_S, service.interval_s + service.late_s + SLACK_S)
+    return min(most, int(needed * SECOND))
 
 
 @kernel

@@ -15,6 +15,7 @@ from watchkeeper.analyze.watchers.symptom_episode_kernel import (
     MIDDLE,
     SURGE,
     TRAFFIC,
+    UNSAID,
     WINSOR,
     scatter_of,
     sum_of,
@@ -71,10 +72,10 @@ def judge_traffic(state, index, one, window, settings, found, n_found):
         )
     reach = 3.0 * math.sqrt(scatter)
     low, high = least * max(0.0, 1.0 - reach), most * (1.0 + reach)
-    said = (drop, value, low, high, n, _after_a_day(service))
-    n_found = tell(state, index, TRAFFIC, one, said, settings, found, n_found)
-    said = (surge, surging, low, high, n, _after_a_day(service))
-    return tell(state, index, SURGE, one, said, settings, found, n_found)
+    said = (drop, value, low, high, n, _after_a_day(service), UNSAID)
+    n_found = tell(state, index, TRAFFIC, (one + 1) * BIN_NS, said, settings, found, n_found)
+    said = (surge, surging, low, high, n, _after_a_day(service), UNSAID)
+    return tell(state, index, SURGE, (one + 1) * BIN_NS, said, settings, found, n_found)
 
 
 @kernel
