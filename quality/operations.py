@@ -4,8 +4,7 @@ By episodes, at the product's own settings: `fp_per_series_week`, `share_le_1` (
 one false alarm a week), `recall` of events and `precision` of alarms, all of what the grid tier
 tells as evidence. By points, `micro_f1`: a point is flagged if the p-value that the grid tier gives
 it is below a limit, one limit for all series, as is best over the second half of each series.
-`micro_f1_carried` is the same with the limit that is best over the first halves. `strict_...` are
-the figures by episodes with a budget that is p < 1e-5 at one point a minute, a fifth of ours.
+`micro_f1_carried` is the same with the limit that is best over the first halves.
 """
 
 from __future__ import annotations
@@ -34,7 +33,6 @@ KEPT: Final = (
 LIMITS: Final = tuple(float(x) for x in np.arange(1.5, 8.0, 0.125))
 """Of -log10 p, for `micro_f1`."""
 SIGMAS: Final = 3.0
-STRICT_PER_WEEK: Final = 1e-5 * 7 * 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +62,7 @@ def measured(suite: str, options: Options) -> Measured:
     told = [told_by(GRID, one) for one in swept]
     info = _at_default(series, told, INFO)
     evidence = _at_default(series, told, EVIDENCE)
-    strict = [told_by(GRID, one, budget_per_week=STRICT_PER_WEEK) for one in swept]
-    at_strict = _at_default(series, strict, EVIDENCE)
-    rows |= {f"{GRID}, all": info, f"{GRID}, evidence": evidence, f"{GRID}, p < 1e-5": at_strict}
+    rows |= {f"{GRID}, all": info, f"{GRID}, evidence": evidence}
     for name in ("ar", "rex"):
         rows[name] = _at_default(series, [told_by(name, one) for one in swept], INFO)
     print_table(
@@ -81,7 +77,6 @@ def measured(suite: str, options: Options) -> Measured:
         "worst_fp_per_week": _worst(series, [_onsets(one, EVIDENCE) for one in told]),
         **by_points,
         "micro_f1_episodes": evidence.f1,
-        **{f"strict_{name}": figure for name, figure in at_strict.episodes.items()},
         "points": float(sum(map(len, series))),
     }
     return figures, [f"micro_f1 is at p < 10^-{best:g}, the best of {len(LIMITS)} limits"]

@@ -47,7 +47,7 @@ def row_of(detector: AR, slot: int = 0) -> np.void:
 def test_a_jump_is_found_that_is_within_what_the_series_does_in_an_hour() -> None:
     values = wandering(4 * DAY)
     at = 3 * DAY + int(np.argmin(values[3 * DAY : 3 * DAY + 600]))
-    values[at] += 9.0
+    values[at] += 10.0
     assert values[at] < values[: 3 * DAY].max()
 
     told = judged(ar(), points(values))

@@ -26,7 +26,7 @@ from watchkeeper.analyze.detectors.base import EVIDENCE, INFO, OPENED, WORSENED,
 from watchkeeper.analyze.detectors.basic import Basic
 from watchkeeper.analyze.detectors.fk import FK, ROW
 from watchkeeper.analyze.detectors.fk_kernel import N_BUCKETS
-from watchkeeper.analyze.detectors.tail_kernel import N_BINS
+from watchkeeper.analyze.detectors.tail_kernel import N_BINS, RARE_WEIGHT
 from watchkeeper.model.series import F64, Kind
 
 HOUR_S = 3_600
@@ -327,7 +327,7 @@ def test_a_run_of_strange_points_counts_once_at_its_highest() -> None:
 
     more = histogram_of(after)[high:].sum() - histogram_of(before)[high:].sum()
 
-    assert more / row_of(after)["credit"] == pytest.approx(1.0, abs=0.1)
+    assert more / row_of(after)["credit"] == pytest.approx(RARE_WEIGHT, abs=0.05)
 
 
 def test_what_lasts_for_hours_is_learned_point_by_point() -> None:

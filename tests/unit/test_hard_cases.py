@@ -212,7 +212,7 @@ def test_the_first_days_of_a_daily_series_are_no_evidence() -> None:
 def test_a_usual_value_at_an_unusual_hour_is_found_once_the_season_is_known() -> None:
     days = np.arange(WEEK) / DAY
     values = 100.0 + 40.0 * np.sin(2 * np.pi * days) + noise(WEEK)
-    values[4 * DAY + 300 : 4 * DAY + 360] = 80.0
+    values[4 * DAY + 300 : 4 * DAY + 360] = 75.0
 
     assert minutes(told(values))[0] == 4 * DAY + 300
 

@@ -56,7 +56,7 @@ class LogRates:
     """Rows for all services of a process. For one thread."""
 
     def __init__(self, capacity: int) -> None:
-        self._fk = FK(FK.Config(budget_per_week=0.02), capacity=capacity)
+        self._fk = FK(FK.Config(budget_per_week=0.004), capacity=capacity)
         self._rows: Any = np.zeros(0, _ROW)
         self._free: list[int] = []
         self._capacity = capacity

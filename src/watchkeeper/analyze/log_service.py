@@ -37,7 +37,9 @@ LATE_NS: Final = 30 * NS_PER_S
 NEW_P: Final = 0.5 / 168
 """Half an hour of a week may have something new that is evidence."""
 MINUTE_P: Final = 0.25 / 10080
-"""A quarter of a minute of a week, shared by all templates, may be evidence."""
+"""A quarter of a minute of a week, shared by all templates, may be evidence of silence."""
+RATE_P: Final = 0.05 / 10080
+"""A twentieth of one may be evidence of a rate, by what the p-values of `fk` are worth."""
 ALL: Final = -1
 """In place of a template: all lines."""
 ERRORS: Final = -2
@@ -285,7 +287,7 @@ class ServiceLog:
         if off < self._config.least_change or ratio < self._config.least_ratio:
             return
         p_value = float(findings.p_value[row])
-        is_evidence = findings.severity[row] == EVIDENCE and self._is_beyond(p_value)
+        is_evidence = findings.severity[row] == EVIDENCE and self._is_beyond(p_value, RATE_P)
         said = dict(zip(self._rates.streams, findings.streams[row].tolist(), strict=True))
         if template == ERRORS and value < usual:
             return
@@ -294,7 +296,7 @@ class ServiceLog:
 
     def _stopped(self, template: int, gap: float, groups: Groups) -> None:
         p_value = float(np.exp(-gap))
-        is_evidence = self._is_beyond(p_value)
+        is_evidence = self._is_beyond(p_value, MINUTE_P)
         if self.episodes.is_open("log_stopped", template):
             if not (is_evidence and self.episodes.is_info("log_stopped", template)):
                 return
@@ -335,10 +337,10 @@ class ServiceLog:
             if self.episodes.is_open(detector, template)
         )
 
-    def _is_beyond(self, p_value: float) -> bool:
+    def _is_beyond(self, p_value: float, limit: float) -> bool:
         """Whether it is rarer than the budget has for one of so many templates."""
         n_rows = sum(one.slot >= 0 for one in self._known.values())
-        return p_value * max(1, n_rows) <= MINUTE_P
+        return p_value * max(1, n_rows) <= limit
 
     def _labels(self, groups: Groups, template: int) -> dict[str, str]:
         labels = {"service": self._service}

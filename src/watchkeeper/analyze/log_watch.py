@@ -30,7 +30,7 @@ _Key = tuple[TenantId, str]
 _P0: Final = np.uint64(0xA0761D6478BD642F)
 _P1: Final = np.uint64(0xE7037ED1A0B428DB)
 _HALF: Final = np.uint64(32)
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 class Kept(msgspec.Struct, array_like=True):

@@ -73,15 +73,15 @@ class AR:
     """A forecaster for those who ask for it: one point per series and cell."""
 
     name = "ar"
-    version = 1
+    version = 2
     claims = EVIDENCE
     streams = ("forecast",)
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Settings of the detector `ar`."""
 
-        budget_per_week: float = 0.5
-        """Episodes per series and week by the nominal p-value: at one point a minute p < 5e-5."""
+        budget_per_week: float = 0.1
+        """Episodes per series and week: at one point a minute p < 1e-5."""
         rearm_s: float = 3600.0
         """Quiet time after an episode before an equally strange one counts as another."""
 

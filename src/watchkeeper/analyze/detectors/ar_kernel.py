@@ -58,14 +58,14 @@ def judge(points, state, settings, found):
         if row.n >= MIN_POINTS and row.n_lags == N_LAGS:
             centres, scales = (centre,), (row.error_dev + floor(row),)
             bins = tail.BINS_PER_UNIT * math.log(episode.strangeness(centres, scales, x))
-            log_p = tail.log_share(row, bins)
+            log_p = tail.log_share(row, histograms[slot], bins)
             if row.phase != episode.QUIET or log_p < 0.0:
                 if log_p < 0.0 and not counts(dials[slot], x, centre):
                     log_p = 0.0
                 limit = tail.limit_of(row, settings, dials[slot])
                 change = tail.follow(row, time_ns, log_p, (limit, settings), found[n_found])
                 if change:
-                    least = tail.least_bins(row, limit)
+                    least = tail.least_bins(row, histograms[slot], limit)
                     tail.explain(row, x, centres, scales, (1.0, least), found[n_found])
                     found[n_found].slot = slot
                     n_found += 1

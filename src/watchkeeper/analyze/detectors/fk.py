@@ -5,8 +5,9 @@ from the point before, from the day's profile (288 buckets, shifted by the level
 from a level that takes a night to move. The mean of their log1p is judged by the series' own
 history, nearly half of it with that of the point before, because incidents last and most noise does
 not: a histogram with an exponential tail above the highest in a hundred. A run of high scores is
-one event and counts once, at its highest, so that an incident does not become normal, and a
-recurring job does.
+one event and counts once, at its highest, and by half if it is rarer than one in a thousand, so
+that an incident does not become normal, and a recurring job does. No p-value is below a hundredth
+of the share of past scores that were as high.
 
 Method: robust residuals, and peaks over a threshold in the line of Siffer et al., "Anomaly
 Detection in Streams with Extreme Value Theory" (KDD 2017), without its fits.
@@ -91,15 +92,15 @@ class FK:
     """The grid tier: one point per series and cell, whatever the sender's interval."""
 
     name = "fk"
-    version = 3
+    version = 4
     claims = EVIDENCE
     streams = ("fast", "difference", "seasonal", "slow")
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Settings of the detector `fk`."""
 
-        budget_per_week: float = 0.5
-        """Episodes per series and week by the nominal p-value: at one point a minute p < 5e-5."""
+        budget_per_week: float = 0.1
+        """Episodes per series and week: at one point a minute p < 1e-5."""
         rearm_s: float = 3600.0
         """Quiet time after an episode before an equally strange one counts as another."""
 

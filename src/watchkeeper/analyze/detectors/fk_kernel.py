@@ -97,11 +97,12 @@ def judge(points, state, settings, found, each):
             echo = ECHO_S / (ECHO_S + elapsed_s)
             heard = min(row.score, score + LOUDEST)
             bins = max(echo * heard + (1.0 - echo) * score, score - ALONE)
-            log_p = tail.log_share(row, bins)
+            log_p = tail.log_share(row, histograms[slot], bins)
             if i < n_told:
                 log_ps[i] = log_p
                 if i < n_banded and row.n >= tail.MIN_CALIBRATED:
-                    least = _least_score(row, tail.limit_of(row, settings, dials[slot]), echo)
+                    limit = tail.limit_of(row, settings, dials[slot])
+                    least = _least_score(row, tail.least_bins(row, histograms[slot], limit), echo)
                     limit = tail.strangest(least, n_streams)
                     bands[i, 0], bands[i, 1] = episode.band(centres, scales, limit, x)
             if row.phase != episode.QUIET or log_p < 0.0:
@@ -110,7 +111,7 @@ def judge(points, state, settings, found, each):
                 limit = tail.limit_of(row, settings, dials[slot])
                 change = tail.follow(row, time_ns, log_p, (limit, settings), found[n_found])
                 if change:
-                    least = _least_score(row, limit, echo)
+                    least = _least_score(row, tail.least_bins(row, histograms[slot], limit), echo)
                     tail.explain(row, x, centres, scales, (n_streams, least), found[n_found])
                     found[n_found].slot = slot
                     n_found += 1
@@ -217,9 +218,8 @@ def _counts(x, centres, scales, dial):
 
 
 @kernel
-def _least_score(row, limit, echo):
-    """From where on the score of this point alone is beyond the limit, after the one before it."""
-    bins = tail.least_bins(row, limit)
+def _least_score(row, bins, echo):
+    """From where on the score of this point alone comes to so much, after the one before it."""
     after_louder = bins - echo * LOUDEST
     after_this = (bins - echo * row.score) / (1.0 - echo)
     return min(max(after_this, after_louder), bins + ALONE)

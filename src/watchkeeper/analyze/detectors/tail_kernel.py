@@ -28,8 +28,14 @@ At one point a minute 1e-5 a point, a half-life of seven weeks."""
 MAX_CREDIT = 1e6
 PRIOR_EXCESS, PRIOR_SCORES = 4.0, 5.0
 """Mean excess in bins expected before any was seen, and how many scores that weighs."""
-LEAST_EXCESS = 2.75
+LEAST_EXCESS = 2.25
 """Of counts and other coarse values the mean excess may be that of one value: too small."""
+RARE, RARE_WEIGHT = -3.0, 0.5
+"""What is rarer than this (log10) counts by half in the history: much of it is trouble, which is
+not to be expected from then on; not all is, or a job that recurs would never be known."""
+BOLDEST = 0.01
+"""No p-value is below this part of the share of past scores that were as high: a tail may go on as
+it began, but not far beside what was counted."""
 FLOOR_POINTS = 1000
 """Below so many points no p-value under 1 / (n + 1) is claimed, so none is an alarm."""
 NEW_STATE = 120
@@ -43,7 +49,7 @@ LN10 = math.log(10.0)
 
 
 @kernel
-def log_share(row, bins):
+def log_share(row, histogram, bins):
     """log10 of the share of points as strange as this, by the series' own past.
 
     Nothing is claimed for the 99 % of usual scores: their exact rank serves nobody.
@@ -56,7 +62,21 @@ def log_share(row, bins):
     ) / LN10
     if row.n < FLOOR_POINTS:
         log_p = max(log_p, -math.log10(row.n + 1.0))
+    elif log_p < RARE:
+        log_p = max(log_p, math.log10(BOLDEST * _counted(histogram, int(above))))
     return max(log_p, episode.LOWEST)
+
+
+@kernel
+def _counted(histogram, place):
+    """The share of past scores in this bin or above."""
+    above = 0.0
+    whole = 0.0
+    for k in range(N_BINS):
+        whole += histogram[k]
+        if k >= place:
+            above += histogram[k]
+    return above / whole
 
 
 @kernel
@@ -94,8 +114,25 @@ def _learning_s(row):
 
 
 @kernel
-def least_bins(row, limit):
+def least_bins(row, histogram, limit):
     """From where on a score is beyond the limit."""
+    least = _reckoned(row, limit)
+    if row.n < FLOOR_POINTS:
+        return least
+    left = 0.0
+    for k in range(N_BINS):
+        left += histogram[k]
+    left *= 10.0**limit / BOLDEST
+    place = N_BINS
+    while place > 0 and left > histogram[place - 1]:
+        place -= 1
+        left -= histogram[place]
+    return max(least, float(place))
+
+
+@kernel
+def _reckoned(row, limit):
+    """The same by the exponential tail alone."""
     beyond = (math.log(row.share / MILLION) - limit * LN10) * max(row.excess, LEAST_EXCESS)
     return row.bulk + 1.0 + beyond
 
@@ -137,8 +174,9 @@ def remember(row, histogram, bins, elapsed_s):
         row.run_points += 1
         if place > row.run_bin:
             if row.run_bin > 0:
-                histogram[row.run_bin] = max(histogram[row.run_bin] - row.credit, 0.0)
-            histogram[place] += row.credit
+                was = histogram[row.run_bin] - _weight(row, row.run_bin)
+                histogram[row.run_bin] = max(was, 0.0)
+            histogram[place] += _weight(row, place)
             row.run_bin = place
     row.credit *= 1.0 + elapsed_s / FADE_S
     if row.credit > MAX_CREDIT:
@@ -147,6 +185,13 @@ def remember(row, histogram, bins, elapsed_s):
         row.credit = 1.0
     if row.n % REFRESH == 0:
         _refresh(row, histogram)
+
+
+@kernel
+def _weight(row, place):
+    """What a run counts whose highest score is in this bin."""
+    is_rare = row.n >= FLOOR_POINTS and place > _reckoned(row, RARE)
+    return row.credit * (RARE_WEIGHT if is_rare else 1.0)
 
 
 @kernel
