@@ -37,7 +37,7 @@ def test_an_open_stream_does_not_hold_a_stop(tmp_path: Path) -> None:
         took_s = time.monotonic() - began
         listener.join()
 
-    said = server.log.read_text()
+    said = (tmp_path / "data" / "server.log").read_text()
     assert heard == [": connected", "", "ended"]
     assert took_s < STOP_S, said
     assert "Traceback" not in said

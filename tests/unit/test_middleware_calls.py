@@ -15,7 +15,7 @@ from tests.middleware import PARENT, ask, observed, said
 from watchkeeper.sdk.middleware import current, observe, otlp, spans, trace_calls
 from watchkeeper.sdk.middleware.below import Call
 from watchkeeper.sdk.middleware.shapes import SHAPES, Shapes
-from watchkeeper.sdk.middleware.work import Work
+from watchkeeper.sdk.middleware.work import CURRENT, Work
 
 URL = "http://cart:81/x"
 
@@ -71,6 +71,7 @@ def test_a_plain_call_is_encoded_as_the_piece_of_work_that_it_was(
         call.begin_call(request, *asked[:3])
         call.status, call.is_plain = asked[3], is_plain
         call.over()
+    CURRENT.set(None)
     plain = (done[0][0], own, bytes(8), start_ns, duration_ns)
     call.ids, call.parent, call.start_ns, call.duration_ns = plain[1:]
 

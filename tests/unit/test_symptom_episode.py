@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from watchkeeper.analyze.watchers.service_rows import FOUND, SILENCE, SYMPTOM, Settings, State
+from watchkeeper.analyze.watchers.shares_kernel import slow_bound
 from watchkeeper.analyze.watchers.symptom_episode_kernel import OPENED, WORSENED, _move
 from watchkeeper.analyze.watchers.symptoms_kernel import tick
 
@@ -18,7 +19,7 @@ def moved(*scores: float) -> list[int]:
     """The change that each score makes, ten seconds after the other."""
     symptom = np.zeros(1, SYMPTOM)
     return [
-        _move(symptom[0], score, False, (at + 1) * 10_000_000_000, SETTINGS)
+        _move(symptom[0], score, False, True, (at + 1) * 10_000_000_000, SETTINGS)
         for at, score in enumerate(scores)
     ]
 
@@ -54,3 +55,26 @@ def test_evidence_that_grows_a_little_is_not_told_again() -> None:
 
 def test_a_page_is_told_again_only_when_it_is_far_worse() -> None:
     assert moved(7.1, 8.5, 9.2, 11.0) == [OPENED, 0, WORSENED, 0]
+
+
+@pytest.mark.parametrize(("was_known", "change"), [(True, 0), (False, OPENED)])
+def test_what_was_told_before_enough_was_known_keeps_nothing_quiet(
+    was_known: bool, change: int
+) -> None:
+    symptom = np.zeros(1, SYMPTOM)
+    settings = SETTINGS._replace(rearm_ns=3_600 * SECOND)
+    for at, score in enumerate([60.0] + 6 * [0.0]):
+        _move(symptom[0], score, False, was_known, (at + 1) * 10 * SECOND, settings)
+    symptom["is_calibrated"] = was_known
+
+    changed = _move(symptom[0], 30.0, False, True, 1_200 * SECOND, settings)
+
+    assert changed == change
+
+
+def test_latency_is_not_judged_before_anybody_can_know_what_is_usual() -> None:
+    bounds = np.array([np.inf, 0.1, 0.2])
+
+    told = [slow_bound(bounds, np.array([n, 0.9 * n, n]), 3) for n in (0.0, 49.0, 50.0)]
+
+    assert told == [0, 0, 1]

@@ -170,8 +170,10 @@ def worst_errors(bins, last, known, windows, usually, settings):
 def judge_latency(state, index, one, window, settings, found, n_found):
     service, bins = state.service[index], state.ring[index]
     bounds, usual_counts, n_bounds = state.bounds[index], state.usual[index], service.n_bounds
+    at = one % len(bins)
     slow_at = slow_bound(bounds, usual_counts, n_bounds)
     if slow_at == 0:
+        usual_counts[:n_bounds] += bins[at, C_BOUNDS : C_BOUNDS + n_bounds]
         return n_found
     usual, scatter = usual_slow(service, usual_counts, slow_at)
     known = one - service.first_bin
@@ -180,7 +182,6 @@ def judge_latency(state, index, one, window, settings, found, n_found):
     of, usually = (bounds, n_bounds, slow_at), (usual, scatter, high)
     score, value, n, share = worst_latency(bins, one, known, windows, of, usually, settings)
     weight = GATED if score >= settings.open_at else 1.0
-    at = one % len(bins)
     for k in range(n_bounds):
         usual_counts[k] += weight * bins[at, C_BOUNDS + k] - FADE * usual_counts[k]
     _learn_latency_bin(service, bins[at], slow_at, usual, weight)
@@ -264,9 +265,11 @@ def worst_latency(bins, last, known, windows, of, usually, settings):
 
 @kernel
 def slow_bound(bounds, counts, n_bounds):
-    """The finite bound that nearest to 5 % of all usually exceed; 0 for none. Of a bound that few
-    exceed, the share would be doubled by every breeze."""
+    """The finite bound that nearest to 5 % of all usually exceed; 0 for none, or while nobody can
+    know. Of a bound that few exceed, the share would be doubled by every breeze."""
     best, least = 0, math.inf
+    if counts[0] < PRIOR_REQUESTS:
+        return best
     for k in range(1, n_bounds):
         beyond = max(LEAST_SLOW, 1.0 - counts[k] / max(1.0, counts[0]))
         far = abs(math.log(beyond / SLOW_SHARE))

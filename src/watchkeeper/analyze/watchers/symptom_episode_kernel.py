@@ -56,7 +56,7 @@ def tell(state, index, which, time_ns, said, settings, found, n_found):
         symptom.half_hour_peak = max(symptom.half_hour_peak, score)
     half_hour = ((time_ns - 1) % DAY_NS) // HALF_HOUR_NS
     score = _beyond_known(state.known[index, which], half_hour, score)
-    change = _move(symptom, score, is_over, time_ns, settings)
+    change = _move(symptom, score, is_over, is_calibrated, time_ns, settings)
     if change == 0:
         return n_found
     if change != CLOSED:
@@ -90,9 +90,10 @@ def _beyond_known(known, half_hour, score):
 
 
 @kernel
-def _move(symptom, score, is_over, time_ns, settings):
+def _move(symptom, score, is_over, is_calibrated, time_ns, settings):
     """The change that a score makes to an episode; 0 for none. Bins that are closed later than the
-    seconds that opened it may be older than it, and say nothing of it."""
+    seconds that opened it may be older than it, and say nothing of it. What was told before enough
+    was known keeps nothing quiet that is told afterwards."""
     if symptom.is_open and time_ns <= symptom.started_ns:
         return 0
     if score >= settings.open_at and not (symptom.is_open and is_over):
@@ -104,7 +105,7 @@ def _move(symptom, score, is_over, time_ns, settings):
             symptom.peak = score
             return WORSENED
         is_quiet = time_ns - symptom.closed_ns < settings.rearm_ns and symptom.closed_ns > 0
-        if is_quiet and score <= symptom.peak:
+        if is_quiet and score <= symptom.peak and symptom.is_calibrated >= is_calibrated:
             symptom.closed_ns = time_ns
             return 0
         symptom.is_open, symptom.is_page = 1, 0

@@ -8,7 +8,7 @@ from typing import Any
 from watchkeeper.sdk.middleware import ids, routes
 from watchkeeper.sdk.middleware.exchange import Exchange, Wrapped
 from watchkeeper.sdk.middleware.shapes import SERVER
-from watchkeeper.sdk.middleware.work import CURRENT
+from watchkeeper.sdk.middleware.work import CURRENT, leave
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -48,7 +48,7 @@ class Asgi(Wrapped[AsgiApp]):
             exchange.broke(error)
             raise
         finally:
-            CURRENT.set(outer)
+            leave(exchange, outer)
             exchange.status = exchange.status or 500
             exchange.route = routes.of_asgi(scope, exchange.status)
             self._done(exchange)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from watchkeeper.sdk.middleware.ids import new_bits
 from watchkeeper.sdk.middleware.shapes import CLIENT, of_call, refusal
-from watchkeeper.sdk.middleware.work import CURRENT, Work, ticks_ns
+from watchkeeper.sdk.middleware.work import CURRENT, Work, leave, ticks_ns
 
 
 class Below(Work):
@@ -30,7 +30,7 @@ class Below(Work):
 
     def over(self, error: BaseException | None = None) -> None:
         self.duration_ns = ticks_ns() - self.began
-        CURRENT.set(self.outer)
+        leave(self, self.outer)
         if isinstance(error, Exception):
             self.fail(error)
         self.finish(self)
@@ -52,7 +52,7 @@ class Call(Below):
 
     def over(self, error: BaseException | None = None) -> None:
         duration_ns = ticks_ns() - self.began
-        CURRENT.set(self.outer)
+        leave(self, self.outer)
         asked = self.name, self.host, self.port, self.status
         if self.is_plain and error is None:
             self.finish((asked, self.ids, self.parent, self.start_ns, duration_ns))

@@ -120,6 +120,17 @@ def current() -> Work | None:
     return CURRENT.get()
 
 
+def leave(work: Work, outer: Work | None) -> None:
+    """It is over, and so is what was begun below it. Where something else is being done nothing
+    changes: an answer that nobody read to its end is closed by whoever collects the garbage."""
+    at = CURRENT.get()
+    while at is not work:
+        if at is None:
+            return
+        at = getattr(at, "outer", None)
+    CURRENT.set(outer)
+
+
 def inject(headers: Headers) -> Headers:
     """Add what names the trace to the headers of a call that is about to be made."""
     work = CURRENT.get()

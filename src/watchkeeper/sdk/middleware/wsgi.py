@@ -11,7 +11,7 @@ from watchkeeper.sdk.middleware import ids, routes
 from watchkeeper.sdk.middleware.exchange import Exchange, Hooks, Wrapped
 from watchkeeper.sdk.middleware.recorder import Recorder
 from watchkeeper.sdk.middleware.shapes import SERVER
-from watchkeeper.sdk.middleware.work import CURRENT, Work
+from watchkeeper.sdk.middleware.work import CURRENT, Work, leave
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -63,14 +63,14 @@ class Wsgi(Wrapped[WsgiApp]):
         try:
             body = self.app(environ, request.answer)
         except BaseException as error:
-            CURRENT.set(outer)
+            leave(request, outer)
             request.broke(error)
             if not request.status:
                 request.never_answered()
             self._done(request)
             raise
         if type(body) is environ.get("wsgi.file_wrapper"):
-            CURRENT.set(outer)  # the server sends the file by itself, and only if it sees that
+            leave(request, outer)  # the server sends the file by itself, and only if it sees that
             if not request.status:
                 request.never_answered()
             self._done(request)
@@ -98,7 +98,7 @@ class Wsgi(Wrapped[WsgiApp]):
                 if hasattr(body, "close"):
                     body.close()
             finally:
-                CURRENT.set(outer)
+                leave(request, outer)
                 if not request.status:
                     request.never_answered()
                 self._done(request)
