@@ -16,6 +16,7 @@ from watchkeeper.analyze.watchers.look_kernel import (
     SUSTAINED,
     _lasts,
     advance,
+    fade_late,
     note_pace,
 )
 from watchkeeper.analyze.watchers.service_rows import (
@@ -101,6 +102,19 @@ def test_what_one_instance_told_alone_is_no_share_of_its_service() -> None:
     told = service.say(values[60:])
 
     assert [one for one in told if one.change == OPENED] == []
+
+
+@pytest.mark.parametrize(("live_s", "least_s", "most_s"), [(0, 0.0, 0.1), (3_600, 19.0, 20.0)])
+def test_a_burst_of_what_was_kept_back_is_soon_forgotten_by_who_is_just_live(
+    live_s: int, least_s: float, most_s: float
+) -> None:
+    service = np.zeros(1, SERVICE)[0]
+    service["live_ns"], service["late_s"] = SECOND_NS, 20.0
+
+    for second in range(1, 31):
+        fade_late(service, 1.0, (1 + live_s + second) * SECOND_NS)
+
+    assert least_s <= service["late_s"] <= most_s
 
 
 @pytest.mark.parametrize(("n_bad", "is_long"), [(SUSTAINED - 1, False), (SUSTAINED, True)])

@@ -66,7 +66,10 @@ def take(points, first, of, state, settings, now_ns, found):
             if not state.symptom[index, SILENCE].is_held:  # an outage is no pause of its services
                 _arrive(service, now_ns)
             service.arrived_ns = now_ns
-        service.is_live = abs(now_ns - times[i]) < LIVE_NS
+        is_live = abs(now_ns - times[i]) < LIVE_NS
+        if is_live and not service.is_live:
+            service.live_ns = now_ns
+        service.is_live = is_live
         if row.part == 0 or times[i] <= row.last_ns or _is_absurd(row, times[i], values[i]):
             continue
         newest = (times[i] - 1) // BIN_NS
@@ -112,7 +115,7 @@ def _arrive(service, now_ns):
         else:
             service.gap_s = max(usual, min(gap, 120.0))
         service.longest_s *= math.exp(-gap / FADE_GAP)
-        fade_late(service, gap)
+        fade_late(service, gap, now_ns)
         service.longest_s = max(service.longest_s, min(gap, GROWTH * max(usual, service.longest_s)))
         service.n_arrivals += 1
     else:

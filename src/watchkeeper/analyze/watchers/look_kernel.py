@@ -43,8 +43,9 @@ SUSTAINED = 4
 AT_ONCE_S = 0.1
 """Samples that are nearer to each other are of one sending."""
 SLOWER = 0.02
-LATE_FADE_S = 600.0
-"""Seconds in which the longest lateness fades by an e-fold."""
+LATE_FADE_S, YOUNG = 600.0, 3.0
+"""Seconds in which the longest lateness fades by an e-fold: at first a third of the time that the
+service is live, since what was kept back comes in a burst and says nothing of what follows."""
 MOST_LATE_S = 60.0
 
 
@@ -79,8 +80,9 @@ def note_pace(service, time_ns, now_ns):
 
 
 @kernel
-def fade_late(service, seconds):
-    service.late_s *= math.exp(-seconds / LATE_FADE_S)
+def fade_late(service, seconds, now_ns):
+    live_s = (now_ns - service.live_ns) / SECOND
+    service.late_s *= math.exp(-seconds / max(1.0, min(LATE_FADE_S, live_s / YOUNG)))
 
 
 @kernel

@@ -30,6 +30,7 @@ SERVICE: Final = np.dtype(
         ("newest_ns", "i8"),  # event time
         ("arrived_ns", "i8"),  # by the ticks
         ("first_ns", "i8"),  # by the ticks
+        ("live_ns", "i8"),  # by the ticks: since when it tells of now, and not of the past
         ("counted_ns", "i8"),  # event time of the newest that was counted of requests
         ("look_second", "i8"),  # the newest second of `looks`
         ("looked_second", "i8"),  # up to which was looked

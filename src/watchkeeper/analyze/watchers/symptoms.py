@@ -74,7 +74,7 @@ class Symptoms:
     """State by service, in partitions. For one thread."""
 
     name = "symptoms"
-    version = 4
+    version = 5
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Settings of the watcher `symptoms`."""
