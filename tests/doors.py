@@ -24,6 +24,7 @@ from watchkeeper.ingest.admit import Admission
 from watchkeeper.ingest.admit_rows import RowAdmission
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.ingest.prepare import Accepted, Preparer, Request
+from watchkeeper.ingest.receivers.alerts_json import AlertsJson
 from watchkeeper.ingest.receivers.base import Receiver
 from watchkeeper.ingest.receivers.deployment import Deployment
 from watchkeeper.ingest.receivers.logs_json import LogsJson
@@ -206,6 +207,7 @@ async def house(
         "loki": Loki(),
         "logs_json": LogsJson(),
         "deployment": Deployment(),
+        "alerts_json": AlertsJson(),
     }
     admission = Admission(config.admit, settings.n_slots)
     preparer = Preparer(receivers, catalog, admission, RowAdmission(config.rows, Enrich()))

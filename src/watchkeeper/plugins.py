@@ -27,6 +27,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "log_entries": "watchkeeper.ingest.receivers.log_entries:LogEntries",
         "deployment": "watchkeeper.ingest.receivers.deployment:Deployment",
         "changes_json": "watchkeeper.ingest.receivers.changes_json:ChangesJson",
+        "alerts_json": "watchkeeper.ingest.receivers.alerts_json:AlertsJson",
         "otlp_traces": "watchkeeper.ingest.receivers.otlp_traces:OtlpTraces",
         "zipkin": "watchkeeper.ingest.receivers.zipkin:Zipkin",
         "jaeger_thrift": "watchkeeper.ingest.receivers.jaeger_thrift:JaegerThrift",

@@ -14,6 +14,7 @@ from tests import make
 from tests.buses import World, batch, details_by_series, take_all, told
 from tests.contract.test_bus import EVERY, series, worlds
 from watchkeeper.bus.base import MIXED, SAMPLES
+from watchkeeper.model.alert import Alert, AlertStatus
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family, MetricType
 from watchkeeper.model.row import Origin, texts
@@ -162,6 +163,21 @@ async def test_a_change_comes_as_it_went_and_as_often_as_it_was_told(world: Worl
     found = [d.record for d in await take_all(bus, SAMPLES) if isinstance(d.record, Change)]
 
     assert found == [started, ended]
+
+
+async def test_alerts_come_as_they_went_where_their_service_is(world: World) -> None:
+    bus = await world.start()
+    fires = make.alert(
+        service="shop", annotations={"description": "Grüße"}, links={"rule": "http://p"}
+    )
+    ended = replace(fires, status=AlertStatus.RESOLVED, ended_ns=make.START_NS + 1)
+    await bus.publish(SAMPLES, [fires, lines(), ended])
+
+    found = [d for d in await take_all(bus, SAMPLES) if isinstance(d.record, Alert)]
+
+    assert [one.record for one in found] == [fires, ended]
+    there = world.catalog.partition_of(fires.tenant, "shop")
+    assert {one.partition for one in found} <= {MIXED, there}
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_more_rows_than_allowed_are_413(sender: Sender) -> None:
     body = sender.write(sender.given(11))
 
     assert len(sender.facts_of(sender.decode(body, rows=11))) == 11
-    with pytest.raises(TooLarge, match="10 lines, spans or changes"):
+    with pytest.raises(TooLarge, match="10 lines, spans or the like"):
         sender.decode(body, rows=10)
 
 

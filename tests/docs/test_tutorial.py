@@ -16,8 +16,10 @@ import yaml
 
 from tests.architecture.source import ROOT
 from tests.docs.test_pages import DOCS, fenced
+from tests.make import START_NS
 from watchkeeper.api.doors import DOORS
 from watchkeeper.config.loading import load
+from watchkeeper.ingest.receivers.alerts_json import AlertsJson
 from watchkeeper.ingest.receivers.content import Inflater
 from watchkeeper.ingest.receivers.limits import BodyLimit
 from watchkeeper.sdk.middleware import Recorder
@@ -78,12 +80,14 @@ def test_the_collector_sends_every_signal_to_a_door_in_words_that_are_read() -> 
     assert Inflater(BodyLimit()).inflate(packed, headers) == b"telemetry"
 
 
-def test_no_door_takes_alerts_of_others_as_long_as_the_page_says_so() -> None:
-    text = PAGE.read_text(encoding="utf-8")
+def test_the_alert_that_is_shown_comes_in_whole() -> None:
+    (shown_body,) = re.findall(r"/api/v1/alerts/ingest .*?-d '(.*?)'", "".join(lines()), re.DOTALL)
+    receiver = AlertsJson()
 
-    says_none = "Alerts of others are not received yet" in text
+    wire = receiver.decode(shown_body.encode(), {}, now_ns=START_NS)
 
-    assert says_none == (not any("alert" in path for path in DOORS)), "rewrite its section 5"
+    assert [reject.detail for reject in wire.rejects] == []
+    assert len(wire.records) == 1
 
 
 def test_the_application_that_is_shown_answers_and_fails_as_is_said(

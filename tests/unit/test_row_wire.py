@@ -1,4 +1,4 @@
-"""The bytes of log lines, spans and changes."""
+"""The bytes of log lines, spans, changes and alerts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests import make
 from watchkeeper.errors import BadInput
 from watchkeeper.model import wire
+from watchkeeper.model.alert import AlertStatus, Urgency
 from watchkeeper.model.change import Change
 from watchkeeper.model.row import Origin, Texts, origin, texts
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
@@ -74,6 +75,19 @@ def test_a_change_comes_back_as_it_was() -> None:
     )
 
     assert wire.decode(wire.encode(change)) == change
+
+
+def test_an_alert_comes_back_as_it_was() -> None:
+    alert = make.alert(
+        status=AlertStatus.RESOLVED,
+        ended_ns=make.START_NS + 5,
+        urgency=Urgency.CRITICAL,
+        summary="größer: 1.5 s",
+        annotations={"description": "p99"},
+        links={"rule": "http://prometheus/graph"},
+    )
+
+    assert wire.decode(wire.encode(alert)) == alert
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,9 @@ DOORS: Mapping[str, Door] = {
     "/ingest/logs": Door("log_entries", JsonWords("lines"), "Log entries, one or a list"),
     "/ingest/deployment": Door("deployment", JsonWords("changes"), "Deployments, one or a list"),
     "/api/v1/changes": Door("changes_json", JsonWords("changes"), "Changes of any kind"),
+    "/api/v1/alerts/ingest": Door(
+        "alerts_json", JsonWords("alerts"), "Alerts in the unified format, one or a list"
+    ),
     "/v1/traces": Door("otlp_traces", OtlpWords("spans"), "OTLP/HTTP traces, protobuf or JSON"),
     "/api/v2/spans": Door("zipkin", TracerWords(), "Zipkin v2 spans, JSON or protobuf"),
     "/api/traces": Door("jaeger_thrift", TracerWords(), "Jaeger spans, Thrift over HTTP"),

@@ -72,6 +72,10 @@ BODIES: Final[Mapping[str, Body]] = {
     "/api/v1/changes": Body({"changes": [
         {"service": "payment", "kind": "config", "timestamp": _AT, "summary": "pool size 10 to 20"}
     ]}),
+    "/api/v1/alerts/ingest": Body({"alerts": [
+        {"name": "HighLatency", "service": "payment", "severity": "critical", "status": "firing",
+         "started_at": _AT, "summary": "p99 1.5 s"}
+    ]}),
     "/v1/traces": Body({"resourceSpans": [_resource("scopeSpans", "spans", {
         "traceId": _TRACE, "spanId": _SPAN, "name": "POST /payment", "kind": 2,
         "startTimeUnixNano": _AT_NS, "endTimeUnixNano": "1767607201500000000",

@@ -18,6 +18,7 @@ from watchkeeper.bus.ports import SeriesCatalog
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import wire
+from watchkeeper.model.alert import Alert
 from watchkeeper.model.anomaly import Anomaly
 from watchkeeper.model.change import Change
 from watchkeeper.model.event import Event
@@ -48,7 +49,7 @@ _AS_DETAILS: Final = 0x80
 """Set in the kind of a batch that follows the identities of its series."""
 
 Decided = DetectionSet | Maintenance | Verdict
-Shared = NewSeries | Families | LogBatch | SpanBatch | Change | Decided | Tick
+Shared = NewSeries | Families | LogBatch | SpanBatch | Change | Alert | Decided | Tick
 """Records that any process understands as they are."""
 
 
@@ -81,7 +82,7 @@ Portable = PortableSamples | PortableDetails
 
 def partition_of(record: Any, catalog: SeriesCatalog) -> int:
     """Where all of the service meets that a record speaks of; 0 for one that speaks of none."""
-    if isinstance(record, Anomaly | Change):
+    if isinstance(record, Anomaly | Change | Alert):
         return catalog.partition_of(record.tenant, record.entity.service)
     return record.partition if isinstance(record, Verdict) else 0
 

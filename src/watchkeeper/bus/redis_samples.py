@@ -27,6 +27,7 @@ from watchkeeper.bus.codec import (
 )
 from watchkeeper.bus.ports import SeriesCatalog
 from watchkeeper.model import wire
+from watchkeeper.model.alert import Alert
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
@@ -120,7 +121,7 @@ class Writer:
             case Tick() | DetectionSet() | Maintenance():  # everybody's
                 payload = wire.encode(record)
                 return ((partition, payload) for partition in range(N_PARTITIONS))
-            case Change() | Families() | Verdict():
+            case Change() | Alert() | Families() | Verdict():
                 return [(partition_of(record, self._catalog), wire.encode(record))]
             case LogBatch() | SpanBatch():
                 return split_rows(record, self._partitions(record))

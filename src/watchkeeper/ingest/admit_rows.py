@@ -1,4 +1,4 @@
-"""What is let in of log lines, spans and changes, and whom they are said to speak of."""
+"""What is let in of log lines, spans, changes and alerts, and whom they are said to speak of."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.ingest.enrich import Enrich
+from watchkeeper.model.alert import Alert, AlertStatus
 from watchkeeper.model.change import Change
 from watchkeeper.model.row import Origin
 from watchkeeper.model.series import I64, Entity, TenantId
@@ -21,7 +22,7 @@ _KNOWN_ORIGINS: Final = 20_000
 
 
 class AdmitRowsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits on log lines, spans and changes."""
+    """Limits on log lines, spans, changes and alerts."""
 
     future_s: Annotated[
         float, Meta(ge=0, description="What is further ahead of our clock than this is refused.")
@@ -30,7 +31,7 @@ class AdmitRowsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         float, Meta(gt=0, description="What is older than this is refused; keep it >= retention.")
     ] = 30 * 86400.0
     row_bytes: Annotated[
-        int, Meta(ge=1, description="A line or span with more text than this is refused.")
+        int, Meta(ge=1, description="A line, span or alert with more text than this is refused.")
     ] = 256 << 10
 
 
@@ -38,7 +39,7 @@ class AdmitRowsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class AdmittedRows:
     """What became of one body."""
 
-    records: tuple[RowBatch | Change, ...]
+    records: tuple[RowBatch | Change | Alert, ...]
     """Without those of which nothing is left."""
     n_accepted: int
     rejects: tuple[Reject, ...]
@@ -58,12 +59,12 @@ class RowAdmission:
     def admit(
         self, tenant: TenantId, wire: WireRows, *, body_hash: bytes, now_ns: int
     ) -> AdmittedRows:
-        records: list[RowBatch | Change] = []
+        records: list[RowBatch | Change | Alert] = []
         counts = {"future": 0, "too_old": 0, "too_large": 0}
         n_accepted = 0
         for record in wire.records:
-            if isinstance(record, Change):
-                kept = self._change(record, tenant, now_ns, counts)
+            if isinstance(record, Change | Alert):
+                kept = self._one(record, tenant, now_ns, counts)
                 if kept is not None:
                     records.append(kept)
                     n_accepted += 1
@@ -91,6 +92,13 @@ class RowAdmission:
         counts["too_large"] += int(too_large.sum())
         return np.flatnonzero(~(future | too_old | too_large))
 
+    def _one(
+        self, record: Change | Alert, tenant: TenantId, now_ns: int, counts: dict[str, int]
+    ) -> Change | Alert | None:
+        if isinstance(record, Change):
+            return self._change(record, tenant, now_ns, counts)
+        return self._alert(record, tenant, now_ns, counts)
+
     def _change(
         self, change: Change, tenant: TenantId, now_ns: int, counts: dict[str, int]
     ) -> Change | None:
@@ -100,6 +108,23 @@ class RowAdmission:
             return None
         labels = {**change.details, "service": change.service}
         return replace(change, tenant=tenant, entity=self._enrich(labels))
+
+    def _alert(
+        self, alert: Alert, tenant: TenantId, now_ns: int, counts: dict[str, int]
+    ) -> Alert | None:
+        """What fires may have begun at any time; what is over, not."""
+        earliest_ns, latest_ns = self._span_ns(now_ns)
+        last_ns = alert.ended_ns if alert.status is AlertStatus.RESOLVED else None
+        if alert.started_ns > latest_ns:
+            counts["future"] += 1
+        elif last_ns is not None and last_ns < earliest_ns:
+            counts["too_old"] += 1
+        elif _n_bytes(alert) > self._config.row_bytes:
+            counts["too_large"] += 1
+        else:
+            entity = self._known(Origin(tuple(sorted(alert.labels.items())), Entity())).entity
+            return replace(alert, tenant=tenant, entity=entity)
+        return None
 
     def _span_ns(self, now_ns: int) -> tuple[int, int]:
         config = self._config
@@ -125,3 +150,11 @@ class RowAdmission:
             "too_large": f"more than {config.row_bytes} bytes of text (ingest.rows.row_bytes)",
         }
         return tuple(Reject(why, count, words[why]) for why, count in counts.items() if count)
+
+
+def _n_bytes(alert: Alert) -> int:
+    texts = [alert.rule, alert.summary]
+    for mapping in (alert.labels, alert.annotations, alert.links):
+        texts += mapping
+        texts += mapping.values()
+    return len("".join(texts).encode())

@@ -20,6 +20,7 @@ from watchkeeper.ingest.red_series import RedSeries
 from watchkeeper.lake import derived, red
 from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.series import Catalog
+from watchkeeper.model.alert import Alert
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
@@ -61,7 +62,7 @@ class Accepted:
     """What to tell the sender, once it is durable."""
 
     n_accepted: int
-    """Samples, lines, spans or changes."""
+    """Samples, lines, spans, changes or alerts."""
     rejects: tuple[Reject, ...] = ()
     repeated: bool = False
     """The body is known, and nothing was done."""
@@ -297,7 +298,7 @@ class Preparer:
                 self._families.learn(record.tenant, record.families)
             case LogBatch() | SpanBatch() | ExemplarBatch():
                 self._admission.remember_logged_body(record.body_hash, now_ns)
-            case Change() | DetectionSet() | Maintenance() | Verdict():
+            case Change() | Alert() | DetectionSet() | Maintenance() | Verdict():
                 pass  # to be told the same again is no harm
         return now_ns
 

@@ -38,11 +38,13 @@ _SAMPLES = telemetry.counter(
     "watchkeeper_ingest_samples_total", "Samples that are durable.", ("protocol",)
 )
 _ROWS = telemetry.counter(
-    "watchkeeper_ingest_rows_total", "Lines, spans and changes that are durable.", ("protocol",)
+    "watchkeeper_ingest_rows_total",
+    "Lines, spans, changes and alerts that are durable.",
+    ("protocol",),
 )
 _REJECTED = telemetry.counter(
     "watchkeeper_ingest_rejected_items_total",
-    "Samples, lines, spans and changes that were not accepted, by reason.",
+    "Samples, lines, spans, changes and alerts that were not accepted, by reason.",
     ("protocol", "reason"),
 )
 _DUPLICATES = telemetry.counter(

@@ -23,6 +23,7 @@ class Scope(StrEnum):
     WRITE_LOGS = "write:logs"
     WRITE_TRACES = "write:traces"
     WRITE_CHANGES = "write:changes"
+    WRITE_ALERTS = "write:alerts"
     JUDGE = "judge"
     """Verdicts on anomalies, and maintenance windows."""
     INTERNAL = "internal"

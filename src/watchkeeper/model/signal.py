@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from watchkeeper.model.alert import Alert
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family
 from watchkeeper.model.row import Origin, Texts
@@ -300,7 +301,7 @@ class WireRows:
     """What a receiver decoded from a body that has no samples. Pickles: it may come from another
     process."""
 
-    records: tuple[RowBatch | Change, ...]
+    records: tuple[RowBatch | Change | Alert, ...]
     rejects: tuple[Reject, ...] = ()
     is_of_now: bool = False
     """As in WireSamples."""
@@ -326,6 +327,7 @@ Logged = (
     | LogBatch
     | SpanBatch
     | Change
+    | Alert
     | DetectionSet
     | Maintenance
     | Verdict

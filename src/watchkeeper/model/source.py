@@ -25,7 +25,7 @@ class Source:
     n_bytes: int = 0
     """As they were sent."""
     n_accepted: int = 0
-    """Samples, lines, spans or changes."""
+    """Samples, lines, spans, changes or alerts."""
     n_repeated: int = 0
     """Bodies that were known already."""
     n_refused: int = 0

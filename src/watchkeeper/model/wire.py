@@ -16,6 +16,7 @@ import numpy as np
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import row_wire, times_kernel
+from watchkeeper.model.alert import Alert
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
@@ -35,7 +36,7 @@ from watchkeeper.model.signal import (
 
 VERSION: Final = 1
 SAMPLES, SERIES, TICK, LOGS, SPANS, CHANGE, HISTOGRAMS, EXEMPLARS, FAMILIES = range(1, 10)
-SETTINGS, VERDICT, MAINTENANCE = 10, 11, 12
+SETTINGS, VERDICT, MAINTENANCE, ALERT = 10, 11, 12, 13
 """The second byte of a record."""
 
 _ROWS: Final[Mapping[type[Any], int]] = {
@@ -51,13 +52,14 @@ _PACKED: Final[Mapping[int, type[Any]]] = {
     SETTINGS: DetectionSet,
     VERDICT: Verdict,
     MAINTENANCE: Maintenance,
+    ALERT: Alert,
 }
 """Rare records, as MessagePack."""
 _DECODERS: Final = {kind: msgspec.msgpack.Decoder(record) for kind, record in _PACKED.items()}
 """Made here, by one thread: several that meet a type for the first time at once find half of what
 msgspec has to know of it, and the process ends."""
 _KIND_PACKED: Final[Mapping[type[Any], int]] = {record: kind for kind, record in _PACKED.items()}
-Packed = Change | Families | DetectionSet | Verdict | Maintenance
+Packed = Change | Families | DetectionSet | Verdict | Maintenance | Alert
 
 _HEAD: Final = struct.Struct("<BB6x")
 _SAMPLES: Final = struct.Struct("<BBBxIqHH4x")  # version kind times n base_ns tenant body_hash
@@ -119,7 +121,7 @@ def kind_of(payload: Payload) -> int:
             f"wire: a record is of version {version}, this release reads version {VERSION}; "
             "run the release that wrote it, or a newer one"
         )
-    if not SAMPLES <= kind <= MAINTENANCE:
+    if not SAMPLES <= kind <= ALERT:
         raise Permanent(f"wire: a record is of kind {kind}, unknown to this release; run a newer")
     return int(kind)
 

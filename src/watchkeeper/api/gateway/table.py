@@ -90,6 +90,7 @@ _WRITES: Final[Mapping[Noun, Scope]] = {
     "lines": Scope.WRITE_LOGS,
     "spans": Scope.WRITE_TRACES,
     "changes": Scope.WRITE_CHANGES,
+    "alerts": Scope.WRITE_ALERTS,
 }
 """A door needs what its receiver makes."""
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Protocol
 
 from watchkeeper.model.signal import Wire
 
-Noun = Literal["samples", "lines", "spans", "changes"]
+Noun = Literal["samples", "lines", "spans", "changes", "alerts"]
 
 
 class Receiver(Protocol):

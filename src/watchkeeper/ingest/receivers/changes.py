@@ -10,15 +10,14 @@ import msgspec
 import xxhash
 from msgspec import Raw
 
-from watchkeeper.ingest.receivers.bounds import check_item
+from watchkeeper.ingest.receivers import json_records
 from watchkeeper.ingest.receivers.json_items import LabelValue, Time, as_texts, time_ns_of
 from watchkeeper.ingest.receivers.limits import RowLimits
 from watchkeeper.model.change import Change
-from watchkeeper.model.signal import Reject, WireRows
+from watchkeeper.model.signal import WireRows
 
 DEPLOYMENT: Final = "deployment"
 _MAX_ID_BYTES: Final = 200
-_BAD: Final = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,22 +39,12 @@ def gather(
     items: list[Raw], told_by: Callable[[Raw], Told], limits: RowLimits, *, now_ns: int
 ) -> WireRows:
     """Every item that is sound, and how many are not."""
-    if len(items) > limits.rows:
-        raise limits.too_many_rows()
-    found: list[Change] = []
-    faults: list[str] = []
-    is_of_now = False
-    for number, raw in enumerate(items):
-        try:
-            check_item(raw)
-            told = told_by(raw)
-            found.append(_change(told, time_ns_of(told.timestamp, now_ns)))
-        except _BAD as error:
-            faults.append(f"item {number}: {error}")
-        else:
-            is_of_now |= told.timestamp is None
-    rejects = (Reject("bad_item", len(faults), faults[0]),) if faults else ()
-    return WireRows(tuple(found), rejects, is_of_now)
+
+    def to_change(raw: Raw) -> tuple[Change, bool]:
+        told = told_by(raw)
+        return _change(told, time_ns_of(told.timestamp, now_ns)), told.timestamp is None
+
+    return json_records.gather(items, to_change, limits)
 
 
 def _change(told: Told, time_ns: int) -> Change:

@@ -46,17 +46,17 @@ class Limits(BodyLimit, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RowLimits(BodyLimit, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bounds on a body of log lines, spans or changes."""
+    """Bounds on a body of log lines, spans, changes or alerts."""
 
     rows: Annotated[
         int,
-        Meta(ge=1, description="A body with more lines, spans or changes than this is refused."),
+        Meta(ge=1, description="A body with more lines, spans or the like than this is refused."),
     ] = 1_000_000
 
     def too_many_rows(self) -> TooLarge:
         return TooLarge(
-            f"the body has more than {self.rows} lines, spans or changes (rows of the receiver); "
-            "send smaller batches"
+            f"the body has more than {self.rows} lines, spans or the like (rows of the "
+            "receiver); send smaller batches"
         )
 
     def check_items(self, n_items: int) -> None:
