@@ -21,7 +21,13 @@ ORPHANED: Final = 0.5
 
 def causes(case: Case, explainers: Sequence[Explainer], config: Ranks | None = None) -> Ranking:
     """The same case gives the same ranking, to the byte, whatever the order of explainers."""
-    reading = Reading(case)
+    return of_reading(Reading(case), explainers, config)
+
+
+def of_reading(
+    reading: Reading, explainers: Sequence[Explainer], config: Ranks | None = None
+) -> Ranking:
+    """The same, where a case is read for other ends, too."""
     opinions = [one.explain(reading) for one in explainers]
     return rank(opinions, config, quality=quality(reading))
 

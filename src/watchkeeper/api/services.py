@@ -20,6 +20,7 @@ from watchkeeper.know.settings_stage import Writing
 from watchkeeper.lake.base import Readings
 from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.tables.base import B, Searchable
+from watchkeeper.model.cause import Answer
 from watchkeeper.model.detail import ExemplarRows, HistogramRows
 from watchkeeper.model.part import EVERY, Part
 from watchkeeper.model.series import DEFAULT_TENANT, I32, U8, U64, Entity, TenantId
@@ -111,6 +112,20 @@ class Templates(Protocol):
         ...
 
 
+class Causes(Protocol):
+    """Why something is the matter."""
+
+    async def onset_of(self, tenant: TenantId, nodes: Sequence[str], now_ns: int) -> int:
+        """When it began, by the anomalies that are open."""
+        ...
+
+    async def causes_of(
+        self, tenant: TenantId, nodes: Sequence[str], onset_ns: int, now_ns: int
+    ) -> Answer:
+        """Whose fault it is."""
+        ...
+
+
 class KnownSeries(Protocol):
     """Series in memory of this process: all of them where telemetry is let in or kept."""
 
@@ -158,6 +173,8 @@ class Services:
     catalog: KnownSeries | None = None
     families: FamilyTable = field(default_factory=FamilyTable)
     auth: AuthConfig = field(default_factory=AuthConfig)
+    causes: Causes | None = None
+    """None where no telemetry is read."""
     detect: DetectStage | None = None
     """None where nothing is judged."""
     parts: Sequence[Part] = EVERY

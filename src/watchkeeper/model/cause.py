@@ -86,3 +86,25 @@ class Ranking:
     """How good the data were, 0 to 1; what it says is already in the probabilities."""
     ruled_out: tuple[Evidence, ...] = ()
     missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A ranking, and of what it was made. The same question gives the same answer, to the byte."""
+
+    ranking: Ranking
+    onset_ns: int
+    window_ns: tuple[int, int]
+    """What was looked at, from and to."""
+    baseline_ns: tuple[int, int]
+    """What it was compared with."""
+    healthy_s: float
+    """How much is known of the time before."""
+    entry: str = ""
+    """Where it was felt; empty where that is not one service."""
+    affected: tuple[str, ...] = ()
+    """Nodes that something strange was seen of, and who depends on the cause; sorted."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """What kind of node each of the causes is."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """How much was read, of each sort."""

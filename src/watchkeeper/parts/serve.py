@@ -16,8 +16,10 @@ from watchkeeper.ingest.stage import Ingest
 from watchkeeper.know.decisions_stage import newest_settings
 from watchkeeper.know.settings_stage import source
 from watchkeeper.lake.families import FamilyTable
+from watchkeeper.model.topology import Topology
 from watchkeeper.parts.decide import deciding
 from watchkeeper.parts.door import Door
+from watchkeeper.parts.explain import explaining
 from watchkeeper.parts.ground import Ground
 from watchkeeper.parts.keep import Reading
 from watchkeeper.runtime import Loop
@@ -62,6 +64,7 @@ def services_of(
         deciding=deciding(ground, bus, ingest, reading.changes_caught_up),
         checks=partial(checks, ground, bus, loops, ingest),
         newest=newest,
+        causes=explaining(ground, reading, lambda _tenant: Topology()),
         detect=detect,
         parts=ground.config.parts,
     )
