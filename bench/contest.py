@@ -95,12 +95,9 @@ class Contestant:
         return (sum(turn.cpu_s for turn in self.turns) + self.end_cpu_s) / self.n_samples * 1e6
 
     @property
-    def cpu_us_in_its_favour(self) -> float:
-        """The mean, or the median of turns if that is less: for a peer.
-
-        A merge of history that happens to fall into a turn is not held against it.
-        """
-        return min(self.cpu_us, statistics.median(turn.cpu_us for turn in self.turns))
+    def median_cpu_us(self) -> float:
+        """Per sample, of the turn in the middle: a slow minute of the machine says less to it."""
+        return statistics.median(turn.cpu_us for turn in self.turns)
 
     @property
     def first_sight_us(self) -> float:
@@ -118,7 +115,7 @@ class Contestant:
         return (
             self.label,
             f"{self.cpu_us:.3f}",
-            f"{statistics.median(cost):.3f} [{min(cost):.3f}..{max(cost):.3f}]",
+            f"{self.median_cpu_us:.3f} [{min(cost):.3f}..{max(cost):.3f}]",
             f"{self.end_cpu_s:.2f}",
             f"{self.wall_rate / 1e6:.2f}",
             f"{self.first_sight_us:.1f}" if self.first_sights else "",
@@ -135,6 +132,15 @@ HEAD = (
     "first sight, CPU us",
     "RSS MiB",
 )
+
+
+def times_cheaper(mine: Contestant, theirs: Contestant) -> float:
+    """How often their CPU per sample is ours: mean by mean or median by median, the less of both.
+
+    Whatever comes now and then, a merge as well as a slow minute of the machine, counts on both
+    sides or on none.
+    """
+    return min(theirs.cpu_us / mine.cpu_us, theirs.median_cpu_us / mine.median_cpu_us)
 
 
 def let_finish(contestants: Sequence[Contestant]) -> None:

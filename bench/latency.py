@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from bench import bodies, client, fleet, history, ours, peers
+from bench import bare_writer, bodies, client, fleet, history, ours, peers
 from bench.client import N_CONNECTIONS, Connection, Door
 from bench.contest import Contestant
 from bench.fleet import STEP_MS
@@ -88,6 +89,8 @@ class Watch:
     due: dict[Struck, float] = field(default_factory=dict)
     seen: dict[Struck, float] = field(default_factory=dict)
     write_s: list[float] = field(default_factory=list)
+    bare_s: list[float] = field(default_factory=list)
+    """Of as much, at the same times, by who writes to the same disk and does nothing else."""
     over: bool = False
 
     def anomaly_s(self) -> list[float]:
@@ -112,7 +115,7 @@ def run(options: Options) -> Measured:
             encoder = bodies.RemoteWrite(runs, series_per_body=SERIES_PER_BODY)
             loads = [make_load(plan, walk, encoder, rate) for rate in (HALF, WHOLE)]
             server.settle()
-            half, whole = [asyncio.run(play(load, server)) for load in loads]
+            half, whole = [asyncio.run(play(load, server, folder)) for load in loads]
     easier = {f"{name}_100k": value for name, value in figures(half).items()}
     return figures(whole) | easier, notes(plan, [half, whole])
 
@@ -150,7 +153,7 @@ def make_load(
     return load
 
 
-async def play(load: Load, server: Server) -> Watch:
+async def play(load: Load, server: Server, folder: Path) -> Watch:
     """Send everything at its time while a reader looks; then wait for the last anomalies."""
     door = server.door(bodies.REMOTE_WRITE_PATH, bodies.REMOTE_WRITE_HEADERS)
     watch = Watch()
@@ -158,9 +161,11 @@ async def play(load: Load, server: Server) -> Watch:
     reader.start()
     try:
         began = time.perf_counter() + 0.2
-        async with asyncio.TaskGroup() as group:
-            for lane in range(N_CONNECTIONS):
-                group.create_task(send_lane(load, lane, door, watch, began))
+        every_s, n_bytes = SERIES_PER_BODY / load.samples_per_s, len(load.bodies[0])
+        with bare_writer.beside(folder, every_s=every_s, n_bytes=n_bytes) as watch.bare_s:
+            async with asyncio.TaskGroup() as group:
+                for lane in range(N_CONNECTIONS):
+                    group.create_task(send_lane(load, lane, door, watch, began))
         await asyncio.to_thread(
             client.wait_until, lambda: len(watch.seen) == len(watch.due), timeout_s=GIVE_UP_S
         )
@@ -232,6 +237,8 @@ def figures(watch: Watch) -> dict[str, float]:
         "anomaly_p50_ms": 1000 * percentile(anomaly_s, 0.5),
         "write_p50_ms": 1000 * percentile(watch.write_s, 0.5),
         "write_max_ms": 1000 * max(watch.write_s, default=math.nan),
+        "bare_write_p99_ms": 1000 * percentile(watch.bare_s, 0.99),
+        "bare_write_max_ms": 1000 * max(watch.bare_s, default=math.nan),
         "found_share": len(anomaly_s) / max(1, len(watch.due)),
         "anomalies_planted": len(watch.due),
     }
@@ -241,5 +248,6 @@ def notes(plan: Plan, watches: Sequence[Watch]) -> list[str]:
     n_bodies = " and ".join(str(len(watch.write_s)) for watch in watches)
     return [
         f"{plan.n_series} series, {HALF:,} and {WHOLE:,} samples/s for {plan.seconds} s each in "
-        f"{n_bodies} bodies, sent when due; as shipped; a reader every {1000 * LOOK_EVERY_S:g} ms."
+        f"{n_bodies} bodies, sent when due; as shipped; a reader every {1000 * LOOK_EVERY_S:g} ms.",
+        "Bare: as much, when due, by a writer that only makes it durable, on the same disk.",
     ]

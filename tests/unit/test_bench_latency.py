@@ -25,11 +25,13 @@ def test_the_percentile_of_nothing_is_no_number() -> None:
 def test_latency_is_of_what_was_found_and_the_share_of_that_is_told() -> None:
     struck = [("pod", "container", "metric", time_ms) for time_ms in range(10)]
     watch = Watch(due=dict.fromkeys(struck, 1.0), seen=dict.fromkeys(struck[:9], 1.5))
+    watch.write_s, watch.bare_s = [0.25, 0.5], [0.125]
 
     told = figures(watch)
 
     assert told["anomaly_p99_ms"] == 500
     assert told["found_share"] == 0.9
+    assert (told["write_p99_ms"], told["bare_write_p99_ms"]) == (500, 125)
 
 
 def test_an_anomaly_is_known_by_its_series_start_and_peak() -> None:

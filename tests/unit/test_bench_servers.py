@@ -201,15 +201,14 @@ def contestant(*turns: Turn, end_cpu_s: float = 0.0) -> Contestant:
     )  # fmt: skip
 
 
-def test_a_peer_is_given_the_better_of_mean_and_median() -> None:
-    """A merge that fell into one turn of three is not held against it, and a cheap end is its
-    own."""
-    merged = contestant(*[Turn(10**6, 1.0, 1.0)] * 2, Turn(10**6, 10.0, 1.0))
-    steady = contestant(Turn(10**6, 1.0, 1.0), Turn(10**6, 3.0, 1.0), Turn(10**6, 3.0, 1.0))
+def test_two_are_compared_mean_by_mean_and_median_by_median() -> None:
+    """What came into one turn of three counts on both sides or on none, and the less is told."""
+    steady = contestant(*[Turn(10**6, 1.0, 1.0)] * 3)
+    merged = contestant(*[Turn(10**6, 2.0, 1.0)] * 2, Turn(10**6, 11.0, 1.0))
 
-    assert merged.cpu_us == 4.0
-    assert merged.cpu_us_in_its_favour == 1.0
-    assert steady.cpu_us_in_its_favour == pytest.approx(7 / 3)
+    assert merged.cpu_us == 5.0
+    assert contest.times_cheaper(steady, merged) == 2.0
+    assert contest.times_cheaper(merged, steady) == pytest.approx(1 / 5)
 
 
 def test_a_row_has_a_cell_for_every_column() -> None:
