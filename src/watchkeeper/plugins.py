@@ -28,6 +28,17 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "deployment": "watchkeeper.ingest.receivers.deployment:Deployment",
         "changes_json": "watchkeeper.ingest.receivers.changes_json:ChangesJson",
         "alerts_json": "watchkeeper.ingest.receivers.alerts_json:AlertsJson",
+        "alertmanager": "watchkeeper.ingest.receivers.alertmanager:Alertmanager",
+        "alertmanager_webhook": (
+            "watchkeeper.ingest.receivers.alertmanager_webhook:AlertmanagerWebhook"
+        ),
+        "cloudevents": "watchkeeper.ingest.receivers.cloudevents:Cloudevents",
+        "cloudevents_alerts": "watchkeeper.ingest.receivers.cloudevents_alerts:CloudeventsAlerts",
+        "grafana": "watchkeeper.ingest.receivers.grafana:Grafana",
+        "keep": "watchkeeper.ingest.receivers.keep:Keep",
+        "mapped_alerts": "watchkeeper.ingest.receivers.mapped_alerts:MappedAlerts",
+        "oncall": "watchkeeper.ingest.receivers.oncall:Oncall",
+        "pagerduty": "watchkeeper.ingest.receivers.pagerduty:Pagerduty",
         "otlp_traces": "watchkeeper.ingest.receivers.otlp_traces:OtlpTraces",
         "zipkin": "watchkeeper.ingest.receivers.zipkin:Zipkin",
         "jaeger_thrift": "watchkeeper.ingest.receivers.jaeger_thrift:JaegerThrift",

@@ -14,8 +14,7 @@ import pytest
 from tests.conftest import Golden, golden_cases
 from watchkeeper import plugins
 from watchkeeper.errors import BadInput, TooLarge
-from watchkeeper.ingest.receivers.alerts import AlertLimits
-from watchkeeper.ingest.receivers.base import Receiver
+from watchkeeper.ingest.receivers.base import PATH_NAME
 from watchkeeper.model import wire as log_wire
 from watchkeeper.model.alert import Alert, AlertStatus
 from watchkeeper.model.signal import WireRows
@@ -29,6 +28,8 @@ MAKERS_OF_ALERTS = sorted(
     name for name in plugins.BUILTIN["receiver"] if plugins.load("receiver", name).makes == "alerts"
 )
 EVERY = pytest.mark.parametrize("name", MAKERS_OF_ALERTS)
+LISTS = pytest.mark.parametrize("name", [one for one in MAKERS_OF_ALERTS if one != "pagerduty"])
+"""Whose bodies may have several alerts."""
 JSON = {"content-type": "application/json"}
 
 
@@ -42,22 +43,100 @@ class Form:
     """Several of its items as one body."""
     bad: Any = field(default_factory=lambda: {"labels": 7})
     """An item that cannot be read."""
+    started_ns: int = START_NS
+    """Of one whose protocol has no start: now."""
+    ended_ns: int = END_NS
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=lambda: JSON)
 
 
-_API: Mapping[str, Any] = {"name": "HighLatency", "service": "shop", "started_at": START}
+def under_alerts(items: list[Any]) -> Any:
+    return {"alerts": items}
+
+
+_LABELS: Mapping[str, str] = {"alertname": "HighLatency", "service": "shop"}
+_NAMED: Mapping[str, Any] = {"name": "HighLatency", "service": "shop"}
+_API: Mapping[str, Any] = {**_NAMED, "started_at": START}
+_KEEP: Mapping[str, Any] = {**_NAMED, "startedAt": START}
+_AM: Mapping[str, Any] = {"labels": _LABELS, "startsAt": START}
+_WEBHOOK = Form(
+    fires={**_AM, "status": "firing", "endsAt": "0001-01-01T00:00:00Z"},
+    ended={**_AM, "status": "resolved", "endsAt": END},
+    listed=under_alerts,
+)
+_EVENT: Mapping[str, Any] = {
+    "specversion": "1.0",
+    "id": "a-1",
+    "source": "/monitor",
+    "type": "HighLatency",
+    "subject": "shop",
+    "time": START,
+}
+_TITLED: Mapping[str, Any] = {"title": "HighLatency", "labels": {"service": "shop"}}
+_PAGED: Mapping[str, Any] = {
+    "routing_key": "r",
+    "event_action": "trigger",
+    "dedup_key": "inc-42",
+    "payload": {
+        "summary": "p99 1.5 s",
+        "source": "mon",
+        "severity": "critical",
+        "class": "HighLatency",
+        "component": "shop",
+        "timestamp": START,
+    },
+}
+_PLACES = {
+    "items": "alerts",
+    "name": "what",
+    "service": "about.0",
+    "started": "at.from",
+    "ended": "at.to",
+    "resolved": ["calm"],
+}
+_MAPPED: Mapping[str, Any] = {"what": "HighLatency", "about": ["shop"], "at": {"from": START}}
 FORMS: Mapping[str, Form] = {
     "alerts_json": Form(
-        fires=_API,
-        ended={**_API, "status": "resolved", "ended_at": END},
-        listed=lambda items: {"alerts": items},
+        fires=_API, ended={**_API, "status": "resolved", "ended_at": END}, listed=under_alerts
     ),
+    "alertmanager": Form(fires=_AM, ended={**_AM, "endsAt": END}, listed=list),
+    "alertmanager_webhook": _WEBHOOK,
+    "grafana": _WEBHOOK,
+    "cloudevents_alerts": Form(
+        fires=_EVENT,
+        ended={**_EVENT, "data": {"status": "resolved", "ended_at": END}},
+        listed=list,
+        bad={"specversion": "1.0"},
+        headers={"content-type": "application/cloudevents-batch+json"},
+    ),
+    "keep": Form(
+        fires=_KEEP, ended={**_KEEP, "status": "resolved", "lastReceived": END}, listed=list
+    ),
+    "mapped_alerts": Form(
+        fires=_MAPPED,
+        ended={**_MAPPED, "at": {"from": START, "to": END}, "status": "Calm"},
+        listed=under_alerts,
+        settings={"mappings": {"mine": _PLACES}},
+        headers={**JSON, PATH_NAME: "mine"},
+    ),
+    "oncall": Form(
+        fires=_TITLED,
+        ended={**_TITLED, "state": "ok"},
+        listed=list,
+        started_ns=NOW_NS,
+        ended_ns=NOW_NS,
+    ),
+    "pagerduty": Form(fires=_PAGED, ended=None, listed=lambda items: items[0]),
 }
 
 
-def decode(name: str, sent: Any, headers: Mapping[str, str] = JSON, **limits: int) -> WireRows:
-    receiver: Receiver = plugins.load("receiver", name)(AlertLimits(**limits))
+def decode(
+    name: str, sent: Any, headers: Mapping[str, str] | None = None, **limits: int
+) -> WireRows:
+    form = FORMS[name]
+    receiver = plugins.build("receiver", {"use": name, **form.settings, **limits})
     body = sent if isinstance(sent, bytes) else json.dumps(sent).encode()
-    wire = receiver.decode(body, headers, now_ns=NOW_NS)
+    wire = receiver.decode(body, {**form.headers, **(headers or {})}, now_ns=NOW_NS)
     assert isinstance(wire, WireRows)
     return wire
 
@@ -78,20 +157,20 @@ def test_what_fires_is_told_with_its_name_and_when_it_began(name: str) -> None:
 
     (alert,) = alerts_of(wire)
     assert (alert.rule, alert.labels["service"]) == ("HighLatency", "shop")
-    assert (alert.status, alert.started_ns) == (AlertStatus.FIRING, START_NS)
+    assert (alert.status, alert.started_ns) == (AlertStatus.FIRING, FORMS[name].started_ns)
     assert wire.rejects == ()
 
 
-@EVERY
+@LISTS
 def test_what_has_ended_is_told_with_its_end_and_is_the_same_alert(name: str) -> None:
     (fires,) = alerts_of(listed(name, FORMS[name].fires))
     (ended,) = alerts_of(listed(name, FORMS[name].ended))
 
-    assert (ended.status, ended.ended_ns) == (AlertStatus.RESOLVED, END_NS)
+    assert (ended.status, ended.ended_ns) == (AlertStatus.RESOLVED, FORMS[name].ended_ns)
     assert (ended.fingerprint, ended.source) == (fires.fingerprint, fires.source)
 
 
-@EVERY
+@LISTS
 def test_one_bad_item_among_good_ones_costs_itself(name: str) -> None:
     form = FORMS[name]
 
@@ -102,7 +181,7 @@ def test_one_bad_item_among_good_ones_costs_itself(name: str) -> None:
     assert wire.rejects[0].detail.startswith("item 1: ")
 
 
-@EVERY
+@LISTS
 def test_every_bad_item_is_named_up_to_a_few(name: str) -> None:
     form = FORMS[name]
 
@@ -123,9 +202,7 @@ def test_what_holds_no_alerts_is_400(name: str, body: bytes) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize(
-    "header", [{"content-type": "text/plain"}, {**JSON, "content-encoding": "br"}]
-)
+@pytest.mark.parametrize("header", [{"content-type": "text/plain"}, {"content-encoding": "br"}])
 def test_an_unknown_form_of_body_is_415(name: str, header: dict[str, str]) -> None:
     with pytest.raises(BadInput) as refusal:
         decode(name, b"[]", header)
@@ -133,17 +210,27 @@ def test_an_unknown_form_of_body_is_415(name: str, header: dict[str, str]) -> No
     assert refusal.value.status == 415
 
 
+def test_a_name_that_no_mapping_has_is_read_by_the_usual_places() -> None:
+    body = {"name": "Full", "service": "db", "status": "ok", "summary": "disk", "severity": "p1"}
+
+    wire = decode("mapped_alerts", body, {PATH_NAME: "nobody"})
+
+    (alert,) = alerts_of(wire)
+    assert (alert.rule, alert.source, alert.status) == ("Full", "nobody", AlertStatus.RESOLVED)
+    assert (alert.labels["service"], alert.summary) == ("db", "disk")
+
+
 @EVERY
 def test_a_compressed_body_is_read(name: str) -> None:
     form = FORMS[name]
     body = gzip.compress(json.dumps(form.listed([form.fires])).encode())
 
-    wire = decode(name, body, {**JSON, "content-encoding": "gzip"})
+    wire = decode(name, body, {"content-encoding": "gzip"})
 
     assert alerts_of(wire) == alerts_of(listed(name, form.fires))
 
 
-@EVERY
+@LISTS
 def test_more_alerts_than_allowed_are_413(name: str) -> None:
     fires = FORMS[name].fires
 

@@ -9,7 +9,7 @@ import pytest
 from docs import generate
 from tests.architecture.source import ROOT
 from watchkeeper import plugins
-from watchkeeper.api.doors import DOORS
+from watchkeeper.api.door_table import DOORS
 from watchkeeper.config import reference
 
 REFERENCE = ROOT / "docs" / "reference"

@@ -17,7 +17,7 @@ import yaml
 from tests.architecture.source import ROOT
 from tests.docs.test_pages import DOCS, fenced
 from tests.make import START_NS
-from watchkeeper.api.doors import DOORS
+from watchkeeper.api.door_table import DOORS
 from watchkeeper.config.loading import load
 from watchkeeper.ingest.receivers.alerts_json import AlertsJson
 from watchkeeper.ingest.receivers.content import Inflater

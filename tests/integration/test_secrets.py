@@ -19,7 +19,7 @@ from bench import client
 from bench.peers import Server
 from tests.integration.conftest import Start
 from tests.operators import ran
-from watchkeeper.api.doors import DOORS
+from watchkeeper.api.door_table import DOORS
 from watchkeeper.api.gateway.table import ROUTES
 
 PASSWORD = "correct-horse-battery-staple"

@@ -18,7 +18,7 @@ from tests.fronts import Api
 from tests.rhythm import BEGIN_S
 from tests.scenario.shop import Shop, shop
 from watchkeeper.api.app import described
-from watchkeeper.api.doors import DOORS
+from watchkeeper.api.door_table import DOORS
 from watchkeeper.api.examples import BODIES, Body, asked
 from watchkeeper.bus.base import ANOMALIES
 from watchkeeper.model.principal import Role

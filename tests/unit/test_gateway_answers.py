@@ -15,7 +15,7 @@ from tests import gateways
 from tests.fronts import Api, api
 from tests.gateways import AWAY
 from watchkeeper import telemetry
-from watchkeeper.api.doors import DOORS
+from watchkeeper.api.door_table import DOORS
 from watchkeeper.model.principal import Role
 from watchkeeper.telemetry import Log, LogConfig, set_up_log
 

@@ -13,7 +13,7 @@ from tests.fronts import Api, api
 from tests.gateways import AWAY, WRONG, bearer, key
 from watchkeeper.api.app import described, served
 from watchkeeper.api.auth import AuthConfig
-from watchkeeper.api.doors import DOORS
+from watchkeeper.api.door_table import DOORS
 from watchkeeper.api.gateway.table import ROUTES, all_routes, check
 from watchkeeper.errors import Permanent
 from watchkeeper.model.principal import SCOPES_OF, Role, Scope

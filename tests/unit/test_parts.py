@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from watchkeeper import cli
-from watchkeeper.api.doors import DOORS
+from watchkeeper.api.door_table import DOORS
 from watchkeeper.api.gateway.table import ROUTES, all_routes
 from watchkeeper.cli.exits import Exit
 from watchkeeper.config.loading import load

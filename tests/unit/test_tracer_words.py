@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from watchkeeper.api.doors import DOORS, TracerWords
+from watchkeeper.api.door_table import DOORS
+from watchkeeper.api.doors import TracerWords
 from watchkeeper.errors import BadInput, OverLimit, Retryable, TooLarge, WatchkeeperError
 from watchkeeper.ingest.prepare import Accepted
 from watchkeeper.model.signal import Reject

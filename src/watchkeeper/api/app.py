@@ -33,8 +33,8 @@ from watchkeeper.api import (
     verdicts,
 )
 from watchkeeper.api.description import complete
+from watchkeeper.api.door_table import door_at
 from watchkeeper.api.doors import (
-    DOORS,
     Answer,
     Door,
     Receive,
@@ -51,6 +51,7 @@ from watchkeeper.api.gateway.table import check
 from watchkeeper.api.services import Services
 from watchkeeper.errors import WatchkeeperError
 from watchkeeper.ingest.prepare import Request
+from watchkeeper.ingest.receivers.base import PATH_NAME
 from watchkeeper.model.series import TenantId
 
 ROUTERS: Final = (
@@ -99,17 +100,19 @@ class Front:
         await self._gateway(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        door = DOORS.get(scope["path"])
-        if door is not None and scope["method"] == "POST":
-            await send_answer(send, await self._enter(door, scope, receive))
+        found = door_at(scope["path"], scope["method"])
+        if found is not None:
+            await send_answer(send, await self._enter(*found, scope, receive))
             return
         known = {**scope, "state": self.state}
         await self.described(known, receive, send)  # type: ignore[arg-type]  # ASGI's own types
 
-    async def _enter(self, door: Door, scope: Scope, receive: Receive) -> Answer:
+    async def _enter(self, door: Door, name: str, scope: Scope, receive: Receive) -> Answer:
         headers = headers_of(scope)
-        for name in CREDENTIALS:  # nobody behind the gateway needs them
-            headers.pop(name.decode(), None)
+        if name:
+            headers[PATH_NAME] = name
+        for credential in CREDENTIALS:  # nobody behind the gateway needs them
+            headers.pop(credential.decode(), None)
         config = self.services.config
         tenant: TenantId = scope[ADMITTED].tenant
         try:

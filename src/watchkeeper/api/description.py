@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from watchkeeper.api.doors import DOORS, Door
+from watchkeeper.api.door_table import DOORS
+from watchkeeper.api.doors import Door
 from watchkeeper.api.examples import BODIES, PARAMETERS, Body
 from watchkeeper.api.gateway.table import all_routes
 from watchkeeper.model.principal import Scope
@@ -36,11 +37,17 @@ _REFUSALS: Final = {
     "429": "The key's limit is reached; Retry-After says when to come again.",
 }
 
+_PATH_NAME: Final = {
+    "name": "name", "in": "path", "required": True, "example": "mine",
+    "schema": {"type": "string"},
+}  # fmt: skip
+
 
 def complete(schema: dict[str, Any]) -> dict[str, Any]:
     """FastAPI's description, with what it cannot know."""
     for path, door in DOORS.items():
-        schema["paths"].setdefault(path, {})["post"] = _door(path, door)
+        for method in door.methods:
+            schema["paths"].setdefault(path, {})[method.lower()] = _door(path, door)
     routes = dict(all_routes())
     parts = schema.setdefault("components", {})
     parts.setdefault("schemas", {})["Problem"] = _PROBLEM_SCHEMA
@@ -48,7 +55,7 @@ def complete(schema: dict[str, Any]) -> dict[str, Any]:
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             needs = routes.get(path, {}).get(method.upper(), Scope.ADMINISTER)
-            is_door = method == "post" and path in DOORS
+            is_door = path in DOORS and method.upper() in DOORS[path].methods
             _protect(operation, needs, {} if is_door else _words(path))
             _show(operation, PARAMETERS.get(path, {}))
     return schema
@@ -86,6 +93,7 @@ def _show(operation: dict[str, Any], examples: Mapping[str, Any]) -> None:
 def _door(path: str, door: Door) -> dict[str, Any]:
     body = BODIES.get(path, Body("", "application/octet-stream"))
     kind = {"type": "string", "contentEncoding": "base64"} if body.is_binary else {}
+    named = [_PATH_NAME] if "{name}" in path else []
     headers = [
         {"name": name, "in": "header", "required": True, "example": value,
          "schema": {"type": "string", "const": value}}
@@ -94,7 +102,7 @@ def _door(path: str, door: Door) -> dict[str, Any]:
     return {
         "summary": door.says,
         "tags": ["ingest"],
-        "parameters": headers,
+        "parameters": [*named, *headers],
         "requestBody": {
             "required": True,
             "content": {body.media: {"schema": kind, "example": body.value}},

@@ -56,14 +56,14 @@ class RemoteWriteWords:
     def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
         written = _written(headers, accepted)
         if accepted.rejects:
-            return Answer(400, _sentence(accepted, "samples").encode(), (*_TEXT, *written))
+            return Answer(400, sentence(accepted, "samples").encode(), (*_TEXT, *written))
         return Answer(204, headers=written)
 
     def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
         # Prometheus drops what is answered with 429, unless it is told otherwise.
         status = 503 if isinstance(error, OverLimit) else status_of(error)
         written = _written(headers, Accepted(0))
-        return Answer(status, str(error).encode(), (*_TEXT, *_retry(error), *written))
+        return Answer(status, str(error).encode(), (*_TEXT, *retry_headers(error), *written))
 
 
 _REJECTED: Mapping[Noun, tuple[type[Any], str]] = {
@@ -91,7 +91,7 @@ class OtlpWords:
         response = kind()
         if accepted.rejects:
             setattr(response.partial_success, rejected, n_rejected)
-            response.partial_success.error_message = _sentence(accepted, self.noun)
+            response.partial_success.error_message = sentence(accepted, self.noun)
         if _is_json(headers):
             return Answer(200, MessageToJson(response, indent=None).encode(), _JSON)
         return Answer(200, response.SerializeToString(), _PROTOBUF)
@@ -101,9 +101,9 @@ class OtlpWords:
         code = _RPC_CODES.get(status, 14 if isinstance(error, Retryable) else 3)
         if _is_json(headers):
             body = json.dumps({"code": code, "message": str(error)}).encode()
-            return Answer(status, body, (*_JSON, *_retry(error)))
+            return Answer(status, body, (*_JSON, *retry_headers(error)))
         told = Status(code=code, message=str(error)).SerializeToString()
-        return Answer(status, told, (*_PROTOBUF, *_retry(error)))
+        return Answer(status, told, (*_PROTOBUF, *retry_headers(error)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class JsonWords:
             ],
         }
         if accepted.rejects and not accepted.n_accepted:
-            told = _sentence(accepted, self.noun)
+            told = sentence(accepted, self.noun)
             body |= {"status": 400, "title": "Nothing was accepted", "detail": told}
             return Answer(400, json.dumps(body).encode(), _PROBLEM)
         return Answer(200, json.dumps(body).encode(), _JSON)
@@ -130,7 +130,7 @@ class JsonWords:
     def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
         status = status_of(error)
         body = problem_body(status, str(error), title="The body was not accepted")
-        return Answer(status, body, (*_PROBLEM, *_retry(error)))
+        return Answer(status, body, (*_PROBLEM, *retry_headers(error)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +139,11 @@ class LokiWords:
 
     def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
         if accepted.rejects:
-            return Answer(400, _sentence(accepted, "lines").encode(), _TEXT)
+            return Answer(400, sentence(accepted, "lines").encode(), _TEXT)
         return Answer(204)
 
     def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
-        return Answer(status_of(error), str(error).encode(), (*_TEXT, *_retry(error)))
+        return Answer(status_of(error), str(error).encode(), (*_TEXT, *retry_headers(error)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +152,11 @@ class TracerWords:
 
     def accepted(self, accepted: Accepted, headers: Mapping[str, str]) -> Answer:
         if accepted.rejects and not accepted.n_accepted:
-            return Answer(400, _sentence(accepted, "spans").encode(), _TEXT)
+            return Answer(400, sentence(accepted, "spans").encode(), _TEXT)
         return Answer(202)
 
     def refused(self, error: WatchkeeperError, headers: Mapping[str, str]) -> Answer:
-        return Answer(status_of(error), str(error).encode(), (*_TEXT, *_retry(error)))
+        return Answer(status_of(error), str(error).encode(), (*_TEXT, *retry_headers(error)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,34 +167,7 @@ class Door:
     words: Words
     says: str
     """One line for the API's reference."""
-
-
-DOORS: Mapping[str, Door] = {
-    "/api/v1/write": Door(
-        "remote_write", RemoteWriteWords(), "Prometheus remote write 1.0 and 2.0"
-    ),
-    "/v1/metrics": Door(
-        "otlp_metrics", OtlpWords("samples"), "OTLP/HTTP metrics, protobuf or JSON"
-    ),
-    "/api/v1/metrics/write": Door("metrics_json", JsonWords("samples"), "Metrics as plain JSON"),
-    "/ingest/metrics": Door("metric_points", JsonWords("samples"), "Metric points, one or a list"),
-    "/v1/logs": Door("otlp_logs", OtlpWords("lines"), "OTLP/HTTP logs, protobuf or JSON"),
-    "/loki/api/v1/push": Door("loki", LokiWords(), "Loki push, JSON or protobuf"),
-    "/api/prom/push": Door("loki", LokiWords(), "Loki push, as before version 1"),
-    "/api/v1/logs/write": Door("logs_json", JsonWords("lines"), "Log lines as plain JSON"),
-    "/ingest/logs": Door("log_entries", JsonWords("lines"), "Log entries, one or a list"),
-    "/ingest/deployment": Door("deployment", JsonWords("changes"), "Deployments, one or a list"),
-    "/api/v1/changes": Door("changes_json", JsonWords("changes"), "Changes of any kind"),
-    "/api/v1/alerts/ingest": Door(
-        "alerts_json", JsonWords("alerts"), "Alerts in the unified format, one or a list"
-    ),
-    "/v1/traces": Door("otlp_traces", OtlpWords("spans"), "OTLP/HTTP traces, protobuf or JSON"),
-    "/api/v2/spans": Door("zipkin", TracerWords(), "Zipkin v2 spans, JSON or protobuf"),
-    "/api/traces": Door("jaeger_thrift", TracerWords(), "Jaeger spans, Thrift over HTTP"),
-    "/api/v1/telemetry": Door(
-        "telemetry_records", JsonWords("spans"), "Records of handled requests, one or a list"
-    ),
-}
+    methods: tuple[str, ...] = ("POST",)
 
 
 async def read_body(scope: Scope, receive: Receive, limit: int, within_s: float = 60.0) -> bytes:
@@ -256,7 +229,7 @@ def _written(headers: Mapping[str, str], accepted: Accepted) -> Headers:
     ]
 
 
-def _retry(error: WatchkeeperError) -> Headers:
+def retry_headers(error: WatchkeeperError) -> Headers:
     if isinstance(error, Retryable):
         return ((b"retry-after", retry_after(error).encode()),)
     return ()
@@ -266,7 +239,7 @@ def _is_json(headers: Mapping[str, str]) -> bool:
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
-def _sentence(accepted: Accepted, noun: Noun) -> str:
+def sentence(accepted: Accepted, noun: Noun) -> str:
     parts = [
         f"{reject.count} {noun}: {reject.reason}" + (f" ({reject.detail})" if reject.detail else "")
         for reject in accepted.rejects

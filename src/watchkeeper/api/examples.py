@@ -24,7 +24,7 @@ class Body:
 
     @property
     def is_binary(self) -> bool:
-        return self.media != JSON
+        return isinstance(self.value, str)
 
 
 def _resource(scope: str, items: str, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,6 +35,18 @@ def _resource(scope: str, items: str, item: Mapping[str, Any]) -> dict[str, Any]
 _LOKI: Final = Body(
     {"streams": [{"stream": {"service": "payment", "level": "error"},
                   "values": [[_AT_NS, "Database timeout"]]}]}
+)  # fmt: skip
+
+_ALERT: Final = {
+    "labels": {"alertname": "HighLatency", "service": "payment", "severity": "critical"},
+    "annotations": {"summary": "p99 1.5 s"}, "startsAt": _AT,
+}  # fmt: skip
+_WEBHOOK: Final = Body({"version": "4", "alerts": [{**_ALERT, "status": "firing"}]})
+_FORMATTED: Final = Body({"alert_uid": "a-1", "title": "HighLatency", "state": "alerting"})
+_EVENT: Final = Body(
+    {"specversion": "1.0", "id": "a-1", "source": "/monitor", "type": "HighLatency",
+     "subject": "payment", "time": _AT, "data": {"severity": "critical"}},
+    "application/cloudevents+json",
 )  # fmt: skip
 
 BODIES: Final[Mapping[str, Body]] = {
@@ -76,6 +88,27 @@ BODIES: Final[Mapping[str, Body]] = {
         {"name": "HighLatency", "service": "payment", "severity": "critical", "status": "firing",
          "started_at": _AT, "summary": "p99 1.5 s"}
     ]}),
+    "/api/v2/alerts": Body([_ALERT]),
+    "/webhooks/alertmanager": _WEBHOOK,
+    "/webhooks/grafana": _WEBHOOK,
+    "/webhooks/json/{name}": Body({"name": "HighLatency", "service": "payment"}),
+    "/webhooks/cloudevents": _EVENT,
+    "/v2/enqueue": Body({
+        "routing_key": "payment", "event_action": "trigger", "dedup_key": "inc-42",
+        "payload": {"summary": "payment: error spike", "source": "aiops", "severity": "critical"},
+    }),
+    "/integrations/v1/alertmanager/{name}/": _WEBHOOK,
+    "/integrations/v1/grafana/{name}/": _WEBHOOK,
+    "/integrations/v1/grafana_alerting/{name}/": _WEBHOOK,
+    "/integrations/v1/formatted_webhook/{name}/": _FORMATTED,
+    "/integrations/v1/webhook/{name}/": _FORMATTED,
+    "/alerts/event": Body({"name": "HighLatency", "service": "payment", "status": "firing"}),
+    "/alerts/event/{name}": Body({"name": "HighLatency", "service": "payment"}),
+    "/events": Body(
+        {"specversion": "1.0", "id": "d-77", "source": "/ci/payment", "time": _AT,
+         "type": "dev.deploy.finished", "data": {"service": "payment", "version": "v2.1.0"}},
+        "application/cloudevents+json",
+    ),
     "/v1/traces": Body({"resourceSpans": [_resource("scopeSpans", "spans", {
         "traceId": _TRACE, "spanId": _SPAN, "name": "POST /payment", "kind": 2,
         "startTimeUnixNano": _AT_NS, "endTimeUnixNano": "1767607201500000000",

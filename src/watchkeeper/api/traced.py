@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from watchkeeper.api.doors import DOORS, Receive, Scope, Send
+from watchkeeper.api.door_table import route_of
+from watchkeeper.api.doors import Receive, Scope, Send
 from watchkeeper.telemetry import OwnSpan, Tracer
 
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -54,7 +55,7 @@ def _answered(root: OwnSpan, status: int) -> None:
 def _name(root: OwnSpan, scope: Scope) -> None:
     """By its route and never by its path, which may hold an id."""
     path = scope["path"]
-    route = path if path in DOORS else getattr(scope.get("route"), "path", "")
+    route = route_of(path) or getattr(scope.get("route"), "path", "")
     root.name = f"{scope['method']} {route}".strip()
     root.attributes["http.request.method"] = scope["method"]
     if route:

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.ingest.enrich import Enrich
+from watchkeeper.ingest.known_alerts import KnownAlerts
 from watchkeeper.model.alert import Alert, AlertStatus
 from watchkeeper.model.change import Change
 from watchkeeper.model.row import Origin
@@ -46,14 +47,16 @@ class AdmittedRows:
 
 
 class RowAdmission:
-    """Judges rows by their time and size. Keeps nothing but entities that it need not find twice.
+    """Judges rows by their time and size. Keeps entities that it need not find twice, and which
+    alerts fire.
 
-    Rows have no order to keep and no identity: only a repeated body is recognised.
+    Other rows have no order to keep and no identity: only a repeated body is recognised.
     """
 
     def __init__(self, config: AdmitRowsConfig, enrich: Enrich) -> None:
         self._config = config
         self._enrich = enrich
+        self.alerts: Final = KnownAlerts()
         self._entities: OrderedDict[tuple[tuple[str, str], ...], Entity] = OrderedDict()
 
     def admit(
@@ -122,8 +125,11 @@ class RowAdmission:
         elif _n_bytes(alert) > self._config.row_bytes:
             counts["too_large"] += 1
         else:
-            entity = self._known(Origin(tuple(sorted(alert.labels.items())), Entity())).entity
-            return replace(alert, tenant=tenant, entity=entity)
+            alert = self.alerts.completed(replace(alert, tenant=tenant))
+            origin = Origin(tuple(sorted(alert.labels.items())), Entity())
+            alert = replace(alert, entity=self._known(origin).entity)
+            self.alerts.learn(alert)
+            return alert
         return None
 
     def _span_ns(self, now_ns: int) -> tuple[int, int]:

@@ -71,6 +71,8 @@ class Accepted:
     n_histograms: int = 0
     """Accepted beside the samples, as are exemplars."""
     n_exemplars: int = 0
+    told: str = ""
+    """What its sender is answered beside, where the protocol has that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +137,11 @@ class Preparer:
 
     def _repeated(self, request: Request, now_ns: int) -> Accepted:
         """What is in it was written before: to be told to who asks how much was."""
-        if self._receivers[request.protocol].makes != "samples":
+        if self._receivers[request.protocol].makes not in ("samples", "alerts"):
             return Accepted(0, repeated=True)
         wire = self._decoded(request, now_ns)
         if isinstance(wire, WireRows):
-            return Accepted(0, repeated=True)
+            return Accepted(0, repeated=True, told=wire.told)
         n_histograms = 0 if wire.histograms is None else len(wire.histograms.row)
         n_exemplars = 0 if wire.exemplars is None else len(wire.exemplars.row)
         return Accepted(
@@ -244,7 +246,8 @@ class Preparer:
             if isinstance(record, SpanBatch):
                 self._red = self._red or RedSeries(self._catalog, self._enter_red)
                 self._red.meet(record, now_ns)
-        accepted = Accepted(admitted.n_accepted, wire.rejects + admitted.rejects)
+        rejects = wire.rejects + admitted.rejects
+        accepted = Accepted(admitted.n_accepted, rejects, told=wire.told)
         return Prepared(accepted, admitted.records, body_hash)
 
     def _derive_native(self, tenant: TenantId, admitted: AdmittedHistograms) -> None:
@@ -298,6 +301,8 @@ class Preparer:
                 self._families.learn(record.tenant, record.families)
             case LogBatch() | SpanBatch() | ExemplarBatch():
                 self._admission.remember_logged_body(record.body_hash, now_ns)
+            case Alert() if fresh:
+                self._rows.alerts.learn(record)
             case Change() | Alert() | DetectionSet() | Maintenance() | Verdict():
                 pass  # to be told the same again is no harm
         return now_ns
@@ -314,12 +319,15 @@ class Preparer:
     def dump(self) -> bytes:
         """What this remembers besides the catalog, for `load` after a restart."""
         admission = self._admission.dump(self._catalog.high_slot)
-        return msgspec.msgpack.encode((admission, self._families.dump()))
+        kept = (admission, self._families.dump(), self._rows.alerts.dump())
+        return msgspec.msgpack.encode(kept)
 
     def load(self, state: bytes) -> None:
-        admission, families = msgspec.msgpack.decode(state, type=tuple[bytes, bytes])
+        admission, families, *alerts = msgspec.msgpack.decode(state, type=list[bytes])
         self._admission.load(admission)
         self._families.load(families)
+        if alerts:  # releases before had none
+            self._rows.alerts.load(alerts[0])
 
     def recycle(self, now_ns: int, idle_s: float) -> int:
         """Let series that have been idle for long leave memory; how many."""

@@ -56,6 +56,10 @@ class Alert:
     """Addresses for people, by what is there: `rule`, `silence`, `dashboard` ..."""
     tenant: TenantId = DEFAULT_TENANT
     entity: Entity = field(default_factory=Entity)
+    key: str = ""
+    """By which its sender knows it, where that is not its labels."""
+    is_start_told: bool = True
+    """Else its beginning is when it was first heard of."""
     position: int = 0
     """In the log; 0 until it is there."""
 

@@ -305,6 +305,8 @@ class WireRows:
     rejects: tuple[Reject, ...] = ()
     is_of_now: bool = False
     """As in WireSamples."""
+    told: str = ""
+    """What its sender is answered beside, where the protocol has that."""
 
 
 Wire = WireSamples | WireRows

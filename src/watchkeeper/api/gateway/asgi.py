@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Final
 
 from watchkeeper import telemetry
+from watchkeeper.api.door_table import door_at
 from watchkeeper.api.doors import (
-    DOORS,
     Answer,
     Headers,
     Receive,
@@ -130,7 +130,7 @@ class Gateway:
         scope[ADMITTED] = admitted  # type: ignore[index]  # ASGI's scope is there to be added to
         if method not in _WITH_BODY:
             return receive
-        if path not in DOORS:
+        if door_at(path, method) is None:
             limit, within_s = self._config.body_bytes, self._config.body_s
             return _again(await read_body(scope, receive, limit, within_s))
         if not length and admitted.principal.limits.bytes_per_s is not None:
@@ -173,10 +173,10 @@ class Gateway:
     @staticmethod
     def _refusal(scope: Scope, error: WatchkeeperError) -> Answer:
         """In the words of the protocol that is spoken here; else as a problem."""
-        door = DOORS.get(scope["path"]) if scope["method"] == "POST" else None
+        found = door_at(scope["path"], scope["method"])
         status = status_of(error)
-        if door is not None:
-            answer = door.words.refused(error, headers_of(scope))
+        if found is not None:
+            answer = found[0].words.refused(error, headers_of(scope))
         else:
             body, more = _told(scope["path"], status, error)
             if isinstance(error, Retryable):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from watchkeeper import plugins
-from watchkeeper.api.doors import DOORS
+from watchkeeper.api.door_table import DOORS
 from watchkeeper.errors import Permanent
 from watchkeeper.ingest.receivers.base import Noun
 from watchkeeper.model.part import EVERY, Part
@@ -113,7 +113,7 @@ class Table:
 def all_routes(parts: Collection[Part] = EVERY) -> Iterator[tuple[str, Needs]]:
     """Those of the table, and the doors, as far as they belong to these parts."""
     doors = {
-        path: {"POST": _WRITES[plugins.load("receiver", door.receiver).makes]}
+        path: dict.fromkeys(door.methods, _WRITES[plugins.load("receiver", door.receiver).makes])
         for path, door in DOORS.items()
         if Part.INGEST in parts
     }

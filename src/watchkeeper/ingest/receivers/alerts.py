@@ -19,6 +19,8 @@ _SUMMARIES: Final = ("summary", "title", "message", "description")
 """Annotations that tell what it is about, best first."""
 _SEVERITIES: Final = ("severity", "priority", "level")
 _OVER: Final = frozenset(["resolved", "resolve", "ok", "closed", "normal", "recovered", "inactive"])
+MAX_KEY_BYTES: Final = 255
+"""As many characters as PagerDuty allows."""
 _NEVER: Final = "0001-01-01"
 """How Go writes a time that is not set."""
 
@@ -46,6 +48,7 @@ class Told:
     urgency: str = ""
     """Its word; without one, what a label says."""
     summary: str = ""
+    key: str = ""
     lasts_ns: int | None = None
     """A firing one is taken for ended after this if nothing says when."""
 
@@ -53,11 +56,14 @@ class Told:
 def alert_of(told: Told, now_ns: int) -> tuple[Alert, bool]:
     """The alert, and whether it has no time but now. Raises ValueError for what is none."""
     labels = filled(told.labels)
+    if len(told.key.encode()) > MAX_KEY_BYTES:
+        raise ValueError(f"its key has more than {MAX_KEY_BYTES} bytes")
     if not labels:
         raise ValueError("the alert has no labels")
     starts_ns, ends_ns = _moment(told.starts), _moment(told.ends)
     status = _status(told.status, ends_ns, now_ns)
     is_of_now = starts_ns is None or (ends_ns is None and status is AlertStatus.RESOLVED)
+    is_start_told = starts_ns is not None
     if ends_ns is None:
         if status is AlertStatus.RESOLVED:
             ends_ns = max(now_ns, starts_ns or now_ns)
@@ -78,6 +84,8 @@ def alert_of(told: Told, now_ns: int) -> tuple[Alert, bool]:
         urgency=_urgency(told.urgency, labels),
         summary=told.summary or _first(annotations, _SUMMARIES),
         annotations=annotations,
+        key=told.key,
+        is_start_told=is_start_told,
         links={name: text for name, text in told.links.items() if text},
     )
     return alert, is_of_now
@@ -98,10 +106,15 @@ def _moment(time: Time) -> int | None:
     return time_ns
 
 
+def is_over(word: str) -> bool:
+    """Whether a sender's word says that an alert has ended."""
+    return word.strip().lower() in _OVER
+
+
 def _status(word: str | None, ends_ns: int | None, now_ns: int) -> AlertStatus:
     has_ended = ends_ns is not None and ends_ns <= now_ns
-    is_over = word.strip().lower() in _OVER if word else has_ended
-    return AlertStatus.RESOLVED if is_over else AlertStatus.FIRING
+    is_resolved = is_over(word) if word else has_ended
+    return AlertStatus.RESOLVED if is_resolved else AlertStatus.FIRING
 
 
 def _urgency(word: str, labels: Mapping[str, str]) -> Urgency:

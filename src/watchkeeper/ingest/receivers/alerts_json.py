@@ -58,22 +58,35 @@ class AlertsJson:
 
 
 def _alert(now_ns: int, raw: Raw) -> tuple[Alert, bool]:
+    return alert_of(told_by(raw), now_ns)
+
+
+def told_by(
+    raw: Raw | bytes,
+    *,
+    name: str = "",
+    source: str = _SOURCE,
+    service: str = "",
+    started: Time = None,
+) -> Told:
+    """An item of the unified form; what it leaves out is as the caller says."""
     item = _decode(raw)
-    named = {NAME: item.name, SERVICE: item.service, _ENVIRONMENT: item.environment}
-    labels = {**item.labels, **{name: text for name, text in named.items() if text}}
+    named = {
+        NAME: item.name or (None if item.labels.get(NAME) else name),
+        SERVICE: item.service or (None if item.labels.get(SERVICE) else service),
+        _ENVIRONMENT: item.environment,
+    }
+    labels = {**item.labels, **{label: text for label, text in named.items() if text}}
     if not labels.get(NAME):
         raise ValueError('the alert has no "name"')
-    return alert_of(
-        Told(
-            source=item.source or _SOURCE,
-            labels=labels,
-            annotations=item.annotations,
-            links=item.links,
-            starts=item.started_at,
-            ends=item.ended_at,
-            status=item.status,
-            urgency=item.severity or "",
-            summary=item.summary or "",
-        ),
-        now_ns,
+    return Told(
+        source=item.source or source,
+        labels=labels,
+        annotations=item.annotations,
+        links=item.links,
+        starts=started if item.started_at is None else item.started_at,
+        ends=item.ended_at,
+        status=item.status,
+        urgency=item.severity or "",
+        summary=item.summary or "",
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Final, Literal, Protocol
 
 from watchkeeper.model.signal import Wire
+
+PATH_NAME: Final = ":name"
+"""Among the headers: the name in the path of a door with a pattern. No sender can set it."""
 
 Noun = Literal["samples", "lines", "spans", "changes", "alerts"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -25,7 +25,7 @@ Time = int | float | str | None
 """ISO 8601 (UTC unless it says otherwise), or seconds, milli-, micro- or nanoseconds since 1970."""
 
 LINE_TYPES: Final = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines")
-_JSON_TYPES: Final = ("", "application/json", "text/json")
+JSON_TYPES: Final = ("", "application/json", "text/json")
 _LINE: Final = re.compile(rb"[^\r\n]+")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Which unit a number is in, by its size: each spans the years 1973 to 5138 and no two overlap.
@@ -52,13 +52,13 @@ def read_items(
     *,
     is_single_allowed: bool,
     listed_under: str = "metrics",
+    media_types: Collection[str] = JSON_TYPES,
 ) -> list[Raw]:
     """The items of a body: a list, a list under a name, or where allowed one alone."""
     media, _ = content_type(headers)
-    if media not in _JSON_TYPES:
-        raise BadInput(
-            f"content-type: '{media}' is not known here; use application/json", status=415
-        )
+    if media not in media_types:
+        known = ", ".join(filter(None, media_types))
+        raise BadInput(f"content-type: '{media}' is not known here; use {known}", status=415)
     plain = inflater.inflate(body, headers)
     check_lists(plain, (1, 2), inflater.limits)
     try:
