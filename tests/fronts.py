@@ -24,7 +24,7 @@ from watchkeeper.api.services import Check, Readable, ServerConfig, Services
 from watchkeeper.bus.base import ANOMALIES, MIXED, SAMPLES, Bus, Delivery
 from watchkeeper.clock import FakeClock
 from watchkeeper.config.sections import SECTIONS
-from watchkeeper.config.sent import read, written
+from watchkeeper.config.sent import built, read, written
 from watchkeeper.ingest.change_stage import ChangeStage
 from watchkeeper.ingest.prepare import Accepted, Request
 from watchkeeper.ingest.stage import Ingest
@@ -35,6 +35,7 @@ from watchkeeper.lake.tables.tables import Tables, open_tables
 from watchkeeper.model.anomaly import Anomaly
 from watchkeeper.model.series import Series, SeriesId, TenantId
 from watchkeeper.model.signal import Logged
+from watchkeeper.model.topology_set import TopologyDocument, check
 from watchkeeper.store.base import Store
 
 NOTHING = Frame((), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np.float64))
@@ -82,6 +83,9 @@ class Deciding:
 
     def read(self, body: bytes, media: str) -> str:
         return written(read("detection", body, media))
+
+    def read_topology(self, body: bytes, media: str) -> TopologyDocument:
+        return built(TopologyDocument, body, media, check)
 
 
 @dataclass

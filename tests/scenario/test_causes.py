@@ -43,10 +43,12 @@ async def test_a_slow_service_is_named_with_its_evidence_over_http(tmp_path: Pat
         await tell_samples(one.http, cpu, [0.2] * 70 + [0.95] * 12, at_s=HEALTHY_S)
         await tell_change(one.http, "payment", "v2", ONSET_S - 60)
         await tell_lines(one.http, "payment", ["late again"] * 5, at_s=ONSET_S, level="error")
+        await one.settled()
         question = {"service": "gateway", "at": str(ONSET_S), "until": str(NOW_S)}
 
         found = await asked(one, **question)
         again = [await asked(one, **question) for _ in range(3)]
+        graph = await one.get("/api/v1/topology")
         nobody = await asked(one, service="gateway", at=str(ONSET_S - 200), until=str(ONSET_S - 60))
 
     cause = found["root_cause"]
@@ -56,4 +58,5 @@ async def test_a_slow_service_is_named_with_its_evidence_over_http(tmp_path: Pat
     assert {"gateway", "order", "payment"} <= set(found["affected"])
     assert DATABASE not in found["affected"]
     assert all(one == found for one in again)
+    assert ("payment", DATABASE) in {(edge["source"], edge["target"]) for edge in graph["edges"]}
     assert nobody["root_cause"] is None

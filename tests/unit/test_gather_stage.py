@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -47,17 +47,20 @@ class World:
     store: MemoryStore
     lake: Answers
     executor: ThreadPoolExecutor
-    topology: Callable[[TenantId], Topology] = field(default=lambda _tenant: Topology())
+    topology: Topology = field(default_factory=Topology)
     n_batches: int = 0
 
     @property
     def gatherer(self) -> Gatherer:
         enrich = Enrich()
         kept = Kept(
-            self.lake, self.tables.spans, self.tables.logs, self.store, self.topology, enrich,
+            self.lake, self.tables.spans, self.tables.logs, self.store, self._whole, enrich,
             ["service", "host"],
         )  # fmt: skip
         return Gatherer(kept, explainers(), self.executor)
+
+    async def _whole(self, tenant: TenantId, at_ns: int) -> Topology:
+        return self.topology
 
     def requests(
         self, *calls: Call, n: int = 40, at_s: float = ONSET_S, every_s: float = 2.0, node: str = ""
@@ -258,10 +261,10 @@ async def test_whom_the_graph_knows_to_depend_is_looked_at_and_strangers_are_not
     world.healthy()
     world.requests(slow(payment=90.0), Call("user"))
     edges = [("gateway", "order"), ("order", "stock"), ("order", "payment")]
-    world.topology = lambda _tenant: Topology(edges=tuple(Edge(*one) for one in edges))
+    world.topology = Topology(edges=tuple(Edge(*one) for one in edges))
 
     narrow = await world.case("gateway")
-    world.topology = lambda _tenant: Topology()
+    world.topology = Topology()
     wide = await world.case("gateway")
 
     assert "user" not in narrow.names

@@ -7,7 +7,7 @@ is: of many spans, those of the newest traces of each piece of the time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -71,8 +71,8 @@ class Kept:
     spans: Searchable[SpanBatch]
     logs: Searchable[LogBatch]
     store: Store
-    topology: Callable[[TenantId], Topology]
-    """As it is now."""
+    topology: Callable[[TenantId, int], Awaitable[Topology]]
+    """As it was at a time."""
     entity_of: Callable[[Mapping[str, str]], Entity]
     """Whom a series with these labels speaks of."""
     naming_labels: Collection[str]
@@ -99,7 +99,7 @@ class Gatherer:
         they depend on, or of all. Two minutes ago where there is none."""
         around = Filter(tenant, status=AnomalyStatus.OPEN, until_ns=now_ns, limit=_RECORDS)
         found = (await self._kept.store.list(Anomaly, around)).items
-        about = wanted(nodes, self._kept.topology(tenant))
+        about = wanted(nodes, await self._kept.topology(tenant, now_ns))
         return onset(found, about, now_ns)
 
     async def causes_of(
@@ -125,7 +125,7 @@ class Gatherer:
         changing = replace(around, since_ns=onset_ns - _CHANGES_NS)
         changes = (await store.list(Change, changing)).items
         looked = look(onset_ns, now_ns, troubles(anomalies, onset_ns))
-        about = wanted(nodes, self._kept.topology(tenant))
+        about = wanted(nodes, await self._kept.topology(tenant, now_ns))
         case = await self._run(partial(self._read, tenant, about, looked, onset_ns))
         found = findings(anomalies, looked, case.names)
         return looked, replace(case, changes=changed(changes), findings=found)

@@ -29,6 +29,7 @@ from watchkeeper.api import (
     problems,
     prometheus,
     sources,
+    topology,
     traces,
     verdicts,
 )
@@ -64,6 +65,7 @@ ROUTERS: Final = (
     traces.router,
     changes.router,
     causes.router,
+    topology.router,
     detection.router,
     band.router,
     maintenance.router,

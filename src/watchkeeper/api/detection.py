@@ -55,7 +55,7 @@ async def set_settings(
 ) -> Response:
     """Set the whole document, as JSON or as YAML. In force at once, without a restart."""
     by, services, settings = whole(request), services_of(request), settings_of(request)
-    expected = _version(if_match) if expected is None else expected
+    expected = expected_version(if_match) if expected is None else expected
     media = request.headers.get("content-type", _SPOKEN[0]).split(";")[0].strip().lower()
     if media not in _SPOKEN:
         return problem(415, f"settings come as {' or '.join(_SPOKEN[:2])}, not as '{media[:80]}'")
@@ -185,7 +185,8 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _version(if_match: str | None) -> int | None:
+def expected_version(if_match: str | None) -> int | None:
+    """The version that a request's If-Match names."""
     if if_match is None or if_match.strip() == "*":
         return None
     found = _ETAG.fullmatch(if_match.strip())

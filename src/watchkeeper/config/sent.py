@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import msgspec
 import yaml
@@ -13,6 +14,8 @@ from watchkeeper.config.node import Fault, Faults, Node
 from watchkeeper.config.sections import SECTIONS
 from watchkeeper.errors import ConfigError
 
+S = TypeVar("S", bound=msgspec.Struct)
+
 MAX_BYTES: Final = 256 << 10
 _BODY: Final = "body"
 _DEEPEST: Final = 32
@@ -20,14 +23,21 @@ _DEEPEST: Final = 32
 
 def read(section: str, body: bytes, media: str) -> msgspec.Struct:
     """The settings in a body, or a ConfigError with every fault. `media` is its content type."""
+    one = SECTIONS[section]
+    return built(one.type(), body, media, one.prove)
+
+
+def built(kind: type[S], body: bytes, media: str, prove: Callable[[S], None]) -> S:
+    """A body as settings of a kind, or a ConfigError with every fault; `prove` raises one where
+    they are well-formed one by one, but not together."""
     faults: Faults = []
     node = _parsed(body, media, faults)
     settings = None
     if not faults:
-        settings = check.build(SECTIONS[section].type(), node, (), faults)
+        settings = check.build(kind, node, (), faults)
     if settings is not None:
         try:
-            SECTIONS[section].prove(settings)
+            prove(settings)
         except ConfigError as error:
             faults += [Fault("", fault) for fault in error.faults]
     if settings is None or faults:

@@ -19,6 +19,7 @@ from watchkeeper.model.principal import INSTALLATION
 from watchkeeper.model.ruling import FROM_FILE, DetectionSet
 from watchkeeper.model.series import Series, SeriesId, TenantId
 from watchkeeper.model.signal import Logged
+from watchkeeper.model.topology_set import TopologyDocument
 from watchkeeper.store.base import Filter, Store
 
 _LONGEST: Final = 2000
@@ -47,6 +48,10 @@ class Writing(Protocol):
 
     def read(self, body: bytes, media: str) -> str:
         """A whole document of settings, checked, as JSON. Raises ConfigError with every fault."""
+        ...
+
+    def read_topology(self, body: bytes, media: str) -> TopologyDocument:
+        """What people say of the topology, checked. Raises ConfigError with every fault."""
         ...
 
     @property

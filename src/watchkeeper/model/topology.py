@@ -60,6 +60,8 @@ class Edge:
     """Calls, where they are counted."""
     confidence: float = 1.0
     """That there is one, 0 to 1."""
+    errors: float = 0.0
+    """Of the calls, those that failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from watchkeeper.bus.base import SAMPLES, Bus
-from watchkeeper.config.sent import read, written
+from watchkeeper.config.sent import built, read, written
 from watchkeeper.ingest.stage import Ingest
 from watchkeeper.model.series import Series, SeriesId, TenantId
 from watchkeeper.model.signal import Logged
+from watchkeeper.model.topology_set import TopologyDocument, check
 from watchkeeper.parts.ground import Ground
 
 
@@ -44,6 +45,9 @@ class Deciding:
 
     def read(self, body: bytes, media: str) -> str:
         return written(read("detection", body, media))
+
+    def read_topology(self, body: bytes, media: str) -> TopologyDocument:
+        return built(TopologyDocument, body, media, check)
 
 
 def deciding(

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from watchkeeper import plugins
 from watchkeeper.analyze.explainers.base import Explainer
 from watchkeeper.analyze.gather_stage import Gatherer, Kept
-from watchkeeper.model.series import TenantId
-from watchkeeper.model.topology import Topology
+from watchkeeper.know.topologies_stage import Topologies
 from watchkeeper.parts.ground import Ground
 from watchkeeper.parts.keep import Reading
 
 
-def explaining(
-    ground: Ground, reading: Reading, topology: Callable[[TenantId], Topology]
-) -> Gatherer:
+def explaining(ground: Ground, reading: Reading) -> Gatherer:
     """By all explainers that there are, at their own settings."""
     kept = Kept(
         reading.lake,
         reading.spans.table,
         reading.logs.table,
         ground.store,
-        topology,
+        Topologies(ground.store, ground.clock).whole,
         ground.enrich,
         ground.enrich.relevant_labels,
     )

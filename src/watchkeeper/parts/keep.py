@@ -12,6 +12,7 @@ from typing import Any, Final
 from watchkeeper.analyze.derivation import Derivation, deriving
 from watchkeeper.analyze.detect_stage import DetectStage
 from watchkeeper.analyze.template_stage import TemplateStage
+from watchkeeper.analyze.topology_stage import TopologyStage
 from watchkeeper.api.services import Readable, Templates
 from watchkeeper.bus.base import Bus
 from watchkeeper.ingest.change_stage import ChangeStage
@@ -41,7 +42,7 @@ from watchkeeper.parts.door import Door
 from watchkeeper.parts.ground import Ground
 from watchkeeper.runtime import Loop
 
-GROUPS: Final = (DetectStage.name, ChangeStage.name, TemplateStage.name)
+GROUPS: Final = (DetectStage.name, ChangeStage.name, TemplateStage.name, TopologyStage.name)
 """Those who begin at their checkpoints, wherever they run: for them the log is kept."""
 JUDGING: Final = (DetectStage.name, TemplateStage.name)
 """Those who find anomalies; a snapshot names them by their places here."""
@@ -102,11 +103,12 @@ def keeping(ground: Ground, keep: Keep, bus: Bus) -> Reading:
         detection=ground.config.detection,
         store=ground.store,
     )
+    mapping = TopologyStage(catalog.partition_of, ground.store, ground.thread("topology"))
     stages: tuple[StoreStage[Any], ...] = (storing, logging, tracing, shaping, sampling)
     runtime = ground.config.runtime
     loops = {
         one.name: Loop(one, bus, ground.clock, runtime, after=one.position) for one in stages
-    } | {one.name: Loop(one, bus, ground.clock, runtime) for one in (noting, grouping)}
+    } | {one.name: Loop(one, bus, ground.clock, runtime) for one in (noting, grouping, mapping)}
     return Reading(
         keep.lake,
         storing.caught_up,

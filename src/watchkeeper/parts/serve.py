@@ -16,7 +16,6 @@ from watchkeeper.ingest.stage import Ingest
 from watchkeeper.know.decisions_stage import newest_settings
 from watchkeeper.know.settings_stage import source
 from watchkeeper.lake.families import FamilyTable
-from watchkeeper.model.topology import Topology
 from watchkeeper.parts.decide import deciding
 from watchkeeper.parts.door import Door
 from watchkeeper.parts.explain import explaining
@@ -64,7 +63,7 @@ def services_of(
         deciding=deciding(ground, bus, ingest, reading.changes_caught_up),
         checks=partial(checks, ground, bus, loops, ingest),
         newest=newest,
-        causes=explaining(ground, reading, lambda _tenant: Topology()),
+        causes=explaining(ground, reading),
         detect=detect,
         parts=ground.config.parts,
     )

@@ -21,6 +21,7 @@ from watchkeeper.model.audit import AuditEntry
 from watchkeeper.model.change import Change
 from watchkeeper.model.principal import INSTALLATION, ApiKey, User
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict, Word
+from watchkeeper.model.topology_set import Discovered, TopologySet
 from watchkeeper.store.base import Occupied
 
 STILL_OPEN: Final = 2**63 - 1
@@ -207,6 +208,37 @@ def _verdict_row(verdict: Verdict) -> Row:
     )
 
 
+def _discovered_row(found: Discovered) -> Row:
+    """What holds from a time on is found by that time."""
+    return Row(
+        kind="topology",
+        tenant=found.tenant,
+        key=f"{found.time_ns:019d}",
+        started_ns=found.time_ns,
+        ended_ns=found.time_ns,
+        status="",
+        service="",
+        detector="",
+        version=(found.position, 0, 0),
+        body=_encoder.encode(found),
+    )
+
+
+def _topology_set_row(told: TopologySet) -> Row:
+    return Row(
+        kind="topology_set",
+        tenant=told.tenant,
+        key=f"{told.version:019d}",
+        started_ns=told.time_ns,
+        ended_ns=told.time_ns,
+        status=told.action,
+        service="",
+        detector=told.principal,
+        version=(told.version, 0, 0),
+        body=_encoder.encode(told),
+    )
+
+
 _KINDS: Final[Mapping[type, _Kind]] = {
     Anomaly: _Kind("anomaly", _anomaly_row, msgspec.msgpack.Decoder(Anomaly)),
     Change: _Kind("change", _change_row, msgspec.msgpack.Decoder(Change), is_announced=False),
@@ -220,6 +252,12 @@ _KINDS: Final[Mapping[type, _Kind]] = {
         is_announced=False,
     ),
     Verdict: _Kind("verdict", _verdict_row, msgspec.msgpack.Decoder(Verdict), is_announced=False),
+    Discovered: _Kind(
+        "topology", _discovered_row, msgspec.msgpack.Decoder(Discovered), is_announced=False
+    ),
+    TopologySet: _Kind(
+        "topology_set", _topology_set_row, msgspec.msgpack.Decoder(TopologySet), is_announced=False
+    ),
     ApiKey: _Kind("api_key", _key_row, msgspec.msgpack.Decoder(ApiKey), is_announced=False),
     User: _Kind("user", _user_row, msgspec.msgpack.Decoder(User), is_announced=False),
     AuditEntry: _Kind(
