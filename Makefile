@@ -51,8 +51,8 @@ bench: $(READY) peers  ## speed beside its peers (SUITE=ingest|kernel|detect|log
 quality: $(READY)  ## scores on labelled data (SUITE=name DATA=folder)
 	$(BIN)/python -m quality $(SUITE) $(if $(DATA),--data $(DATA)) $(ARGS)
 
-soak: $(READY) peers  ## long fuzz and load (DURATION_S=600)
-	$(BIN)/pytest tests/soak --soak-s $(DURATION_S) $(ARGS)
+soak: $(READY) peers  ## long fuzz and load, and properties with new examples (DURATION_S=600)
+	$(BIN)/pytest tests/soak tests --soak-s $(DURATION_S) $(ARGS)
 
 docs: $(READY)  ## rewrite the generated reference, then build the site into site/
 	$(BIN)/python docs/generate.py

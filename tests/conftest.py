@@ -21,9 +21,9 @@ from watchkeeper.store.base import Store
 
 # Kernels compile on first use, which has nothing to do with the example that was running. Examples
 # are the same on every run, so that a failure is somebody's change, and as few as say as much; the
-# soak draws new ones.
+# soak draws new ones, and more.
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("test", derandomize=True, max_examples=50, **_SHARED)
+settings.register_profile("test", derandomize=True, max_examples=30, **_SHARED)
 settings.register_profile("soak", **_SHARED)
 
 
@@ -49,6 +49,7 @@ def pytest_collection() -> Generator[None, Any, Any]:
         return (yield)
     finally:
         gc.freeze()
+        gc.set_threshold(20_000, 20, 20)  # tests leave little, and end soon
         gc.enable()
         atexit.register(gc.unfreeze)  # so that compiled modules find nothing left over
 
@@ -63,6 +64,17 @@ def pytest_runtest_setup() -> Generator[None, Any, Any]:
 def pytest_runtest_call() -> Generator[None, Any, Any]:
     with _skipped_where_a_server_is_missing():
         return (yield)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A soak is what is in its folder, and every property with examples that nobody has seen."""
+    if config.getoption("--soak-s"):
+        items[:] = [
+            item
+            for item in items
+            if "soak" in item.path.parts or item.get_closest_marker("hypothesis")
+        ]
 
 
 @contextmanager

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import promql
 from bench.prometheus_pair import Pair
 from bench.promql import Question, moment
+from tests.examples import MANY
 from tests.integration.promql_questions import expressions
 
 QUESTIONS = promql.questions()
@@ -38,7 +39,7 @@ def test_an_expression_is_worth_what_it_is_worth_to_prometheus(pair: Pair) -> No
     assert {text: found for text, found in told.items() if found} == {}
 
 
-@settings(max_examples=150)
+@MANY
 @given(query=expressions(), at=st.floats(-0.1, 1.1), step=st.sampled_from([7.5, 60, 613]))
 def test_whatever_is_asked_the_answers_are_the_same(
     pair: Pair, query: str, at: float, step: float

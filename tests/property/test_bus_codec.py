@@ -10,12 +10,13 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import make
 from tests.buses import batch, told
 from tests.catalogs import ToyCatalog
+from tests.examples import MANY
 from watchkeeper.bus import codec
 from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model import wire
@@ -206,7 +207,7 @@ def harmed(payload: bytes, chance: random.Random) -> bytes:
     return bytes(content)
 
 
-@settings(max_examples=200)
+@MANY
 @given(st.integers(0, 7), st.integers(0, 2**32))
 def test_a_message_that_was_harmed_is_read_or_refused_in_our_words(kind: int, seed: int) -> None:
     """What a stage is handed it can put aside; a foreign error would be tried again for ever."""

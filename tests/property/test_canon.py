@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import make
+from tests.examples import MANY
 from watchkeeper.compiled.memory import READ_SLACK
 from watchkeeper.lake import series_canon_kernel as canon
 from watchkeeper.lake.series_config import CatalogConfig
@@ -161,7 +162,7 @@ def text(found: Canon, row: int) -> bytes:
 
 
 @given(st.lists(st.one_of(PAIRS, NAMED), min_size=1, max_size=5), KINDS)
-@settings(max_examples=200)
+@MANY
 def test_every_row_comes_to_what_a_plain_reading_comes_to(
     rows: list[list[tuple[bytes, bytes]]], said: Kind
 ) -> None:
@@ -178,7 +179,7 @@ def test_every_row_comes_to_what_a_plain_reading_comes_to(
 
 
 @given(NAMED, NAMED)
-@settings(max_examples=100)
+@MANY
 def test_roles_and_identities_are_equal_where_what_they_are_made_of_is(
     left: list[tuple[bytes, bytes]], right: list[tuple[bytes, bytes]]
 ) -> None:
@@ -193,7 +194,7 @@ def test_roles_and_identities_are_equal_where_what_they_are_made_of_is(
 
 
 @given(NAMED, st.data())
-@settings(max_examples=200)
+@MANY
 def test_changed_bytes_are_read_as_they_stand_or_refused(
     pairs: list[tuple[bytes, bytes]], data: st.DataObject
 ) -> None:

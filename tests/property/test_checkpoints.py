@@ -92,7 +92,6 @@ class Life:
         self.files = CheckpointFiles(self._root, self.disk)
 
 
-@settings(max_examples=60)
 @given(st.lists(WRITES, max_size=12))
 @example(["done", "crash write", "crash write", "done", "crash sync_folder"])
 @example(["crash write", "crash sync"])
@@ -123,7 +122,6 @@ def test_the_log_is_kept_for_whatever_is_left_when_the_newest_is_lost(
         assert floor <= life.position()
 
 
-@settings(max_examples=40)
 @given(st.lists(WRITES, min_size=1, max_size=8), st.integers(0, 99))
 def test_a_spoilt_checkpoint_never_takes_the_place_of_a_whole_one(
     writes: Sequence[str], seed: int
@@ -156,7 +154,6 @@ def test_partitions_know_nothing_of_each_other(n_writes: dict[int, int]) -> None
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=60)
 def test_no_bytes_in_a_file_are_taken_for_a_checkpoint(junk: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         life = Life(Path(folder))

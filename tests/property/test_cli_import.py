@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import httpx
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests import make
@@ -58,7 +58,6 @@ class Past:
 OFFSETS = st.lists(st.integers(1, 7200 * 1000).map(lambda ms: ms / 1000), max_size=60, unique=True)
 
 
-@settings(max_examples=60)
 @given(OFFSETS, st.integers(1, 7200), st.integers(3, 40))
 @example([1.0, 1.001, 1.002], 60, 3)
 def test_windows_bring_every_sample_once_in_order_whatever_the_source_refuses(
@@ -84,7 +83,6 @@ def test_windows_bring_every_sample_once_in_order_whatever_the_source_refuses(
     assert reached[-1] == end_s
 
 
-@settings(max_examples=40)
 @given(st.integers(1, 7200), st.sampled_from([1.0, 15.0, 60.0, 300.0]))
 def test_resampled_windows_meet_without_gap_or_double_point(length_s: int, step_s: float) -> None:
     past = Past([])

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import lakes
@@ -129,7 +129,6 @@ def written(folder: Path, sources: Sequence[dict[int, dict[int, int]]]) -> list[
 
 
 @given(SOURCES, st.sampled_from([1, 5, 1000]))
-@settings(max_examples=40)
 def test_a_merge_holds_every_sample_once_and_the_first_of_a_time(
     sources: list[dict[int, dict[int, int]]], block_rows: int
 ) -> None:

@@ -185,7 +185,6 @@ def test_a_size_is_shown_so_that_it_loads_to_itself(size: int) -> None:
     assert found.server.body_bytes == size
 
 
-@settings(max_examples=40)
 @given(
     st.dictionaries(
         st.sampled_from(SETTINGS),

@@ -7,10 +7,11 @@ import random
 import cramjam
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import decoder_fuzz, protobuf_trees
+from tests.examples import MANY
 from watchkeeper.compiled.memory import padded
 from watchkeeper.compiled.wire_kernel import hash_runs, is_ascii, is_utf8, read_varint, write_varint
 from watchkeeper.errors import BadInput
@@ -21,7 +22,6 @@ from watchkeeper.ingest.receivers.otlp_json import to_protobuf
 from watchkeeper.ingest.receivers.points import label_block, label_run
 
 SEEDS = st.integers(0, 2**64 - 1).map(random.Random)
-MANY = settings(max_examples=200)
 WRITE_REQUEST = schema.remote_write()["WriteRequest"]
 REQUEST_2 = schema.remote_write_2()["Request"]
 METRICS_REQUEST = schema.otlp()["ExportMetricsServiceRequest"]

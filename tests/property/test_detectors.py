@@ -197,7 +197,6 @@ def test_series_may_interleave_in_any_way(name: str, arrivals: list[Arrival], se
 
 
 @EVERY
-@settings(max_examples=50)
 @given(arrivals=ARRIVALS)
 def test_all_that_is_told_is_finite(name: str, arrivals: list[Arrival]) -> None:
     findings = build(name).step(stream(arrivals), KINDS, dials())

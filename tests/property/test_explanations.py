@@ -28,7 +28,6 @@ DETECTORS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
 @given(NAMES, NUMBERS, NUMBERS, NUMBERS, DETECTORS)
 def test_every_verdict_can_be_told(
     name: str, value: float, low: float, high: float, detector: str
@@ -81,7 +80,6 @@ def test_what_is_no_number_is_told_as_such(name: str, value: float, text: str) -
     assert told.split(", expected")[0].startswith(f"{name} of checkout {text}")
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.floats(1e-9, 1e9))
 def test_a_duration_is_at_least_one_of_its_unit(seconds: float) -> None:
     size = {"days": 86_400, "h": 3_600, "min": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}

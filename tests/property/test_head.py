@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import make
@@ -91,7 +91,6 @@ def values(rows: SortedRows) -> Runs:
 
 
 @given(st.lists(st.tuples(ROWS, st.sets(st.integers(0, N_SLOTS - 1))), max_size=4))
-@settings(max_examples=60)
 def test_a_head_holds_each_slot_for_one_owner_only(
     steps: list[tuple[Rows, set[int]]],
 ) -> None:

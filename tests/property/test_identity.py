@@ -140,7 +140,6 @@ MATCHERS = st.lists(
 
 
 @given(st.lists(LABELS, max_size=12), MATCHERS)
-@settings(max_examples=80, deadline=None)
 def test_select_finds_what_looking_at_every_series_finds(
     series: list[list[tuple[str, str]]], matchers: list[Matcher]
 ) -> None:
@@ -189,7 +188,6 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=60, deadline=None)
 def test_recycling_never_loses_a_living_series(steps: list[tuple[str, object]]) -> None:
     """And a replay of all records, at any time, has every living series in its slot."""
     hour_ns = 3600 * make.NS_PER_S

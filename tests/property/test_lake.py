@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import lakes, make
@@ -91,7 +91,6 @@ class Life:
 
 
 @pytest.mark.parametrize("name", sorted(plugins.BUILTIN["lake"]))
-@settings(max_examples=40)
 @given(steps=st.lists(STEPS, max_size=25), queries=st.lists(QUERIES, min_size=1, max_size=4))
 def test_a_lake_answers_as_a_list_of_all_samples_would(
     name: str, steps: list[Any], queries: list[Any]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import lakes, make
@@ -45,7 +45,6 @@ def filled(name: str, folder: Path, batches: list[Any], n_written: int) -> Any:
 
 
 @LAKES
-@settings(max_examples=60)
 @given(
     batches=BATCHES,
     n_written=st.integers(0, 6),

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -26,7 +26,6 @@ from watchkeeper.model.severity import severity_of
 from watchkeeper.model.signal import LogBatch, WireRows
 
 NOW_NS = 1_767_607_200_000_000_000
-SOME = settings(max_examples=40)
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json"}
@@ -98,7 +97,6 @@ def encoded(wire: WireRows) -> list[bytes]:
     return [log_wire.encode(record) for record in wire.records]
 
 
-@SOME
 @given(REQUESTS)
 def test_otlp_means_the_same_in_protobuf_and_in_json(drawn: Any) -> None:
     request = request_of(drawn)
@@ -110,7 +108,6 @@ def test_otlp_means_the_same_in_protobuf_and_in_json(drawn: Any) -> None:
     assert binary.is_of_now == text.is_of_now
 
 
-@SOME
 @given(REQUESTS)
 def test_otlp_records_are_read_as_the_published_schema_has_them(drawn: Any) -> None:
     request = request_of(drawn)
@@ -181,7 +178,6 @@ LINES = st.lists(
 )
 
 
-@SOME
 @given(LINES)
 def test_every_form_of_every_protocol_tells_the_same_lines(sent: list[Sent]) -> None:
     for form in FORMS.values():

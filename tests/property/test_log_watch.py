@@ -54,7 +54,6 @@ def test_what_is_said_does_not_hang_on_restarts(
 
 
 @given(st.lists(COUNTS, min_size=1, max_size=20))
-@settings(max_examples=50, deadline=None)
 def test_no_session_that_was_learned_is_strange(sessions: list[dict[int, int]]) -> None:
     rule = SessionRule()
     for one in sessions:
@@ -64,7 +63,6 @@ def test_no_session_that_was_learned_is_strange(sessions: list[dict[int, int]]) 
 
 
 @given(st.lists(COUNTS, min_size=1, max_size=12), COUNTS)
-@settings(max_examples=50, deadline=None)
 def test_a_session_is_strange_where_a_count_is_outside_of_all_that_were_learned(
     sessions: list[dict[int, int]], one: dict[int, int]
 ) -> None:

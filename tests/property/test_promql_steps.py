@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 from typing import TypeVar
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import MANY
 from tests.promql import MINUTE_S, over, vector
 from watchkeeper.errors import BadInput
 from watchkeeper.lake.promql.parse import parse
@@ -38,7 +39,7 @@ RANGED = [
 EVERYTHING = INSTANT + RANGED
 
 
-@settings(max_examples=100)
+@MANY
 @given(LINES, st.sampled_from(EVERYTHING), st.integers(0, 12), st.sampled_from([20, 60, 150, 420]))
 def test_a_range_is_worth_at_every_step_what_a_moment_is(
     lines: dict[str, str], expression: str, start: int, step_s: int

@@ -6,7 +6,7 @@ import math
 from itertools import accumulate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import histograms
@@ -15,7 +15,6 @@ from watchkeeper.model.series import DEFAULT_TENANT
 from watchkeeper.model.signal import SampleBatch
 
 QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-SOME = settings(max_examples=60)
 BOUNDS = st.lists(
     st.sampled_from([-1.0, 0.0, 0.005, 0.25, 1.0, 7.5, 1e6]), min_size=1, max_size=6, unique=True
 ).map(lambda finite: [*sorted(finite), math.inf])
@@ -57,7 +56,6 @@ def all_told(shelf: Shelf, batches: list[SampleBatch]) -> list[Derived]:
     return [one for batch in batches for one in shelf.told(shelf.quantiles.of_samples(batch, 0))]
 
 
-@SOME
 @given(life=lives())
 def test_quantiles_of_buckets_are_those_of_promql(
     life: tuple[list[float], list[list[int]]],
@@ -72,7 +70,6 @@ def test_quantiles_of_buckets_are_those_of_promql(
     assert [one[2] for one in told] == pytest.approx([one[2] for one in expected(bounds, rounds)])
 
 
-@SOME
 @given(life=lives(), data=st.data())
 def test_the_order_in_which_buckets_of_a_time_come_makes_no_difference(
     life: tuple[list[float], list[list[int]]], data: st.DataObject
@@ -94,7 +91,6 @@ def test_the_order_in_which_buckets_of_a_time_come_makes_no_difference(
     assert [one[2] for one in told] == pytest.approx([one[2] for one in expected(bounds, rounds)])
 
 
-@SOME
 @given(life=lives(), cut=st.integers(0, 40))
 def test_a_twin_that_goes_on_from_a_dump_derives_the_same_bit_for_bit(
     life: tuple[list[float], list[list[int]]], cut: int
@@ -118,7 +114,6 @@ def test_a_twin_that_goes_on_from_a_dump_derives_the_same_bit_for_bit(
 COUNTS = st.dictionaries(st.integers(-6, 6), st.integers(1, 30), max_size=5)
 
 
-@SOME
 @given(
     start=COUNTS,
     positive=COUNTS,
@@ -154,7 +149,6 @@ def test_quantiles_of_native_histograms_are_those_of_what_was_added(
     assert {one[1] for one in told} == {10.0}
 
 
-@SOME
 @given(life=lives(), cut=st.integers(1, 60))
 def test_batches_make_no_difference(life: tuple[list[float], list[list[int]]], cut: int) -> None:
     bounds, rounds = life

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from quality.nab_entries import TUNED
@@ -75,7 +75,6 @@ SEEDS = st.integers(0, 10_000)
 CUTS = st.lists(st.integers(0, 1_200), max_size=5)
 
 
-@settings(max_examples=40)
 @given(asked=SETTINGS, seed=SEEDS, cuts=CUTS)
 def test_batches_may_end_anywhere_and_later_points_change_nothing(
     asked: dict[str, Any], seed: int, cuts: list[int]
@@ -91,7 +90,6 @@ def test_batches_may_end_anywhere_and_later_points_change_nothing(
     assert state(in_parts, 0, 1) == state(at_once, 0, 1)
 
 
-@settings(max_examples=40)
 @given(asked=SETTINGS, seed=SEEDS, at=st.integers(0, 600))
 def test_a_restart_may_come_anywhere(asked: dict[str, Any], seed: int, at: int) -> None:
     whole = series(seed)
@@ -105,7 +103,6 @@ def test_a_restart_may_come_anywhere(asked: dict[str, Any], seed: int, at: int) 
     assert state(after, 0) == state(undisturbed, 0)
 
 
-@settings(max_examples=40)
 @given(asked=SETTINGS, seed=SEEDS)
 def test_findings_are_finite_and_silent_streams_say_nothing(
     asked: dict[str, Any], seed: int
@@ -123,7 +120,6 @@ def test_findings_are_finite_and_silent_streams_say_nothing(
         assert weights[name] > 0.0 or not found.streams[:, k].any()
 
 
-@settings(max_examples=40)
 @given(threshold=st.floats(0.1, 3.0), seed=SEEDS)
 def test_defaults_that_are_spelt_out_are_the_defaults_to_the_last_bit(
     threshold: float, seed: int
@@ -138,7 +134,6 @@ def test_defaults_that_are_spelt_out_are_the_defaults_to_the_last_bit(
     assert state(spelt, 0) == state(plain, 0)
 
 
-@settings(max_examples=40)
 @given(seed=SEEDS)
 def test_two_streams_more_change_nothing_of_what_the_six_say(seed: int) -> None:
     """Heard so softly that no alarm hangs on them."""

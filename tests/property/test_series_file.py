@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.disks import Crash, FaultyFiles, UnsyncedFiles
@@ -48,7 +48,6 @@ def write(folder: Path, entries: Sequence[Entry]) -> list[int]:
 
 
 @given(ENTRIES, st.data())
-@settings(max_examples=60)
 def test_a_file_cut_anywhere_has_the_entries_before_the_cut_and_goes_on(
     entries: list[Entry], data: st.DataObject
 ) -> None:
@@ -72,7 +71,6 @@ def test_a_file_cut_anywhere_has_the_entries_before_the_cut_and_goes_on(
 
 
 @given(ENTRIES, st.data())
-@settings(max_examples=60)
 def test_a_changed_byte_costs_its_entry_alone(entries: list[Entry], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
@@ -91,7 +89,6 @@ def test_a_changed_byte_costs_its_entry_alone(entries: list[Entry], data: st.Dat
 
 
 @given(st.lists(ENTRIES, min_size=2, max_size=4), st.data())
-@settings(max_examples=60)
 def test_pages_of_the_last_group_that_never_came_to_the_disk_are_no_damage(
     groups: list[list[Entry]], data: st.DataObject
 ) -> None:
@@ -115,7 +112,6 @@ def test_pages_of_the_last_group_that_never_came_to_the_disk_are_no_damage(
 
 
 @given(st.lists(ENTRIES, min_size=1, max_size=3))
-@settings(max_examples=40)
 def test_what_is_written_anew_replaces_all_of_the_former(texts: list[list[Entry]]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests import decoder_fuzz, protobuf_trees, span_fuzz
 from tests import span_senders as senders
+from tests.examples import MANY
 from tests.span_senders import FORMS, NS_PER_MS, Form, Sent
 from watchkeeper.errors import BadInput
 from watchkeeper.ingest.receivers import thrift
@@ -24,7 +25,6 @@ from watchkeeper.model.signal import WireRows
 
 SEEDS = st.integers(0, 2**64 - 1).map(random.Random)
 EVERY = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-FEW = settings(max_examples=40)
 TEXTS = st.text(max_size=8)
 WORDS = TEXTS.map(lambda text: f"a{text}")
 
@@ -57,7 +57,6 @@ def logged(wire: WireRows) -> list[bytes]:
 
 
 @EVERY
-@FEW
 @given(data=st.data())
 def test_any_spans_come_out_as_they_were_sent(form: Form, data: st.DataObject) -> None:
     sent = data.draw(spans(form))
@@ -75,7 +74,6 @@ def test_any_spans_come_out_as_they_were_sent(form: Form, data: st.DataObject) -
 
 
 @EVERY
-@FEW
 @given(data=st.data())
 def test_spans_mean_the_same_in_one_body_and_in_two(form: Form, data: st.DataObject) -> None:
     first, second = data.draw(spans(form)), data.draw(spans(form))
@@ -88,7 +86,6 @@ def test_spans_mean_the_same_in_one_body_and_in_two(form: Form, data: st.DataObj
     assert senders.facts_of(together) == [fact for wire in apart for fact in senders.facts_of(wire)]
 
 
-@FEW
 @given(data=st.data())
 def test_zipkins_two_forms_mean_the_same(data: st.DataObject) -> None:
     items = [senders.zipkin_item(one) for one in data.draw(spans(FORMS["zipkin"]))]
@@ -114,7 +111,7 @@ def test_zipkins_two_forms_mean_the_same(data: st.DataObject) -> None:
     assert logged(as_json) == logged(as_protobuf)
 
 
-@settings(max_examples=150)
+@MANY
 @given(rng=SEEDS)
 def test_otlps_two_forms_mean_the_same(rng: random.Random) -> None:
     request = span_fuzz.otlp_request(rng)
@@ -126,7 +123,7 @@ def test_otlps_two_forms_mean_the_same(rng: random.Random) -> None:
     assert as_json.rejects == as_protobuf.rejects
 
 
-@settings(max_examples=150)
+@MANY
 @given(rng=SEEDS)
 def test_every_way_to_write_a_protobuf_means_the_same(rng: random.Random) -> None:
     raw = span_fuzz.otlp_request(rng).SerializeToString()
@@ -142,7 +139,7 @@ def test_every_way_to_write_a_protobuf_means_the_same(rng: random.Random) -> Non
 
 
 @EVERY
-@settings(max_examples=150)
+@MANY
 @given(rng=SEEDS)
 def test_broken_bodies_are_refused_or_read_in_part(form: Form, rng: random.Random) -> None:
     sent = [
@@ -154,7 +151,7 @@ def test_broken_bodies_are_refused_or_read_in_part(form: Form, rng: random.Rando
     span_fuzz.check_sound(span_fuzz.decoded(form, body))
 
 
-@settings(max_examples=150)
+@MANY
 @given(rng=SEEDS)
 def test_broken_otlp_with_all_that_it_can_say_is_refused_or_read_in_part(
     rng: random.Random,
@@ -211,7 +208,7 @@ VALUES: st.SearchStrategy[Written] = st.recursive(
 UNKNOWN = st.lists(VALUES, max_size=3).map(lambda values: as_struct(values)[1][:-1])
 
 
-@settings(max_examples=100)
+@MANY
 @given(unknown=st.tuples(UNKNOWN, UNKNOWN, UNKNOWN))
 def test_fields_that_nobody_knows_change_nothing(unknown: tuple[bytes, bytes, bytes]) -> None:
     form = FORMS["jaeger_thrift"]

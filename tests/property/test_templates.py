@@ -76,7 +76,6 @@ def test_what_joined_others_would_join_a_text_that_comes_later(forms: set[str]) 
     assert {text: settled(text, variable) for text in found} == found
 
 
-@settings(max_examples=50)
 @given(MANY_LINES, st.randoms())
 def test_the_order_of_lines_does_not_matter(lines: list[str], chance: object) -> None:
     mixed = list(lines)
@@ -98,7 +97,6 @@ def test_how_lines_are_batched_does_not_matter(lines: list[str], size: int, most
     assert parts.dump(3) == whole.dump(3)
 
 
-@settings(max_examples=50)
 @given(MANY_LINES, MANY_LINES)
 def test_a_restart_changes_nothing_of_what_follows(before: list[str], after: list[str]) -> None:
     made, restarted = learned(before), templates()
@@ -146,7 +144,6 @@ def test_every_line_is_in_one_template_that_says_what_lines_it_has(lines: list[s
     assert sum(one.n_lines for one in found) == len(lines)
 
 
-@settings(max_examples=50)
 @given(MANY_LINES, st.integers(1, 10))
 def test_no_more_patterns_are_kept_than_allowed_and_no_line_is_lost(
     lines: list[str], most: int

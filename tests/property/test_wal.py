@@ -7,10 +7,11 @@ import random
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.disks import Crash, FaultyFiles, Inline
+from tests.examples import MANY
 from watchkeeper.errors import Retryable
 from watchkeeper.lake.wal import WalConfig, WriteAheadLog
 
@@ -126,7 +127,7 @@ class Life:
         assert self._log.damage == ()
 
 
-@settings(max_examples=120)
+@MANY
 @given(steps=st.lists(STEPS, max_size=40), seed=st.integers(0, 2**32))
 def test_what_was_acknowledged_is_read_once_in_order_and_nothing_else(
     steps: list[tuple[object, ...]], seed: int

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.disks import Inline, UnsyncedFiles
@@ -76,7 +76,6 @@ def read(log: WriteAheadLog, after: int = 0) -> dict[int, bytes]:
 
 
 @given(GROUPS, st.data())
-@settings(max_examples=60)
 def test_a_record_is_lost_only_if_one_of_its_own_bytes_went_bad(
     groups: list[list[int]], data: st.DataObject
 ) -> None:
@@ -103,7 +102,6 @@ def test_a_record_is_lost_only_if_one_of_its_own_bytes_went_bad(
 
 
 @given(GROUPS, st.data())
-@settings(max_examples=60)
 def test_a_log_that_ends_early_has_whole_groups_and_goes_on(
     groups: list[list[int]], data: st.DataObject
 ) -> None:
@@ -140,7 +138,6 @@ def frame_whole(record: bytes) -> int:
 
 
 @given(GROUPS, st.data())
-@settings(max_examples=40)
 def test_pages_of_zeroes_cost_the_groups_that_they_were_in(
     groups: list[list[int]], data: st.DataObject
 ) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from tests import gateways, make
@@ -434,20 +433,17 @@ async def test_a_band_is_asked_within_its_bounds(
 # Times
 
 
-@examples(max_examples=60)
 @given(st.integers(-9_000_000_000 * 10**6, 9_000_000_000 * 10**6))
 def test_a_time_that_was_told_is_read_as_the_same_time(time_us: int) -> None:
     """To the microsecond, before 1970 as well."""
     assert parse_time(iso(time_us * 1000), "start") == time_us * 1000
 
 
-@examples(max_examples=40)
 @given(st.integers(1, 366 * 86400), st.sampled_from(["s", ""]))
 def test_seconds_are_seconds(seconds: int, unit: str) -> None:
     assert parse_duration(f"{seconds}{unit}", "duration") == seconds * 10**9
 
 
-@examples(max_examples=60)
 @given(st.text("0123456789.eE+-msdhw infa", max_size=12))
 def test_what_is_no_duration_is_a_fault_of_whoever_wrote_it(text: str) -> None:
     found, fault = 1, "duration: "

@@ -185,7 +185,6 @@ def apply(rulings: Rulings, kind: str, number: int) -> None:
             rulings.tick(make.START_NS + number * DAY_NS)
 
 
-@settings(max_examples=40, deadline=None)
 @given(RECORDS, st.integers(0, 15))
 def test_a_restart_at_any_record_decides_alike(records: list[tuple[str, int]], cut: int) -> None:
     one, other = Rulings(), Rulings()

@@ -52,7 +52,6 @@ def plain_f1(score: F64, strange: Mask, least: float) -> float:
     return 2 * hits / n if n else 0.0
 
 
-@settings(max_examples=60)
 @given(points)
 def test_no_other_threshold_has_a_higher_f1(rows: list[tuple[float, bool]]) -> None:
     score, strange = columns(rows)
@@ -62,7 +61,6 @@ def test_no_other_threshold_has_a_higher_f1(rows: list[tuple[float, bool]]) -> N
     assert found.f1 == pytest.approx(max(plain_f1(score, strange, one) for one in score))
 
 
-@settings(max_examples=40)
 @given(points)
 def test_shares_of_both_mistakes_are_counted_against_those_who_could_make_them(
     rows: list[tuple[float, bool]],
@@ -191,7 +189,6 @@ def plain_raw(field: nab_score.Field, score: F64, least: float, profile: Profile
     return total + profile.false_alarm * sum(outside)
 
 
-@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from([0.0, 0.2, 0.5, 1.0]), min_size=40, max_size=40),
     st.sampled_from([[], [(10, 14)], [(3, 8), (20, 20)], [(8, 12), (13, 17), (39, 39)]]),

@@ -10,9 +10,9 @@ from typing import Any, Final
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
-from tests import make
+from tests import examples, make
 from watchkeeper.errors import BadInput, TooLarge
 from watchkeeper.ingest.receivers import bounds, bounds_kernel
 from watchkeeper.ingest.receivers.changes_json import ChangesJson
@@ -181,7 +181,6 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=60)
 @given(values)
 def test_json_is_counted_as_it_is(value: Any) -> None:
     in_lists, in_objects = np.zeros((2, bounds_kernel.DEPTHS), np.int64)
@@ -202,7 +201,7 @@ def counted(value: Any) -> tuple[int, int]:
     return (lists + n, objects) if isinstance(value, list) else (lists, objects + n)
 
 
-@settings(max_examples=100)
+@examples.MANY
 @given(st.binary(max_size=60), st.sampled_from(["AnyValue", "ExportLogsServiceRequest", "Span"]))
 def test_whatever_is_sent_can_be_counted(raw: bytes, name: str) -> None:
     counts = bounds._message_counts(raw, name)  # noqa: SLF001 - what is small is not counted

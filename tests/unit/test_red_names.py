@@ -120,7 +120,6 @@ def test_families_are_those_of_the_series() -> None:
     assert told == {}
 
 
-@settings(max_examples=40)
 @given(st.tuples(*[st.text(max_size=8)] * 4))
 def test_a_group_is_told_by_all_that_it_is_made_of(parts: tuple[str, str, str, str]) -> None:
     group = red.operation(T, *parts)
@@ -162,7 +161,6 @@ def test_without_a_step_it_is_of_whole_minutes(length_ns: int, step_ns: int) -> 
     assert _step(None, length_ns) == step_ns
 
 
-@settings(max_examples=50)
 @given(st.integers(0, 30 * 1_440 * MINUTE))
 def test_without_a_step_no_range_is_too_many_points(length_ns: int) -> None:
     step_ns = _step(None, length_ns)

@@ -84,7 +84,6 @@ def test_a_ruling_is_not_read_as_one_of_another_kind(case: str) -> None:
             wire.decode(bytes(data))
 
 
-@settings(max_examples=40)
 @given(
     st.dictionaries(st.text(max_size=9), st.text(max_size=9), max_size=4),
     st.integers(-(2**63), 2**63 - 1),
@@ -98,7 +97,6 @@ def test_whatever_a_window_says_comes_back(
     assert wire.decode(wire.encode(window)) == window
 
 
-@settings(max_examples=40)
 @given(st.text(max_size=40), st.none() | st.integers(0, 2**40), st.sampled_from(list(Word)))
 def test_whatever_is_said_comes_back(text: str, expected: int | None, word: Word) -> None:
     for ruling in (make.settings(text, expected=expected), make.verdict(word, comment=text)):

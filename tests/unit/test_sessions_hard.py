@@ -246,7 +246,6 @@ def test_a_watch_with_other_settings_goes_by_them() -> None:
     assert len(watch.dump().open.open) <= 16
 
 
-@settings(max_examples=60, deadline=None)
 @given(n=st.integers(0, 10_000), part=st.floats(0.0, 1.0), share=st.floats(1e-9, 0.999_999))
 def test_the_bound_is_a_probability(n: int, part: float, share: float) -> None:
     n_strange = round(n * part)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from tests import make
@@ -107,7 +106,6 @@ _VALUES = st.recursive(
 _DOCUMENTS = st.dictionaries(st.sampled_from("abc"), _VALUES)
 
 
-@examples(max_examples=50)
 @given(_DOCUMENTS, _DOCUMENTS)
 def test_what_differs_one_way_differs_the_other_way_round(
     one: dict[str, Any], other: dict[str, Any]

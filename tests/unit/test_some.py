@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.detecting import build, columns, dials, interleaved, kinds, noise, points, slots, state
@@ -51,7 +51,6 @@ def act(detector: Any, what: str, slot: int, other: int, at: int) -> dict[str, b
     return {}
 
 
-@settings(max_examples=40)
 @given(acts=ACTS)
 def test_nobody_can_tell_it_from_one_that_has_a_row_for_each(
     acts: list[tuple[str, int, int]],

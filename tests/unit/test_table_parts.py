@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from watchkeeper.lake.tables.base import TextQuery
 from watchkeeper.lake.tables.parts import PartsReader, PartsWriter
@@ -35,7 +35,6 @@ def random_ids(n: int, seed: int = 1) -> list[bytes]:
     ]
 
 
-@settings(max_examples=60)
 @given(st.lists(lines, min_size=1, max_size=3), st.data())
 def test_a_filter_never_denies_a_part_that_is_there(
     groups: list[list[bytes]], data: st.DataObject
@@ -50,7 +49,6 @@ def test_a_filter_never_denies_a_part_that_is_there(
     assert may[number]
 
 
-@settings(max_examples=60)
 @given(lines, st.data(), st.booleans())
 def test_rows_with_a_part_are_those_that_python_finds(
     group: list[bytes], data: st.DataObject, leaves_out: bool

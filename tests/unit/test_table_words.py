@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from watchkeeper.errors import BadInput
 from watchkeeper.lake.tables.base import TextQuery
@@ -121,7 +121,6 @@ def test_a_word_at_the_very_end_of_all_bytes_is_found() -> None:
     assert fitting(column, TextQuery(words=(b"last",))) == [1]
 
 
-@settings(max_examples=60)
 @given(st.lists(lines, min_size=1, max_size=5))
 def test_a_filter_never_denies_a_word_that_is_there(groups: list[list[bytes]]) -> None:
     writer = FilterWriter()
