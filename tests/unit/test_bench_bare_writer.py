@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ def test_bodies_are_due_whether_or_not_earlier_ones_are_written(tmp_path: Path) 
     """With a million due a second, each sync has thousands, and each waits from its own time."""
     with bare_writer.beside(tmp_path, every_s=1e-6, n_bytes=10) as waits:
         while not waits:
-            time.sleep(0.001)
+            os.sched_yield()
 
     first, second = waits[:2]
     assert first - second == pytest.approx(1e-6, abs=1e-9)
@@ -22,12 +23,11 @@ def test_bodies_are_due_whether_or_not_earlier_ones_are_written(tmp_path: Path) 
 
 
 def test_it_leaves_no_thread_and_keeps_to_its_file(tmp_path: Path) -> None:
+    before = threading.enumerate()
+
     with bare_writer.beside(tmp_path, every_s=0.001, n_bytes=4096) as waits:
         while len(waits) < 3:
-            time.sleep(0.001)
-    told = len(waits)
+            os.sched_yield()
 
-    time.sleep(0.005)
-
-    assert len(waits) == told
+    assert threading.enumerate() == before
     assert [file.stat().st_size for file in tmp_path.iterdir()] == [bare_writer.FILE_BYTES]
