@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-PEERS  := redis-server postgresql prometheus victoria-metrics
+PEERS  := redis-server postgresql prometheus prometheus-alertmanager victoria-metrics
 
 # Handed on by hand:  make demo ARGS="--once --yes"   make test ARGS=tests/unit   make soak DURATION_S=3600
 #                     make bench SUITE=ingest   make quality SUITE=nab DATA=/path/to/nab

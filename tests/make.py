@@ -17,7 +17,15 @@ from watchkeeper.model.change import Change
 from watchkeeper.model.principal import ALL_TENANTS, INSTALLATION, ApiKey, Limits, Role, User
 from watchkeeper.model.row import Origin, origin, texts
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict, Word
-from watchkeeper.model.series import DEFAULT_TENANT, Entity, Kind, LabelBlock, TenantId
+from watchkeeper.model.series import (
+    DEFAULT_TENANT,
+    Entity,
+    Kind,
+    LabelBlock,
+    Matcher,
+    MatchOp,
+    TenantId,
+)
 from watchkeeper.model.signal import (
     LogBatch,
     NewSeries,
@@ -26,6 +34,7 @@ from watchkeeper.model.signal import (
     Tick,
     WireSamples,
 )
+from watchkeeper.model.silence import AlertSilence
 from watchkeeper.model.topology import Edge, EdgeKind, Node, NodeKind, Topology
 
 NS_PER_S = 1_000_000_000
@@ -323,6 +332,22 @@ def alert(rule: str = "HighLatency", service: str = "payment", **fields: Any) ->
         "entity": Entity(service),
     }
     return Alert(**(values | fields))
+
+
+def silence(*matchers: Matcher, **fields: Any) -> AlertSilence:
+    """Over the shop, from START_NS on for an hour."""
+    usual: dict[str, Any] = {
+        "id": "5da46080",
+        "tenant": DEFAULT_TENANT,
+        "matchers": matchers or (Matcher("service", MatchOp.EQUAL, "shop"),),
+        "from_ns": START_NS,
+        "to_ns": START_NS + 3600 * NS_PER_S,
+        "author": "ann",
+        "comment": "disks",
+        "principal": "local",
+        "time_ns": START_NS,
+    }
+    return AlertSilence(**{**usual, **fields})
 
 
 def resolved(one: Alert, *, after_s: float = 60.0) -> Alert:

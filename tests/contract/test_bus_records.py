@@ -30,6 +30,7 @@ from watchkeeper.model.signal import (
     SpanBatch,
     Tick,
 )
+from watchkeeper.model.silence import AlertSilence
 
 
 @pytest.fixture(params=EVERY)
@@ -181,10 +182,11 @@ async def test_alerts_come_as_they_went_where_their_service_is(world: World) -> 
 
 
 @pytest.mark.parametrize(
-    "sent", [make.settings('{"sensitivity": "größer"}', expected=3), make.maintenance()]
+    "sent",
+    [make.settings('{"sensitivity": "größer"}', expected=3), make.maintenance(), make.silence()],
 )
 async def test_what_holds_for_all_is_told_to_every_partition_between_what_lies_around_it(
-    world: World, sent: DetectionSet | Maintenance
+    world: World, sent: DetectionSet | Maintenance | AlertSilence
 ) -> None:
     bus = await world.start()
     await bus.publish(SAMPLES, [make.tick(1), sent, make.tick(2)])

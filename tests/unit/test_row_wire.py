@@ -18,6 +18,7 @@ from watchkeeper.model.row import Origin, Texts, origin, texts
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import Entity
 from watchkeeper.model.signal import LogBatch, RowBatch, SpanBatch, take
+from watchkeeper.model.silence import AlertSilence
 
 SHOP = origin([("service", "shop"), ("env", "prod")])
 NODE = Origin((("host", "n1"),), Entity(service="cart", node="n1"))
@@ -92,11 +93,16 @@ def test_an_alert_comes_back_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     "record",
-    [make.settings('{"a": 1}', expected=0), make.verdict(comment="größer"), make.maintenance()],
+    [
+        make.settings('{"a": 1}', expected=0),
+        make.verdict(comment="größer"),
+        make.maintenance(),
+        make.silence(),
+    ],
     ids=repr,
 )
 def test_what_people_decided_comes_back_as_it_was(
-    record: DetectionSet | Verdict | Maintenance,
+    record: DetectionSet | Verdict | Maintenance | AlertSilence,
 ) -> None:
     assert wire.decode(wire.encode(record)) == record
 

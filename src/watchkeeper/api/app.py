@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from watchkeeper import __version__
 from watchkeeper.api import (
+    alertmanager,
     anomalies,
     anomaly_traces,
     audit,
@@ -56,6 +57,7 @@ from watchkeeper.ingest.receivers.base import PATH_NAME
 from watchkeeper.model.series import TenantId
 
 ROUTERS: Final = (
+    alertmanager.router,
     metrics.router,
     prometheus.router,
     anomalies.router,

@@ -37,6 +37,7 @@ from watchkeeper.model.signal import (
     Tick,
     take,
 )
+from watchkeeper.model.silence import AlertSilence
 
 _HEAD: Final = struct.Struct("<BBBxIqqHH4x")  # version kind times n base_ns generation tenant hash
 _RECORDS: Final[Mapping[str, msgspec.msgpack.Decoder[Any]]] = {
@@ -48,7 +49,7 @@ _DETAILS: Final = struct.Struct("<BBxxIq")  # version kind n generation
 _AS_DETAILS: Final = 0x80
 """Set in the kind of a batch that follows the identities of its series."""
 
-Decided = DetectionSet | Maintenance | Verdict
+Decided = DetectionSet | Maintenance | Verdict | AlertSilence
 Shared = NewSeries | Families | LogBatch | SpanBatch | Change | Alert | Decided | Tick
 """Records that any process understands as they are."""
 

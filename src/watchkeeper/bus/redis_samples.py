@@ -43,6 +43,7 @@ from watchkeeper.model.signal import (
     SpanBatch,
     Tick,
 )
+from watchkeeper.model.silence import AlertSilence
 
 _log: Final = telemetry.Log(__name__)
 _UNKNOWN: Final = telemetry.counter(
@@ -118,7 +119,7 @@ class Writer:
         match record:
             case NewSeries():
                 return split_series(record)
-            case Tick() | DetectionSet() | Maintenance():  # everybody's
+            case Tick() | DetectionSet() | Maintenance() | AlertSilence():  # everybody's
                 payload = wire.encode(record)
                 return ((partition, payload) for partition in range(N_PARTITIONS))
             case Change() | Alert() | Families() | Verdict():

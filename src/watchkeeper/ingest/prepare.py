@@ -39,6 +39,7 @@ from watchkeeper.model.signal import (
     WireRows,
     WireSamples,
 )
+from watchkeeper.model.silence import AlertSilence
 
 _KNOWN_NATIVE: Final = 100_000
 MAX_TENANT_BYTES: Final = 150
@@ -303,7 +304,7 @@ class Preparer:
                 self._admission.remember_logged_body(record.body_hash, now_ns)
             case Alert() if fresh:
                 self._rows.alerts.learn(record)
-            case Change() | Alert() | DetectionSet() | Maintenance() | Verdict():
+            case Change() | Alert() | DetectionSet() | Maintenance() | Verdict() | AlertSilence():
                 pass  # to be told the same again is no harm
         return now_ns
 

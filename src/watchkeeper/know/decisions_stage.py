@@ -5,13 +5,18 @@ audit trail. What is in force is decided by the log alone, so it is the same whe
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from watchkeeper.clock import Clock
 from watchkeeper.know.audit_stage import Audit, Decided
 from watchkeeper.model.audit import Act
 from watchkeeper.model.principal import INSTALLATION
 from watchkeeper.model.ruling import FROM_FILE, DetectionSet, Maintenance, Verdict, Word
+from watchkeeper.model.silence import AlertSilence
 from watchkeeper.store.base import Filter, Store
+
+_LONGEST: Final = 500
+"""Of what the audit trail tells of a silence, in characters."""
 
 
 class Decisions:
@@ -42,6 +47,17 @@ class Decisions:
             if before is not None and before.position >= window.position:
                 return Decided(None)
             return Decided(None, [window], _held(window, before))
+
+        await self._audit.change(decide)
+
+    async def mute(self, silence: AlertSilence) -> None:
+        """As it is told now, whatever it was before."""
+
+        async def decide() -> Decided[None]:
+            before = await self._store.get(AlertSilence, silence.tenant, silence.id)
+            if before is not None and before.position >= silence.position:
+                return Decided(None)
+            return Decided(None, [silence], _muted(silence, before))
 
         await self._audit.change(decide)
 
@@ -93,6 +109,21 @@ def _held(window: Maintenance, before: Maintenance | None) -> Act:
         before={} if before is None else {"until_ns": str(before.to_ns)},
         after=begun if before is None else ended,
         request_id=window.request_id,
+    )
+
+
+def _muted(silence: AlertSilence, before: AlertSilence | None) -> Act:
+    taken = ", ".join(f"{one.name}{one.op}{one.value}" for one in silence.matchers)
+    times = {"from_ns": str(silence.from_ns), "until_ns": str(silence.to_ns)}
+    told = {"matchers": taken, **times, "comment": silence.comment, "author": silence.author}
+    return Act(
+        principal=silence.principal,
+        action="silence.add" if before is None else "silence.change",
+        target=f"silence:{silence.id}",
+        tenant=silence.tenant,
+        before={} if before is None else {"until_ns": str(before.to_ns)},
+        after={name: text[:_LONGEST] for name, text in told.items() if text},
+        request_id=silence.request_id,
     )
 
 

@@ -25,7 +25,7 @@ class Scope(StrEnum):
     WRITE_CHANGES = "write:changes"
     WRITE_ALERTS = "write:alerts"
     JUDGE = "judge"
-    """Verdicts on anomalies, and maintenance windows."""
+    """Verdicts on anomalies, maintenance windows, and silences."""
     INTERNAL = "internal"
     """What processes of an installation ask of one another. Of the roles admin alone has it."""
     ADMINISTER = "administer"

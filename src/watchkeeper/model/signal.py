@@ -24,6 +24,7 @@ from watchkeeper.model.series import (
     Mask,
     TenantId,
 )
+from watchkeeper.model.silence import AlertSilence
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +334,7 @@ Logged = (
     | DetectionSet
     | Maintenance
     | Verdict
+    | AlertSilence
     | Tick
 )
 """What the log holds, in the order in which everyone applies it."""

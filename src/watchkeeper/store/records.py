@@ -21,6 +21,7 @@ from watchkeeper.model.audit import AuditEntry
 from watchkeeper.model.change import Change
 from watchkeeper.model.principal import INSTALLATION, ApiKey, User
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict, Word
+from watchkeeper.model.silence import AlertSilence, AlertState
 from watchkeeper.model.topology_set import Discovered, TopologySet
 from watchkeeper.store.base import Occupied
 
@@ -191,6 +192,38 @@ def _maintenance_row(window: Maintenance) -> Row:
     )
 
 
+def _alert_row(state: AlertState) -> Row:
+    """Listings by detector are, of alerts, by source. What fires ends when its sender says so."""
+    alert = state.alert
+    return Row(
+        kind="alert",
+        tenant=alert.tenant,
+        key=alert.fingerprint,
+        started_ns=alert.started_ns,
+        ended_ns=STILL_OPEN if alert.ended_ns is None else alert.ended_ns,
+        status=alert.status.value,
+        service=alert.entity.service,
+        detector=alert.source,
+        version=(alert.position, 0, 0),
+        body=_encoder.encode(state),
+    )
+
+
+def _silence_row(silence: AlertSilence) -> Row:
+    return Row(
+        kind="silence",
+        tenant=silence.tenant,
+        key=silence.id,
+        started_ns=silence.from_ns,
+        ended_ns=silence.to_ns,
+        status="",
+        service="",
+        detector=silence.principal,
+        version=(silence.position, 0, 0),
+        body=_encoder.encode(silence),
+    )
+
+
 def _verdict_row(verdict: Verdict) -> Row:
     """Listings by service are, of verdicts, by anomaly; those by detector, by subject."""
     withdrawn = verdict.word is Word.WITHDRAWN
@@ -250,6 +283,10 @@ _KINDS: Final[Mapping[type, _Kind]] = {
         _maintenance_row,
         msgspec.msgpack.Decoder(Maintenance),
         is_announced=False,
+    ),
+    AlertState: _Kind("alert", _alert_row, msgspec.msgpack.Decoder(AlertState), is_announced=False),
+    AlertSilence: _Kind(
+        "silence", _silence_row, msgspec.msgpack.Decoder(AlertSilence), is_announced=False
     ),
     Verdict: _Kind("verdict", _verdict_row, msgspec.msgpack.Decoder(Verdict), is_announced=False),
     Discovered: _Kind(

@@ -60,6 +60,14 @@ ROUTES: Final[Mapping[str, Needs]] = {
     "/prometheus/api/v1/status/buildinfo": _READ,
     "/prometheus/-/healthy": {"GET": None},
     "/prometheus/-/ready": {"GET": None},
+    "/api/v2/alerts": _READ,
+    "/api/v2/alerts/groups": _READ,
+    "/api/v2/silences": {**_READ, **_JUDGED},
+    "/api/v2/silence/{silence_id}": {**_READ, "DELETE": Scope.JUDGE},
+    "/api/v2/receivers": _READ,
+    "/api/v2/status": _READ,
+    "/-/healthy": {"GET": None},
+    "/-/ready": {"GET": None},
     "/api/v1/config/detection": {"GET": Scope.READ, "PUT": Scope.ADMINISTER},
     "/api/v1/config/detection/versions": _READ,
     "/api/v1/config/detection/versions/{version}": _READ,
@@ -82,7 +90,7 @@ ROUTES: Final[Mapping[str, Needs]] = {
 
 _EVERYWHERE: Final = frozenset({
     "/health", "/api/v3/aiops/health", "/metrics", "/api/v3/aiops/metrics", "/openapi.json",
-    "/prometheus/-/healthy", "/prometheus/-/ready",
+    "/prometheus/-/healthy", "/prometheus/-/ready", "/-/healthy", "/-/ready",
 })  # fmt: skip
 """Of every process, whatever part of the whole it is."""
 _PART_OF: Final[Mapping[str, Part]] = {

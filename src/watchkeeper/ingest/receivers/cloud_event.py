@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import unquote
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,6 +17,7 @@ _ONE: Final = "application/cloudevents+json"
 _BATCH: Final = "application/cloudevents-batch+json"
 _REQUIRED: Final = ("id", "source", "specversion", "type")
 _PREFIX: Final = "ce-"
+_PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
 class Event(Struct):
@@ -92,6 +93,7 @@ def _binary(data: bytes, headers: Mapping[str, str]) -> Raw:
 def _header(name: str, text: str) -> str:
     """Percent-decoded, once."""
     try:
-        return unquote(text.strip('"'), errors="strict")
-    except UnicodeDecodeError as error:
+        raw = text.strip('"').encode("latin-1")
+        return _PERCENT.sub(lambda found: bytes([int(found[1], 16)]), raw).decode()
+    except UnicodeError as error:
         raise BadInput(f"{name}: is no UTF-8 once decoded") from error
