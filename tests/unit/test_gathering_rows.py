@@ -15,6 +15,7 @@ from watchkeeper.analyze.gathering.metrics import (
     MOST_SERIES,
     STEP_NS,
     Answered,
+    about,
     earliest_ns,
     matrix,
     questions,
@@ -23,6 +24,7 @@ from watchkeeper.analyze.gathering.stretch import Stretch
 from watchkeeper.analyze.gathering.words import Words
 from watchkeeper.ingest.enrich import Enrich
 from watchkeeper.lake.base import Fold, Frame
+from watchkeeper.lake.tables.sources import fitting
 from watchkeeper.model.case import MetricMatrix
 from watchkeeper.model.metric_class import MetricClass
 from watchkeeper.model.series import DEFAULT_TENANT
@@ -135,13 +137,53 @@ def test_unit_and_class_follow_from_the_name_and_from_how_it_was_folded(
     assert (found.rows[0].unit, found.rows[0].metric_class) == (unit, metric_class)
 
 
-def test_counters_are_asked_for_as_rates_and_all_else_as_it_is_without_buckets() -> None:
-    rates, values = questions(DEFAULT_TENANT, "service", {"shop", "a.b"}, BEFORE, NOW)
+def asked(*names: str) -> dict[str, Sequence[str]]:
+    """Which of these metrics are asked for, by how they are folded."""
+    whose = about(DEFAULT_TENANT, "service", {"shop", "a.b"}, BEFORE)
+    found = questions([{"__name__": one} for one in names], whose, BEFORE, NOW)
+    return {
+        one.fold.value: [
+            name
+            for name, fits in zip(names, fitting(one.now.matchers[-1], names), strict=True)
+            if fits
+        ]
+        for one in found
+    }
 
-    assert (rates.fold, values.fold) == (Fold.RATE, Fold.AVG)
-    assert rates.before.matchers[0].value == "a\\.b|shop"
-    assert (rates.before.start_ns, rates.now.end_ns) == (BEFORE.start_ns, NOW.end_ns)
-    assert "_bucket" in values.now.matchers[-1].value
+
+def test_counters_are_asked_for_as_rates_and_all_else_as_it_is() -> None:
+    assert asked("cpu_usage", "x_total", "x:p95") == {
+        "rate": ["x_total"],
+        "avg": ["cpu_usage", "x:p95"],
+    }
+
+
+def test_parts_of_histograms_are_left_out_and_what_only_counts_something_stays() -> None:
+    names = ("x_bucket", "x_sum", "x_count", "y_sum", "y_count", "process_thread_count")
+
+    assert asked(*names) == {"avg": ["process_thread_count"]}
+
+
+def test_where_there_are_no_series_nothing_is_asked() -> None:
+    assert asked() == {}
+    assert asked("x_sum", "x_count") == {}
+
+
+def test_it_is_asked_of_both_stretches_and_of_whom_it_is_about() -> None:
+    whose = about(DEFAULT_TENANT, "service", {"shop", "a.b"}, BEFORE)
+
+    (one,) = questions([CPU], whose, BEFORE, NOW)
+
+    assert one.before.matchers[0].value == "a\\.b|shop"
+    assert (one.before.start_ns, one.before.end_ns) == (BEFORE.start_ns, BEFORE.end_ns)
+    assert (one.now.start_ns, one.now.end_ns) == (NOW.start_ns, NOW.end_ns)
+    assert one.now.step_ns == STEP_NS
+
+
+def test_what_was_made_of_spans_is_not_asked_for_again() -> None:
+    whose = about(DEFAULT_TENANT, "service", {"shop"}, BEFORE)
+
+    assert fitting(whose.matchers[1], ["", "buckets", "spans"]).tolist() == [True, True, False]
 
 
 def test_how_long_it_is_known_is_told_by_the_first_value_of_before() -> None:

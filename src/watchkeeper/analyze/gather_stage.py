@@ -209,10 +209,13 @@ class Gatherer:
         whom = frozenset(names) | hosts
         if not whom:
             return
+        whole = Stretch(looked.before.start_ns, looked.now.end_ns)
+        queries = [metrics.about(tenant, one, whom, whole) for one in self._kept.naming_labels]
         answers = [
             Answered(one.fold, self._asked(one.before), self._asked(one.now))
-            for label in self._kept.naming_labels
-            for one in metrics.questions(tenant, label, whom, looked.before, looked.now)
+            for whose in queries
+            if (known := self._kept.lake.series(whose))
+            for one in metrics.questions(known, whose, looked.before, looked.now)
         ]
         entity_of = self._kept.entity_of
         found = metrics.matrix(

@@ -43,6 +43,8 @@ COMMANDS: Final = {
     "traces": _Entry("List traces, or show one as a tree.", "traces"),
     "anomalies": _Entry("List anomalies, or follow them as they come.", "anomalies"),
     "detection": _Entry("Show, set and take back how is judged.", "detection", has_verbs=True),
+    "causes": _Entry("Say why something is the matter, with the evidence.", "causes"),
+    "topology": _Entry("Show who depends on whom; say more of it.", "topology", has_verbs=True),
     "slos": _Entry("List what services promise, and what is left of it.", "slos"),
     "maintenance": _Entry("Let detection be quiet for a while.", "maintenance", has_verbs=True),
     "sources": _Entry("Who sends, what was not taken and why; send a test event.", "sources"),

@@ -16,6 +16,15 @@ from watchkeeper.sdk.answers import (
 )
 from watchkeeper.sdk.async_client import AsyncClient
 from watchkeeper.sdk.client import Client
+from watchkeeper.sdk.explained import (
+    CauseFound,
+    Causes,
+    Proof,
+    TopologyEdge,
+    TopologyGraph,
+    TopologyNode,
+    TopologySaid,
+)
 from watchkeeper.sdk.found import (
     AnomalyTraces,
     FoundLine,
@@ -54,6 +63,8 @@ __all__ = [
     "AnomalyTraces",
     "AsyncClient",
     "BurnRate",
+    "CauseFound",
+    "Causes",
     "Change",
     "ChangeNote",
     "Check",
@@ -74,6 +85,7 @@ __all__ = [
     "Objective",
     "Objectives",
     "Promise",
+    "Proof",
     "QueriedSeries",
     "Rejected",
     "Retry",
@@ -84,6 +96,10 @@ __all__ = [
     "SpanEvent",
     "TemplateList",
     "TimeSeries",
+    "TopologyEdge",
+    "TopologyGraph",
+    "TopologyNode",
+    "TopologySaid",
     "Trace",
     "TraceSummary",
     "Verdict",

@@ -175,7 +175,7 @@ def _write(path: str, body: bytes) -> Call[Written]:
 
 def query(selector: str, **asked: str | Time | None) -> Call[tuple[QueriedSeries, ...]]:
     """Samples of the selected series; `asked` are the route's parameters."""
-    params = {name: _text(value) for name, value in asked.items() if value is not None}
+    params = {name: time_text(value) for name, value in asked.items() if value is not None}
 
     def read(response: httpx.Response) -> tuple[QueriedSeries, ...]:
         try:
@@ -204,7 +204,7 @@ def promql_range(
 
 def _promql(route: str, asked: Mapping[str, Time | None]) -> Call[tuple[QueriedSeries, ...]]:
     """By a form, for an expression may be longer than an address."""
-    form = {name: _text(value) for name, value in asked.items() if value is not None}
+    form = {name: time_text(value) for name, value in asked.items() if value is not None}
 
     def read(response: httpx.Response) -> tuple[QueriedSeries, ...]:
         data = decoded(response, _Computed).data
@@ -249,7 +249,7 @@ def _point(told: Any) -> tuple[float, float]:
 
 def anomalies(**asked: str | Time | None) -> Call[AnomalyPage]:
     """A page of anomalies, newest first."""
-    params = {name: _text(value) for name, value in asked.items() if value is not None}
+    params = {name: time_text(value) for name, value in asked.items() if value is not None}
     return Call("GET", "/api/v1/anomalies", lambda r: decoded(r, AnomalyPage), params)
 
 
@@ -265,19 +265,19 @@ def anomaly_traces(identity: str, limit: int) -> Call[AnomalyTraces]:
 
 def logs(**asked: str | Time | None) -> Call[LinePage]:
     """A page of log lines, newest first."""
-    params = {name: _text(value) for name, value in asked.items() if value is not None}
+    params = {name: time_text(value) for name, value in asked.items() if value is not None}
     return Call("GET", "/api/v1/logs/search", lambda r: decoded(r, LinePage), params)
 
 
 def log_templates(**asked: str | Time | None) -> Call[TemplateList]:
     """Templates of log lines, the most frequent first."""
-    params = {name: _text(value) for name, value in asked.items() if value is not None}
+    params = {name: time_text(value) for name, value in asked.items() if value is not None}
     return Call("GET", "/api/v1/logs/templates", lambda r: decoded(r, TemplateList), params)
 
 
 def traces(**asked: str | Time | None) -> Call[tuple[TraceSummary, ...]]:
     """Traces with such a span, newest first."""
-    params = {name: _text(value) for name, value in asked.items() if value is not None}
+    params = {name: time_text(value) for name, value in asked.items() if value is not None}
     return Call("GET", "/api/v1/traces", lambda r: decoded(r, TraceList).items, params)
 
 
@@ -369,7 +369,7 @@ def _foreign(response: httpx.Response, error: Exception) -> Permanent:
     return Permanent(f"{response.url}: the answer is not Watchkeeper's ({error}); check --url")
 
 
-def _text(value: str | Time) -> str:
+def time_text(value: str | Time) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     return value if isinstance(value, str) else repr(value)

@@ -20,7 +20,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from watchkeeper.errors import Retryable
-from watchkeeper.sdk import calls, ruling_calls
+from watchkeeper.sdk import calls, explained, ruling_calls
 from watchkeeper.sdk.address import ApiKey, address, trusted
 from watchkeeper.sdk.answers import (
     Anomaly,
@@ -33,6 +33,7 @@ from watchkeeper.sdk.answers import (
 )
 from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.events import EventLines
+from watchkeeper.sdk.explained import Causes, TopologyGraph, TopologySaid
 from watchkeeper.sdk.found import AnomalyTraces, LinePage, TemplateList, Trace, TraceSummary
 from watchkeeper.sdk.paged import Noisy, Objectives
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
@@ -255,6 +256,34 @@ class Client:
     def end_maintenance(self, identity: str) -> MaintenanceWindow:
         """It is over now."""
         return self.call(ruling_calls.end_maintenance(identity))
+
+    def causes(
+        self, services: Sequence[str] = (), *, at: Time | None = None, until: Time | None = None
+    ) -> Causes:
+        """Why something is the matter with these services, or with any, since a time."""
+        return self.call(explained.causes(services, at=at, until=until))
+
+    def topology(
+        self, service: str | None = None, *, hops: int = 1, at: Time | None = None
+    ) -> TopologyGraph:
+        """Who depends on whom, or what is around a service; now, or as it was."""
+        return self.call(explained.topology(service, hops=hops, at=at))
+
+    def topology_said(self, version: int | None = None) -> TopologySaid:
+        """What people say of the topology, or said in a version."""
+        return self.call(explained.topology_said(version))
+
+    def set_topology(
+        self,
+        document: Mapping[str, Any] | str,
+        *,
+        expected: int | None = None,
+        dry_run: bool = False,
+    ) -> TopologySaid:
+        """Set all that people say; a text is YAML. With `expected`, only if that version is in
+        force."""
+        asked = explained.set_topology(document, expected=expected, dry_run=dry_run)
+        return self.call(asked)
 
     def sources(self) -> tuple[Source, ...]:
         """Who sends, and how that goes; who was heard of last comes first."""

@@ -12,7 +12,7 @@ from watchkeeper.analyze.classes import classify, per_second, unit_of
 from watchkeeper.analyze.gathering.stretch import Stretch
 from watchkeeper.analyze.gathering.words import Words, one_of
 from watchkeeper.clock import NS_PER_S
-from watchkeeper.lake.base import Fold, Frame, SampleQuery
+from watchkeeper.lake.base import Fold, Frame, SampleQuery, SeriesQuery
 from watchkeeper.lake.derived import LABEL, SPANS
 from watchkeeper.model.case import MetricMatrix, MetricRow
 from watchkeeper.model.series import F64, METRIC_NAME, Entity, Kind, Matcher, MatchOp, TenantId
@@ -21,8 +21,7 @@ STEP_NS: Final = 15 * NS_PER_S
 MOST_ROWS: Final = 100_000
 """Points of one question."""
 MOST_SERIES: Final = 2_000
-_COUNTERS: Final = ".+(_total|_count|_sum)"
-_BUCKETS: Final = ".+_bucket"
+_COUNTER, _COUNT, _SUM, _BUCKET = "_total", "_count", "_sum", "_bucket"
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -43,27 +42,38 @@ class Answered:
     now: Frame
 
 
-def questions(
-    tenant: TenantId, label: str, values: Collection[str], before: Stretch, now: Stretch
-) -> list[Asked]:
-    """All series of which a label has one of these values. What was made of spans is left out:
-    spans tell it better."""
+def about(tenant: TenantId, label: str, values: Collection[str], when: Stretch) -> SeriesQuery:
+    """Which series there are of which a label has one of these values. Not those that were made of
+    spans: spans tell it better."""
     ours = (one_of(label, values), Matcher(LABEL, MatchOp.NOT_EQUAL, SPANS))
-    counters = (*ours, Matcher(METRIC_NAME, MatchOp.REGEX, _COUNTERS))
-    gauges = (
-        *ours,
-        Matcher(METRIC_NAME, MatchOp.NOT_REGEX, f"{_COUNTERS}|{_BUCKETS}"),
-    )
+    return SeriesQuery(tenant, ours, when.start_ns, when.end_ns)
 
-    def asked(fold: Fold, matchers: tuple[Matcher, ...], when: Stretch) -> SampleQuery:
-        return SampleQuery(
-            tenant, matchers, when.start_ns, when.end_ns, STEP_NS, fold, limit=MOST_ROWS
-        )
 
+def questions(
+    known: Sequence[Mapping[str, str]], whose: SeriesQuery, before: Stretch, now: Stretch
+) -> list[Asked]:
+    """What is asked of these series: rates of counters, and all else as it is.
+
+    Parts of histograms are left out: their quantiles tell more, and a rate of sums of times is how
+    many are at it, which speaks as much against whoever waits.
+    """
+    names = {labels.get(METRIC_NAME, "") for labels in known}
+    parts = {name for name in names if name.endswith((_SUM, _BUCKET))}
+    parts |= {name.rsplit("_", 1)[0] + _COUNT for name in parts}
+    rates = sorted(name for name in names - parts if name.endswith(_COUNTER))
+    values = sorted(names - parts - set(rates) - {""})
     return [
-        Asked(fold, asked(fold, matchers, before), asked(fold, matchers, now))
-        for fold, matchers in ((Fold.RATE, counters), (Fold.AVG, gauges))
+        Asked(fold, _asked(whose, some, fold, before), _asked(whose, some, fold, now))
+        for fold, some in ((Fold.RATE, rates), (Fold.AVG, values))
+        if some
     ]
+
+
+def _asked(whose: SeriesQuery, names: Collection[str], fold: Fold, when: Stretch) -> SampleQuery:
+    matchers = (*whose.matchers, one_of(METRIC_NAME, names))
+    return SampleQuery(
+        whose.tenant, matchers, when.start_ns, when.end_ns, STEP_NS, fold, limit=MOST_ROWS
+    )
 
 
 def matrix(
