@@ -27,6 +27,7 @@ from watchkeeper.ingest.prepare import Accepted, Preparer, Request
 from watchkeeper.ingest.receivers.alerts_json import AlertsJson
 from watchkeeper.ingest.receivers.base import Receiver
 from watchkeeper.ingest.receivers.deployment import Deployment
+from watchkeeper.ingest.receivers.heartbeat import Beat, Heartbeat, HeartbeatConfig
 from watchkeeper.ingest.receivers.logs_json import LogsJson
 from watchkeeper.ingest.receivers.loki import Loki
 from watchkeeper.ingest.receivers.metrics_json import MetricsJson
@@ -46,6 +47,8 @@ from watchkeeper.model.series import DEFAULT_TENANT, TenantId
 from watchkeeper.model.signal import Logged, SampleBatch
 
 KEY = bytes(range(16))
+BACKUP = Beat(every_s=60, grace_s=30, service="db", severity="error", labels={"site": "eu"})
+"""A heartbeat that the door waits for."""
 Said = tuple[dict[str, str], float, float]
 """A sample in words: labels, seconds after the start, value."""
 
@@ -208,6 +211,7 @@ async def house(
         "logs_json": LogsJson(),
         "deployment": Deployment(),
         "alerts_json": AlertsJson(),
+        "heartbeat": Heartbeat(HeartbeatConfig(beats={"backup": BACKUP})),
     }
     admission = Admission(config.admit, settings.n_slots)
     preparer = Preparer(receivers, catalog, admission, RowAdmission(config.rows, Enrich()))

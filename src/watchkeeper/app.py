@@ -33,7 +33,7 @@ from watchkeeper.ingest.own_traces_stage import OwnTraces
 from watchkeeper.lake.series import Catalog
 from watchkeeper.model.part import Part
 from watchkeeper.parts.detect import judging, sharing
-from watchkeeper.parts.door import open_door
+from watchkeeper.parts.door import heartbeats_of, open_door
 from watchkeeper.parts.ground import lay_ground, open_bus
 from watchkeeper.parts.keep import asking, keeping, open_keep, recorder_of, upkeep_of
 from watchkeeper.parts.serve import services_of
@@ -78,6 +78,7 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             beside.append(Relay(ground.store, bus, ground.clock).run)
         tracer = Tracer(config.telemetry.trace_share if door else 0.0, ground.clock.now_ns)
         if door is not None:
+            waiting = heartbeats_of(ground, door)
             telling = OwnTraces(tracer, door.ingest, ground.clock, ground.tenant)
         upkeep = upkeep_of(ground, bus, spare, door, keep, loops)
         app = App(
@@ -87,7 +88,11 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             entering = [] if door is None else [tasks.create_task(door.ingest.run())]
             looping = [tasks.create_task(loop.run()) for loop in loops.values()]
             others = [tasks.create_task(run()) for run in (upkeep.run, *beside)]
-            tracing = [] if door is None else [tasks.create_task(telling.run())]
+            tracing = (
+                []
+                if door is None
+                else [tasks.create_task(telling.run()), tasks.create_task(waiting.run())]
+            )
             try:
                 yield app
             finally:  # in the order in which records flow, so that nothing is left on the way

@@ -35,6 +35,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         "cloudevents": "watchkeeper.ingest.receivers.cloudevents:Cloudevents",
         "cloudevents_alerts": "watchkeeper.ingest.receivers.cloudevents_alerts:CloudeventsAlerts",
         "grafana": "watchkeeper.ingest.receivers.grafana:Grafana",
+        "heartbeat": "watchkeeper.ingest.receivers.heartbeat:Heartbeat",
         "keep": "watchkeeper.ingest.receivers.keep:Keep",
         "mapped_alerts": "watchkeeper.ingest.receivers.mapped_alerts:MappedAlerts",
         "oncall": "watchkeeper.ingest.receivers.oncall:Oncall",

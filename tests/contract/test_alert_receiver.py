@@ -25,8 +25,11 @@ START_NS = NOW_NS - 600 * 1_000_000_000
 END = "2026-01-05T09:55:00Z"
 END_NS = NOW_NS - 300 * 1_000_000_000
 MAKERS_OF_ALERTS = sorted(
-    name for name in plugins.BUILTIN["receiver"] if plugins.load("receiver", name).makes == "alerts"
+    name
+    for name in plugins.BUILTIN["receiver"]
+    if plugins.load("receiver", name).makes == "alerts" and name != "heartbeat"
 )
+"""Whose bodies are alerts; what is of heartbeats is in test_heartbeats."""
 EVERY = pytest.mark.parametrize("name", MAKERS_OF_ALERTS)
 LISTS = pytest.mark.parametrize("name", [one for one in MAKERS_OF_ALERTS if one != "pagerduty"])
 """Whose bodies may have several alerts."""

@@ -78,6 +78,28 @@ def test_who_says_when_it_began_is_believed() -> None:
     assert known.completed(again) == again
 
 
+def test_an_end_without_a_start_is_of_the_firing_that_had_one() -> None:
+    known = KnownAlerts()
+    told(known, make.alert(at_s=0))
+
+    assert known.completed(ends(90)).started_ns == make.START_NS
+
+
+def test_an_end_with_a_start_is_known_too() -> None:
+    known = KnownAlerts()
+    told(known, make.alert(at_s=0), make.resolved(make.alert(at_s=0), after_s=30))
+
+    assert known.completed(fires(60)).started_ns == make.START_NS + 60 * S
+
+
+def test_who_says_until_when_it_holds_is_not_remembered() -> None:
+    known = KnownAlerts()
+    until = make.alert(at_s=0, ended_ns=make.START_NS + 300 * S)
+    told(known, until)
+
+    assert known.completed(ends(90)).started_ns == make.START_NS + 90 * S
+
+
 def test_tenants_and_sources_are_strangers() -> None:
     known = KnownAlerts()
     told(known, fires(0))

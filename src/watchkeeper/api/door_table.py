@@ -46,6 +46,9 @@ _TELEMETRY: Final[Mapping[str, Door]] = {
         "telemetry_records", JsonWords("spans"), "Records of handled requests, one or a list"
     ),
 }
+_HEARTBEAT: Final = Door(
+    "heartbeat", WebhookWords(), "That somebody is alive who is waited for", ("POST", "PUT")
+)
 _ALERTS: Final[Mapping[str, Door]] = {
     "/api/v1/alerts/ingest": Door(
         "alerts_json", JsonWords("alerts"), "Alerts in the unified format, one or a list"
@@ -75,6 +78,11 @@ _ALERTS: Final[Mapping[str, Door]] = {
         "oncall", WebhookWords(), "Grafana OnCall: formatted webhook"
     ),
     "/integrations/v1/webhook/{name}/": Door("oncall", WebhookWords(), "Grafana OnCall: webhook"),
+    "/api/v1/heartbeats/{name}": _HEARTBEAT,
+    **{
+        f"/integrations/v1/{kind}/{{name}}/heartbeat/": _HEARTBEAT
+        for kind in ("alertmanager", "grafana", "grafana_alerting", "formatted_webhook", "webhook")
+    },
     "/alerts/event": Door("keep", KeepWords(), "Keep: an alert in its own form"),
     "/alerts/event/{name}": Door("keep", KeepWords(), "Keep: alerts of a provider"),
 }

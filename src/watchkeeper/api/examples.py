@@ -43,6 +43,7 @@ _ALERT: Final = {
 }  # fmt: skip
 _WEBHOOK: Final = Body({"version": "4", "alerts": [{**_ALERT, "status": "firing"}]})
 _FORMATTED: Final = Body({"alert_uid": "a-1", "title": "HighLatency", "state": "alerting"})
+_ALIVE: Final = Body({})
 _EVENT: Final = Body(
     {"specversion": "1.0", "id": "a-1", "source": "/monitor", "type": "HighLatency",
      "subject": "payment", "time": _AT, "data": {"severity": "critical"}},
@@ -102,6 +103,11 @@ BODIES: Final[Mapping[str, Body]] = {
     "/integrations/v1/grafana_alerting/{name}/": _WEBHOOK,
     "/integrations/v1/formatted_webhook/{name}/": _FORMATTED,
     "/integrations/v1/webhook/{name}/": _FORMATTED,
+    "/api/v1/heartbeats/{name}": _ALIVE,
+    **{
+        f"/integrations/v1/{kind}/{{name}}/heartbeat/": _ALIVE
+        for kind in ("alertmanager", "grafana", "grafana_alerting", "formatted_webhook", "webhook")
+    },
     "/alerts/event": Body({"name": "HighLatency", "service": "payment", "status": "firing"}),
     "/alerts/event/{name}": Body({"name": "HighLatency", "service": "payment"}),
     "/events": Body(

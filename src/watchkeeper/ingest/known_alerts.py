@@ -43,10 +43,11 @@ class KnownAlerts:
         )
 
     def learn(self, alert: Alert) -> None:
-        """What was said last."""
-        if not _is_short(alert):
-            return
+        """What was said last. Who says again and again until when it holds says its start, too."""
         key = _key(alert)
+        is_open = alert.status is AlertStatus.FIRING and alert.ended_ns is None
+        if not (_is_short(alert) or is_open or key in self._known):
+            return
         self._known[key] = alert
         self._known.move_to_end(key)
         if len(self._known) > MAX_KNOWN:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from watchkeeper import plugins
 from watchkeeper.bus.base import Bus
@@ -14,6 +15,7 @@ from watchkeeper.config.sections import Chosen, Config
 from watchkeeper.ingest.admit import Admission
 from watchkeeper.ingest.admit_rows import RowAdmission
 from watchkeeper.ingest.decode_stage import Decoding
+from watchkeeper.ingest.heartbeat_stage import Heartbeats
 from watchkeeper.ingest.prepare import Preparer
 from watchkeeper.ingest.stage import Ingest
 from watchkeeper.ingest.upkeep_stage import recover, recover_from
@@ -54,6 +56,18 @@ async def open_door(ground: Ground, bus: Bus) -> Door:
     )
     ingest.position = position
     return Door(ingest, preparer, families)
+
+
+def heartbeats_of(ground: Ground, door: Door) -> Heartbeats:
+    """Who is waited for here."""
+    chosen: Any = ground.config.receivers["heartbeat"].settings  # as the plugin's own type says
+    return Heartbeats(
+        chosen.beats,
+        store=ground.store,
+        ingest=door.ingest,
+        clock=ground.clock,
+        tenant=ground.tenant,
+    )
 
 
 async def _remember(ground: Ground, bus: Bus, preparer: Preparer, executor: Executor) -> int:
