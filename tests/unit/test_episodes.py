@@ -137,11 +137,22 @@ def test_a_recurring_episode_is_forgotten_a_week_after_it_stopped() -> None:
 def test_what_recurs_weekly_is_what_the_detector_makes_of_it(weekly: int) -> None:
     series = OneSeries(weekly=weekly)
     series.episode(0)
+    series.episode(7 * DAY_S)
 
-    told = series.at(7 * DAY_S, -6.0)
+    told = series.at(14 * DAY_S, -6.0)
 
     assert series.row["phase"] == weekly
     assert told == (NOTHING if weekly == episode.MUTED else OPENED)
+
+
+def test_what_came_once_at_this_time_of_the_week_is_still_news() -> None:
+    series = OneSeries(weekly=episode.MUTED)
+    series.episode(0)
+
+    assert series.episode(7 * DAY_S)
+    assert series.episode(14 * DAY_S + HOUR_S), "an hour later, it is another"
+    assert not series.episode(21 * DAY_S)
+    assert series.episode(28 * DAY_S, -6.4), "stranger than those"
 
 
 def test_a_muted_episode_that_gets_ten_times_stranger_is_told_from_its_start() -> None:

@@ -29,7 +29,8 @@ WRAP = 65_536
 """Episodes are remembered by the quarter of an hour in which they began, modulo this."""
 TENTHS = 10.0
 ALIKE = 2
-"""Episodes at the same time of day, within a week, after which the next is known."""
+"""Episodes at the same time of day, within a week, after which the next is known; or at the same
+time of the week, at any number of weeks' distance, after which it is no news."""
 
 
 @kernel
@@ -37,7 +38,7 @@ def follow(row, time_ns, log_p, limits):
     """Take one scored point into the series' episode; what changed, if anything.
 
     `limits` is (limit, calm points that end an episode, re-arm time, phases of an episode that is
-    one too many this week, and of one like another exactly a week ago).
+    one too many this week, and of one like two others exactly some weeks ago).
     """
     limit, calm_points, rearm_ns, too_many, weekly_again = limits
     if row.phase == QUIET:
@@ -90,23 +91,25 @@ def _phase(row, time_ns, too_many, weekly_again):
     alike = 0
     recent = 0
     stranger = 0
-    weekly = False
+    weekly = 0
     for i in range(len(row.began)):
         age = (now - row.began[i]) % WRAP
-        if row.peaks[i] == 0 or age > QUARTERS_A_WEEK + 1:
+        if row.peaks[i] == 0:
+            continue
+        peak = row.peaks[i] / -TENTHS
+        as_strange = log_p > peak - DEEPER
+        weekly += as_strange and age >= QUARTERS_A_WEEK - 1 and (age + 1) % QUARTERS_A_WEEK <= 2
+        if age > QUARTERS_A_WEEK + 1:
             continue
         recent += 1
-        peak = row.peaks[i] / -TENTHS
-        if log_p > peak - DEEPER:
-            stranger += 1
-            weekly = weekly or age >= QUARTERS_A_WEEK - 1
+        stranger += as_strange
         if log_p > peak - MUCH_DEEPER and (age + 1) % QUARTERS_A_DAY <= 2:
             alike += 1
     if alike >= ALIKE:
         return MUTED
     if recent == len(row.began) and stranger >= NTH_TO_BEAT:
         return too_many
-    return weekly_again if weekly else SHOWN
+    return weekly_again if weekly >= ALIKE else SHOWN
 
 
 @kernel
