@@ -50,8 +50,9 @@ def shows(home: Path, wanted: str) -> bool:
     url = _gateway(directory.read(home))
     if found.fault_free:
         before = Usual(running.usual.n_errors, max(running.usual.slowest_s, CALM_S))
-        return not users.still_feel(url, found.errand, before, found.feel_s)
-    return users.feel(url, found.errand, running.usual, found.feel_s)
+        pause_s = users.CALM_PAUSE_S
+        return not users.still_feel(url, found.errand, before, found.feel_s, pause_s=pause_s)
+    return users.feel(url, found.errand, running.usual, found.feel_s, pause_s=users.PAUSE_S)
 
 
 def _gateway(shop: Directory) -> str:

@@ -20,6 +20,9 @@ N_LOOKS = 24
 N_BAD = 4
 """Of the last N_LOOKS answers: so many cannot be chance where one in fifty is bad."""
 AT_ONCE = 4
+PAUSE_S, CALM_PAUSE_S = 0.5, 4.0
+"""Between a few and the next, so that those who look are no rush themselves; where nothing is
+broken they are fewer than the buyers."""
 PLAIN_S = 0.1
 """What comes so much later is felt, however quick it was."""
 
@@ -105,32 +108,36 @@ def is_felt(seen: Sequence[Saw], before: Usual) -> bool:
     return sum(is_bad(saw, before) for saw in seen) - n_usual >= N_BAD
 
 
-def feel(url: str, errand: Errand, before: Usual, for_s: float) -> bool:
+def feel(url: str, errand: Errand, before: Usual, for_s: float, *, pause_s: float = 0.0) -> bool:
     """Whether users feel it within that time. Asks N_LOOKS times, and no longer than it must."""
-    return any(is_felt(last, before) for last in _windows(url, errand, for_s))
+    return any(is_felt(last, before) for last in _windows(url, errand, for_s, pause_s))
 
 
-def still_feel(url: str, errand: Errand, before: Usual, for_s: float) -> bool:
+def still_feel(
+    url: str, errand: Errand, before: Usual, for_s: float, *, pause_s: float = 0.0
+) -> bool:
     """Whether users feel it at the end of that time: what passes is nothing."""
-    *_, last = _windows(url, errand, for_s)
+    *_, last = _windows(url, errand, for_s, pause_s)
     return is_felt(last, before)
 
 
-def _windows(url: str, errand: Errand, for_s: float) -> Iterator[Sequence[Saw]]:
+def _windows(url: str, errand: Errand, for_s: float, pause_s: float) -> Iterator[Sequence[Saw]]:
     """The last N_LOOKS answers, after each of them."""
     until = time.monotonic() + for_s
     last: deque[Saw] = deque(maxlen=N_LOOKS)
     while True:
-        for saw in _looks(url, errand, N_LOOKS):
+        for saw in _looks(url, errand, N_LOOKS, pause_s):
             last.append(saw)
             yield last
         if time.monotonic() > until:
             return
 
 
-def _looks(url: str, errand: Errand, n: int) -> Iterator[Saw]:
+def _looks(url: str, errand: Errand, n: int, pause_s: float = 0.0) -> Iterator[Saw]:
     """A few at once; who has seen enough leaves the rest unasked."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for first in range(0, n, AT_ONCE):
+            if first:
+                time.sleep(pause_s)
             numbers = range(first, min(first + AT_ONCE, n))
             yield from pool.map(lambda k: ask(url, errand, k), numbers)
