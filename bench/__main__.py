@@ -42,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="small: does it run at all?")
     parser.add_argument("--keep", action="store_true", help="leave data and logs of all servers")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--data", type=Path, help="a folder of log lines (logs)")
+    parser.add_argument(
+        "--data", type=Path, help="a folder of log lines (logs), or of earlier runs (evaluate)"
+    )
     asked = parser.parse_args(arguments)
     if asked.quick:
         progress("a quick run: small, so its figures are no evidence")

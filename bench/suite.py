@@ -24,7 +24,8 @@ class Options:
     """Leave the scratch folder, with data and logs of all servers."""
     seed: int = 1
     data: Path | None = None
-    """A folder of lines, for a suite that takes such instead of its own."""
+    """A folder of lines, for a suite that takes such instead of its own; of `evaluate`, where runs
+    are kept to be counted together."""
 
 
 Measured = tuple[Mapping[str, float], Sequence[str]]

@@ -88,6 +88,27 @@ def test_a_system_is_broken_scored_and_reported(
     ]  # fmt: skip
 
 
+def test_a_sitting_goes_on_where_the_last_one_ended(
+    stub: Stub, file: str, tmp_path: Path, capsys: Said
+) -> None:
+    """What that had no time for comes first."""
+    more = SCENARIOS + SCENARIOS.split("scenarios:")[1].replace("broken", "other")
+    Path(file).write_text(more)
+    kept = tmp_path / "kept.json"
+    words = ["evaluate", file, "--server", stub.url, "--home", str(tmp_path), "--warm-up", "0",
+             "--cool-down", "0", "--merge", str(kept), "--json"]  # fmt: skip
+    first = []
+    for name in ("broken", "other"):
+        kept.write_text(json.dumps(as_json([run(attempt(), left_out=(name,))])))
+
+        cli.main(words)
+
+        told = json.loads(capsys.readouterr().out)
+        assert [one["number"] for one in told["runs"]] == [1, 2]
+        first.append(told["runs"][1]["attempts"][0]["scenario"])
+    assert first == ["broken", "other"]
+
+
 def test_earlier_runs_alone_are_counted_again(earlier: str, capsys: Said) -> None:
     done = cli.main(["evaluate", "--merge", earlier, earlier, "--json", "--report", "out"])
 

@@ -53,6 +53,7 @@ def test_what_is_told_on_the_way_names_the_scenario_and_the_page(house: House) -
     house.course(house.scenario(hold_s=30.0)).run(1)
 
     assert house.said == [
+        "run 1: 1 of 1 scenarios have time, in 2 minutes at least",
         "run 1: warming up for 30 s",
         "1 of 1: broken, intensity 1",
         "page of payment: errors",

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from watchkeeper.errors import ConfigError
-from watchkeeper.evaluate.plan import length_s, plan
+from watchkeeper.evaluate.plan import Step, expected_s, length_s, plan
 from watchkeeper.evaluate.scenarios import Scenario, chosen, needs_home, read, words
 
 FILE = """
@@ -147,3 +147,12 @@ def test_a_step_takes_as_long_as_it_holds_and_recovers() -> None:
     (step,) = plan(some(1), seed=1, run=1)
 
     assert length_s(step, 45.0) == 105.0
+
+
+def test_what_has_time_is_known_before_anything_is_broken() -> None:
+    """A long one that has none keeps no shorter one from its turn."""
+    short, long = (Scenario(name=f"{n}", start="a", stop="b", hold_s=n) for n in (30.0, 300.0))
+    steps = [Step(one, 1.0) for one in (short, long, short, short)]
+
+    assert expected_s(steps, 60.0, 250.0) == (180.0, 2)
+    assert expected_s(steps, 60.0, 3_600.0) == (630.0, 4)

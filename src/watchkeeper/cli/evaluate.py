@@ -54,7 +54,7 @@ def run(given: argparse.Namespace) -> int:
         asked = scenarios.chosen(listed, given.only)
         if scenarios.needs_home(asked) and not given.home:
             raise ConfigError(f"{name}: commands name {{home}}; say --home DIR")
-        for done in _runs(given, asked, output):
+        for done in _runs(given, asked, output, tuple(runs)):
             runs.append(done)
             if given.report is not None:
                 write(runs, given.report)  # at once: a later run may not come to its end
@@ -94,8 +94,11 @@ class RealTime:
         time.sleep(seconds)
 
 
-def _runs(given: argparse.Namespace, listed: Sequence[Scenario], output: Output) -> Iterator[Run]:
-    """One after the other, until one is interrupted; what one had no time for comes first then."""
+def _runs(
+    given: argparse.Namespace, listed: Sequence[Scenario], output: Output, earlier: Sequence[Run]
+) -> Iterator[Run]:
+    """One after the other, until one is interrupted; what one had no time for comes first then.
+    Those of earlier sittings count as if they had just been made."""
     from watchkeeper.evaluate.commands_stage import Interrupts
     from watchkeeper.evaluate.course_stage import Asked, Course
     from watchkeeper.evaluate.watch_stage import Watch
@@ -106,10 +109,11 @@ def _runs(given: argparse.Namespace, listed: Sequence[Scenario], output: Output)
 
     pace, interrupts = RealTime(), Interrupts()
     asked = Asked(listed, given.seed, given.home, given.warm_up, given.cool_down)
-    left_out: tuple[str, ...] = ()
+    left_out = earlier[-1].left_out if earlier else ()
+    first = 1 + len(earlier)
     with connection.connect(given, attempts=2) as client, interrupts.heard():
         client.health()
-        for number in range(1, given.runs + 1):
+        for number in range(first, first + given.runs):
             course = Course(asked, Watch(client, pace, tell), pace, interrupts, tell)
             done = course.run(number, left_out)
             yield done

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from watchkeeper.errors import Retryable
 from watchkeeper.evaluate.causes import EARLIEST, LARGEST, earliest, largest, within
 from watchkeeper.evaluate.commands_stage import LACKING, Done, Interrupts, perform
-from watchkeeper.evaluate.plan import Step, length_s, plan
+from watchkeeper.evaluate.plan import Step, expected_s, length_s, plan
 from watchkeeper.evaluate.records import Attempt, Outcome, Run
 from watchkeeper.evaluate.scenarios import Scenario, words
 from watchkeeper.evaluate.watch_stage import Pace, Watch
@@ -71,6 +71,7 @@ class Course:
         warmed_s: float | None = None
         was_interrupted = False
         try:
+            self._tell(f"run {number}: {self._foreseen(steps)}")
             self._tell(f"run {number}: warming up for {self._asked.warm_up_s:g} s")
             self._rest(self._asked.warm_up_s)
             warmed_s = self._pace.now_s()
@@ -105,6 +106,12 @@ class Course:
     @property
     def _grace_s(self) -> float:
         return min(GRACE_S, self._asked.cool_down_s)
+
+    def _foreseen(self, steps: Sequence[Step]) -> str:
+        """What there is time for. Commands take some of it, so it is the most."""
+        lasts_s, n = expected_s(steps, self._asked.cool_down_s, self._asked.longest_s)
+        minutes = (self._asked.warm_up_s + lasts_s) / 60
+        return f"{n} of {len(steps)} scenarios have time, in {minutes:.0f} minutes at least"
 
     def _fits(self, step: Step, warmed_s: float) -> bool:
         left_s = warmed_s + self._asked.longest_s - self._pace.now_s()

@@ -35,3 +35,13 @@ def plan(
 def length_s(step: Step, cool_down_s: float) -> float:
     """How long it takes at least."""
     return step.scenario.hold_s + cool_down_s
+
+
+def expected_s(steps: Sequence[Step], cool_down_s: float, longest_s: float) -> tuple[float, int]:
+    """(how long a run takes at least, how many of its steps have time in it)."""
+    total_s, n = 0.0, 0
+    for step in steps:
+        length = length_s(step, cool_down_s)
+        if total_s + length <= longest_s:
+            total_s, n = total_s + length, n + 1
+    return total_s, n
