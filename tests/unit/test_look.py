@@ -130,7 +130,7 @@ def test_slow_seconds_are_those_of_which_the_bound_holds_less() -> None:
     looks[:, C_BOUNDS], looks[:, C_BOUNDS + 2] = 5.0, 5.0
     quick = _lasts(looks, 40, C_BOUNDS, 2)
 
-    looks[36:41, C_BOUNDS + 2] = 1.0
+    looks[35:41, C_BOUNDS + 2] = 1.0
 
     assert (quick, _lasts(looks, 40, C_BOUNDS, 2)) == (False, True)
 

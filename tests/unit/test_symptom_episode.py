@@ -7,10 +7,17 @@ import pytest
 
 from watchkeeper.analyze.watchers.service_rows import FOUND, SILENCE, SYMPTOM, Settings, State
 from watchkeeper.analyze.watchers.shares_kernel import slow_bound
-from watchkeeper.analyze.watchers.symptom_episode_kernel import OPENED, WORSENED, _move
+from watchkeeper.analyze.watchers.symptom_episode_kernel import (
+    ERRORS,
+    OPENED,
+    WORSENED,
+    _move,
+    turn_half_hour,
+)
 from watchkeeper.analyze.watchers.symptoms_kernel import tick
 
 SECOND = 1_000_000_000
+HALF_HOUR_BINS, DAY_BINS = 180, 8_640
 SETTINGS = Settings(5.0, 7.0, 0, 0, 0, 20.0, 2.0, 0.0, 1.2, 0.0, 0.4, 1.0, 0.95)
 """Evidence from a score of 5 on, a page from 7 on."""
 
@@ -70,6 +77,42 @@ def test_what_was_told_before_enough_was_known_keeps_nothing_quiet(
     changed = _move(symptom[0], 30.0, False, True, 1_200 * SECOND, settings)
 
     assert changed == change
+
+
+def test_what_goes_on_in_its_quiet_time_is_told_when_that_is_over() -> None:
+    """An equally strong one does not begin the quiet time again."""
+    symptom = np.zeros(1, SYMPTOM)
+    settings = SETTINGS._replace(rearm_ns=600 * SECOND)
+    for at, score in enumerate([60.0] + 6 * [0.0]):
+        _move(symptom[0], score, False, True, (at + 1) * 10 * SECOND, settings)
+    symptom["is_calibrated"] = 1
+
+    changes = [
+        _move(symptom[0], 30.0, False, True, (100 + at * 10) * SECOND, settings) for at in range(60)
+    ]
+
+    assert changes.index(OPENED) == 57
+    assert symptom["started_ns"][0] - 70 * SECOND == settings.rearm_ns - 10 * SECOND
+
+
+def half_hours(state: State, *, days: int, peak: float) -> list[float]:
+    """What is known of the half hour in which that peak comes, as it begins each day."""
+    known = []
+    for one in range(0, days * DAY_BINS, HALF_HOUR_BINS):
+        turn_half_hour(state, 0, one)
+        if one % DAY_BINS == 7 * HALF_HOUR_BINS:
+            known.append(float(state.known[0, ERRORS, 7]))
+            state.symptom[0, ERRORS]["half_hour_peak"] = peak
+    return known
+
+
+def test_what_happens_today_is_a_habit_tomorrow_and_not_today() -> None:
+    state = State.room(1)
+
+    known = half_hours(state, days=1, peak=20.0)
+
+    assert (known, float(state.known.max())) == ([0.0], 0.0)
+    assert half_hours(State.room(1), days=4, peak=20.0) == pytest.approx([0.0, 6.0, 10.2, 13.14])
 
 
 def test_latency_is_not_judged_before_anybody_can_know_what_is_usual() -> None:

@@ -75,7 +75,7 @@ def test_a_symptom_is_evidence_until_enough_was_learned() -> None:
     assert pages(told) == set()
 
 
-@pytest.mark.parametrize(("asked", "failed"), [(0, 0), (1, 1), (19, 19)])
+@pytest.mark.parametrize(("asked", "failed"), [(0, 0), (1, 1), (7, 7)])
 def test_few_requests_prove_nothing_however_many_fail(asked: int, failed: int) -> None:
     """The long window of five minutes sees no more than these."""
     service = play(*requests("shop"))

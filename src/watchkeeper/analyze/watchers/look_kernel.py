@@ -9,10 +9,12 @@ import math
 from watchkeeper.analyze.watchers.shares_kernel import (
     brief_errors,
     brief_slow,
+    far_bound,
     learned_of_errors,
     learned_of_latency,
     most_errors,
     p95_of,
+    share_beyond,
     slow_bound,
     usual_errors,
     usual_slow,
@@ -24,9 +26,11 @@ from watchkeeper.analyze.watchers.symptom_episode_kernel import (
     C_ERRORS,
     ERRORS,
     LATENCY,
+    TRAFFIC,
     tell,
     told_since,
 )
+from watchkeeper.analyze.watchers.traffic_kernel import lack_of_seconds
 from watchkeeper.compiled.jit import kernel
 
 SECOND_NS = 1_000_000_000
@@ -38,10 +42,13 @@ LONGEST_S = 20.0
 LOOKS = 1.3
 """Decades by which a look has to be less probable than a bin: there are ten looks where there is
 one bin, and all of them together may cost half of what bins do."""
-SUSTAINED = 4
+SUSTAINED = 6
 """So many seconds have to be bad: a restart or a pause of a blink is left to bins."""
 AT_ONCE_S = 0.1
 """Samples that are nearer to each other are of one sending."""
+FEWER = 0.4
+"""So many of the requests without which bins are not judged are enough: where few come, all of them
+fail or none."""
 SLOWER = 0.02
 LATE_FADE_S, YOUNG = 600.0, 3.0
 """Seconds in which the longest lateness fades by an e-fold: at first a third of the time that the
@@ -98,13 +105,17 @@ def look(now_ns, state, index, settings, found, n_found):
     service.looked_second = last
     seconds = last - service.first_bin * 10
     time_ns = (last + 1) * SECOND_NS
+    n_found = _look_at_traffic(state, index, last, seconds, settings, found, n_found)
+    least = FEWER * settings.least_requests
     usual, scatter = usual_errors(service)
     scatter = max(scatter, brief_errors(service))
     known = min(seconds, told_since(state.symptom[index, ERRORS], last, SECOND_NS))
-    score, value, n = worst_errors(looks, last, known, WINDOWS, (usual, scatter), settings)
+    score, value, n, share = worst_errors(
+        looks, last, known, WINDOWS, (usual, scatter, least), settings
+    )
     if score - LOOKS >= settings.open_at and _lasts(looks, last, C_ERRORS, -1):
         learned, most = learned_of_errors(service), most_errors(usual, scatter)
-        said = (score - LOOKS, value, 0.0, most, n, learned, (value, False))
+        said = (score - LOOKS, value, 0.0, most, n, learned, (share, False))
         n_found = tell(state, index, ERRORS, time_ns, said, settings, found, n_found)
     bounds, counts, n_bounds = state.bounds[index], state.usual[index], service.n_bounds
     slow_at = slow_bound(bounds, counts, n_bounds) if service.tells_latency else 0
@@ -113,13 +124,29 @@ def look(now_ns, state, index, settings, found, n_found):
     usual, scatter = usual_slow(service, counts, slow_at)
     scatter = max(scatter, brief_slow(service))
     high = p95_of(bounds, n_bounds, counts)
-    of, usually = (bounds, n_bounds, slow_at), (usual, scatter, high)
+    far_at = far_bound(bounds, counts, n_bounds)
+    of = (bounds, n_bounds, slow_at, far_at)
+    usually = (usual, scatter, high, least, share_beyond(counts, far_at))
     known = min(seconds, told_since(state.symptom[index, LATENCY], last, SECOND_NS))
     score, value, n, share = worst_latency(looks, last, known, WINDOWS, of, usually, settings)
     if score - LOOKS < settings.open_at or not _lasts(looks, last, C_BOUNDS, slow_at):
         return n_found
     said = (score - LOOKS, value, 0.0, high, n, learned_of_latency(service), (share, False))
     return tell(state, index, LATENCY, time_ns, said, settings, found, n_found)
+
+
+@kernel
+def _look_at_traffic(state, index, last, seconds, settings, found, n_found):
+    symptom = state.symptom[index, TRAFFIC]
+    known = min(seconds, told_since(symptom, last, SECOND_NS))
+    score, value, n, low, high, learned, share = lack_of_seconds(
+        state, index, last, known, settings
+    )
+    if score - LOOKS < settings.open_at:
+        return n_found
+    said = (score - LOOKS, value, low, high, n, learned, (share, False))
+    time_ns = (last + 1) * SECOND_NS
+    return tell(state, index, TRAFFIC, time_ns, said, settings, found, n_found)
 
 
 @kernel

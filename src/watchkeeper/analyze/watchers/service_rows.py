@@ -66,6 +66,9 @@ SERVICE: Final = np.dtype(
         ("traffic_blocks", "f4"),
         ("traffic_scatter", "f4"),
         ("traffic_weight", "f4"),
+        ("traffic_bins", "f4"),
+        ("traffic_bin_scatter", "f4"),
+        ("traffic_bin_weight", "f4"),
         ("recent", "f4"),  # log rate of the last minutes
         ("drift", "f4"),  # log rate beside the day's profile
         ("bucket_sum", "f4"),
@@ -162,6 +165,8 @@ class State(NamedTuple):
     """Log rate by time of day; 0 where nothing is known."""
     known: Array
     """Scores that are usual at this half hour of the day."""
+    peaks: Array
+    """The greatest of its last time, which is yet to be learned, and one more."""
 
     @staticmethod
     def room(n: int) -> State:
@@ -175,6 +180,7 @@ class State(NamedTuple):
             reserve((n, N_BOUNDS), np.float32),
             reserve((n, N_BOUNDS), np.float32),
             reserve((n, N_BUCKETS), np.float32),
+            reserve((n, n_symptoms, N_HALF_HOURS), np.float32),
             reserve((n, n_symptoms, N_HALF_HOURS), np.float32),
         )
 

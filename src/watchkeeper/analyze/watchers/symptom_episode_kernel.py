@@ -18,6 +18,9 @@ GATED = 0.25
 """What a bin weighs in which something is strange: nothing is kept from being learned."""
 WINSOR = 25.0
 """What is learned of one block's scatter is at most that of five deviations."""
+STRANGE = 1.0
+"""And of what is strange at most that of one: it is known for what it is, and a row of faults makes
+nobody deaf."""
 MARGIN = 1.5
 """Scatter counts for so much more than was seen: its own tail is heavier than a gamma's."""
 KNOWN, KNOWN_FROM, KNOWN_TIMES = 0.3, 4.0, 1.5
@@ -25,6 +28,12 @@ KNOWN, KNOWN_FROM, KNOWN_TIMES = 0.3, 4.0, 1.5
 everybody's. What comes at the same time of day is known from its fourth time on."""
 CALM, OVER = 6, 2
 """So many calm bins end an episode; a bin in which it is plainly over counts for so many."""
+SEEN = 1.0
+"""Is added to a peak that waits to be learned: 0 is none."""
+LITTLE = 0.25
+"""Of what a share was above the usual when it was told. The worst of many is told."""
+PLAIN = 8.0
+"""So many bad ones are to be expected of as many requests as tell that it is over."""
 OPENED, WORSENED, CLOSED = 1, 2, 3
 UNSAID = (0.0, False)
 """Of what is no share of requests: the share, and whether it is plainly over."""
@@ -106,7 +115,6 @@ def _move(symptom, score, is_over, is_calibrated, time_ns, settings):
             return WORSENED
         is_quiet = time_ns - symptom.closed_ns < settings.rearm_ns and symptom.closed_ns > 0
         if is_quiet and score <= symptom.peak and symptom.is_calibrated >= is_calibrated:
-            symptom.closed_ns = time_ns
             return 0
         symptom.is_open, symptom.is_page = 1, 0
         symptom.started_ns, symptom.peak = time_ns - BIN_NS, score
@@ -123,16 +131,20 @@ def _move(symptom, score, is_over, is_calibrated, time_ns, settings):
 
 @kernel
 def turn_half_hour(state, index, one):
-    """At the end of a half hour its greatest scores become a little more usual."""
+    """Of a half hour the greatest scores become a little more usual: for the next day, when they
+    are asked for. What happens today is no habit of today."""
     half_hour = (one * BIN_NS % DAY_NS) // HALF_HOUR_NS
     service = state.service[index]
     if service.half_hour == half_hour + 1:
         return
-    if service.half_hour > 0:
-        for which in range(SILENCE):
-            symptom = state.symptom[index, which]
-            known = state.known[index, which]
-            at = service.half_hour - 1
-            known[at] += KNOWN * (symptom.half_hour_peak - known[at])
+    for which in range(SILENCE):
+        symptom = state.symptom[index, which]
+        known, peaks = state.known[index, which], state.peaks[index, which]
+        if service.half_hour > 0:
+            peaks[service.half_hour - 1] = symptom.half_hour_peak + SEEN
             symptom.half_hour_peak = 0.0
+        following = (half_hour + 1) % len(known)
+        if peaks[following] > 0.0:
+            known[following] += KNOWN * (peaks[following] - SEEN - known[following])
+            peaks[following] = 0.0
     service.half_hour = half_hour + 1

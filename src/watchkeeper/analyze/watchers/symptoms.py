@@ -3,18 +3,18 @@
 What series say of their service's requests is put together in bins of ten seconds of event time,
 judged when all have told of one, by how late they came so far: the share of failed requests and
 of slow ones by a Beta-binomial, the number of requests by a negative binomial around level and time
-of day, each against what is usual of this very service and how much that scatters. Windows are of
-30 seconds, and of five minutes for those with few requests. Errors and latency are looked at with
-each tick besides, in the newest seconds, and more strictly.
+of day, each against what is usual of this very service and how much that scatters, in windows of
+30 seconds to five minutes. All are looked at with each tick besides, in the newest seconds, and
+more strictly. What lies within two bins alone is evidence: a restart, or a pause.
 A resource is saturated when it is nearly full for a minute and far from where it usually is; a
 service is silent when nothing at all came for three of its usual pauses.
 
-What comes at the same time of day becomes known in four or five days. A page needs calibration and
-`budget.py`'s consent; everything else is evidence. A surge of requests alone is never a page.
+What comes at the same time of day is known in four or five days. A page needs calibration and the
+consent of `budget.py`; all else is evidence, and so is a surge of requests alone.
 
-Blind to: a service without requests; what is wrong from the beginning; a fault that grows over
-days; one endpoint among many; latency between two bounds; a service whose own clock is beside the
-truth by more than an hour. At one sample a minute a verdict takes two to three minutes.
+Blind to: a service without requests; what is wrong from the beginning; what grows over days; one
+endpoint among many; latency between two bounds; a clock that is beside the truth by more than an
+hour. At one sample a minute a verdict takes two to three minutes.
 """
 
 from __future__ import annotations
@@ -30,16 +30,11 @@ from watchkeeper.analyze.detectors.base import CLOSED, EVIDENCE, OPENED
 from watchkeeper.analyze.watchers import symptoms_kernel as kernel
 from watchkeeper.analyze.watchers.base import Open, Seen, Sighting
 from watchkeeper.analyze.watchers.budget import BudgetConfig, Noisy, PageBudget, Reason
+from watchkeeper.analyze.watchers.in_order import in_order
 from watchkeeper.analyze.watchers.intake_kernel import take
 from watchkeeper.analyze.watchers.objectives import Slo
 from watchkeeper.analyze.watchers.promises import Kept, Promises
-from watchkeeper.analyze.watchers.service_rows import (
-    FOUND,
-    SILENCE,
-    SURGE,
-    SYMPTOMS,
-    Settings,
-)
+from watchkeeper.analyze.watchers.service_rows import FOUND, SILENCE, SURGE, SYMPTOMS, Settings
 from watchkeeper.analyze.watchers.service_rules import Kept as KeptRules
 from watchkeeper.analyze.watchers.service_rules import ServiceRule, ServiceRules
 from watchkeeper.analyze.watchers.services import KnownSeries, Services, Subject
@@ -74,7 +69,7 @@ class Symptoms:
     """State by service, in partitions. For one thread."""
 
     name = "symptoms"
-    version = 5
+    version = 6
 
     class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Settings of the watcher `symptoms`."""
@@ -98,7 +93,7 @@ class Symptoms:
             float, Meta(ge=0, description="History without which nothing pages.")
         ] = 3600.0
         least_requests: Annotated[
-            float, Meta(ge=1, description="Requests below which no share is judged.")
+            float, Meta(ge=1, description="Requests below which no share is judged by bins.")
         ] = 20.0
         error_ratio: Annotated[
             float, Meta(ge=1, description="Errors are so many times their usual share at least.")
@@ -153,7 +148,7 @@ class Symptoms:
         points = seen.samples
         if len(points):
             now_ns = int(self._last_tick[self._catalog.partition[points.slot[0]]])
-            columns, at = (points.slot, points.time_ns, points.value), 0
+            columns, at = in_order(points), 0
             settings = self._settings(now_ns)
             while at < len(points):
                 of = (self._catalog.identity, self._services.rows)

@@ -11,8 +11,12 @@ from watchkeeper.analyze.watchers.symptom_episode_kernel import (
     DAY_NS,
     FADE,
     GATED,
+    LITTLE,
     LONG,
     MIDDLE,
+    PLAIN,
+    SHORT,
+    STRANGE,
     SURGE,
     TRAFFIC,
     UNSAID,
@@ -20,6 +24,7 @@ from watchkeeper.analyze.watchers.symptom_episode_kernel import (
     scatter_of,
     sum_of,
     tell,
+    told_since,
 )
 from watchkeeper.analyze.watchers.tails_kernel import lack_score, plenty_score
 from watchkeeper.compiled.jit import kernel
@@ -31,6 +36,11 @@ RECENT, DRIFT, DAILY = 0.1, 1.0 / 30.0, 0.3
 """Weights of a minute in the recent rate and beside the profile, and of a day in the profile."""
 CLIP, DAILY_CLIP = 0.5, 0.7
 BUCKET_NS = 300_000_000_000
+SECOND_NS = 1_000_000_000
+LACKING_S = (10, 15, 30)
+"""Windows of seconds: the first is longer than a restart or a pause."""
+HARDLY = 0.4
+"""Of the usual requests; what falls less is left to bins, as people come and go in seconds."""
 
 
 @kernel
@@ -41,25 +51,22 @@ def judge_traffic(state, index, one, window, settings, found, n_found):
     logged = profile[bucket] + service.drift if profile[bucket] != 0.0 else service.recent
     rate = math.exp(logged)
     least, most = _around(profile, bucket, logged - profile[bucket])
-    scatter = scatter_of(
-        service.traffic_scatter,
-        service.traffic_weight,
-        service.traffic_blocks,
-        PRIOR_SCATTER,
-        LEAST_SCATTER,
-    )
+    scatter = _scatter(service)
     drop, surge, value, n = 0.0, 0.0, 0.0, 0.0
-    surging = 0.0
+    surging, share = 0.0, 0.0
+    lacking = told_since(state.symptom[index, TRAFFIC], one, BIN_NS)
     if service.traffic_blocks > 0.0:
         for length in (window, MIDDLE, LONG):
             if one - service.first_bin < length or not _is_covered(bins, one, length):
                 break
             requests = sum_of(bins, C_REQUESTS, one, length)
             expected = least * BIN_S * length
-            if requests <= (1.0 - settings.least_drop) * expected:
+            if requests <= (1.0 - settings.least_drop) * expected and length <= lacking:
                 said = lack_score(requests, expected, scatter)
                 if said > drop:
                     drop, value, n = said, requests / (BIN_S * length), requests
+                if said >= settings.open_at:
+                    share = max(share, 1.0 - requests / expected)
             expected = most * BIN_S * length
             if requests >= (1.0 + settings.least_surge) * expected + FEWEST:
                 said = plenty_score(requests, expected, scatter)
@@ -70,12 +77,93 @@ def judge_traffic(state, index, one, window, settings, found, n_found):
         _learn_traffic(
             service, profile, bucket, sum_of(bins, C_REQUESTS, one, BLOCK), rate, strange
         )
+    _learn_traffic_bin(service, bins[one % len(bins)], rate, max(drop, surge) >= settings.open_at)
     reach = 3.0 * math.sqrt(scatter)
     low, high = least * max(0.0, 1.0 - reach), most * (1.0 + reach)
-    said = (drop, value, low, high, n, _after_a_day(service), UNSAID)
+    is_over = _is_back(state.symptom[index, TRAFFIC], bins, one, window, least)
+    said = (drop, value, low, high, n, _after_a_day(service), (share, is_over))
     n_found = tell(state, index, TRAFFIC, (one + 1) * BIN_NS, said, settings, found, n_found)
     said = (surge, surging, low, high, n, _after_a_day(service), UNSAID)
     return tell(state, index, SURGE, (one + 1) * BIN_NS, said, settings, found, n_found)
+
+
+@kernel
+def lack_of_seconds(state, index, last, known, settings):
+    """Whether hardly anybody asks any more in windows of seconds that end with `last`, and are no
+    longer than what is known: (score, rate, requests, least rate, greatest, bins that were
+    learned, share that is missing) of the least probable."""
+    service, looks = state.service[index], state.looks[index]
+    score, value, n, share = 0.0, 0.0, 0.0, 0.0
+    bucket = (last * SECOND_NS % DAY_NS) // BUCKET_NS
+    profile, learned = state.profile[index], _after_a_day(service)
+    if profile[bucket] == 0.0 or learned == 0.0:
+        return score, value, n, 0.0, 0.0, learned, share
+    least, most = _around(profile, bucket, service.drift)
+    scatter = max(_scatter(service), _brief_scatter(service))
+    for length in LACKING_S:
+        if known < length or not _is_covered(looks, last, length):
+            break
+        requests, expected = sum_of(looks, C_REQUESTS, last, length), least * length
+        if requests > HARDLY * expected:
+            continue
+        said = lack_score(requests, expected, scatter)
+        if said > score:
+            score, value, n, share = said, requests / length, requests, 1.0 - requests / expected
+    reach = 3.0 * math.sqrt(scatter)
+    return score, value, n, least * max(0.0, 1.0 - reach), most * (1.0 + reach), learned, share
+
+
+@kernel
+def _scatter(service):
+    return scatter_of(
+        service.traffic_scatter,
+        service.traffic_weight,
+        service.traffic_blocks,
+        PRIOR_SCATTER,
+        LEAST_SCATTER,
+    )
+
+
+@kernel
+def _brief_scatter(service):
+    """From bin to bin, where senders are quick enough to tell."""
+    return scatter_of(
+        service.traffic_bin_scatter,
+        service.traffic_bin_weight,
+        service.traffic_bins,
+        PRIOR_SCATTER,
+        LEAST_SCATTER,
+    )
+
+
+@kernel
+def _learn_traffic_bin(service, counts, rate, strange):
+    expected = rate * BIN_S
+    if service.interval_s > BIN_S or counts[C_COVER] <= 0.0 or service.traffic_blocks == 0.0:
+        return
+    weight = GATED if strange else 1.0
+    squared = (counts[C_REQUESTS] - expected) ** 2
+    most = STRANGE if strange else WINSOR
+    squared = min(squared, most * (expected + _brief_scatter(service) * expected * expected))
+    added, seen = squared - expected, expected * expected
+    service.traffic_bin_scatter += weight * added - FADE * service.traffic_bin_scatter
+    service.traffic_bin_weight += weight * seen - FADE * service.traffic_bin_weight
+    service.traffic_bins += weight - FADE * service.traffic_bins
+
+
+@kernel
+def _is_back(symptom, bins, last, window, least):
+    """Whether in the newest bins, as few as would show what the episode was told for, little of it
+    is missing."""
+    if not symptom.is_open or symptom.share <= 0.0:
+        return False
+    length = max(
+        window if window > SHORT else 1, math.ceil(PLAIN / (least * BIN_S * symptom.share))
+    )
+    if length > LONG or not _is_covered(bins, last, length):
+        return False
+    expected = least * BIN_S * length
+    return expected - sum_of(bins, C_REQUESTS, last, length) <= LITTLE * symptom.share * expected
 
 
 @kernel
@@ -99,6 +187,7 @@ def _after_a_day(service):
 
 @kernel
 def _is_covered(bins, last, n):
+    """Whether all bins, or seconds, were told of."""
     for one in range(last - n + 1, last + 1):
         if bins[one % len(bins), C_COVER] <= 0.0:
             return False
