@@ -1,4 +1,7 @@
-"""How often a span has a child of some kind, beside how often it had one before."""
+"""How often a span has a child of some kind, beside how often it had one before.
+
+Spans whose callee failed, or did not answer, are left out: what they left undone is its doing.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 from watchkeeper.analyze.reading.sequences import deviance
 from watchkeeper.analyze.reading.span_tree import SpanTree
 from watchkeeper.model.series import F64, I32, I64, Mask
+from watchkeeper.model.severity import SpanKind
 
 MIN_PARENTS_BEFORE: Final = 5
 MIN_PARENTS_NOW: Final = 3
@@ -68,14 +72,26 @@ def compared_children(before: SpanTree, now: SpanTree) -> Children:
 @dataclass(frozen=True, slots=True)
 class _Kinds:
     parents: I64
-    """Of every span its kind, for it may have children."""
+    """Of every span its kind, for it may have children; without those that are excused."""
     pairs: I64
 
 
 def _kinds(tree: SpanTree, n_name: int, n_operation: int) -> _Kinds:
     kind = tree.spans.service.astype(np.int64) * n_operation + tree.spans.operation + 1
+    excused = _excused(tree)
     below = np.flatnonzero(tree.parent >= 0)
-    return _Kinds(kind, kind[tree.parent[below]] * (n_name * n_operation) + kind[below])
+    below = below[~excused[tree.parent[below]]]
+    pairs = kind[tree.parent[below]] * (n_name * n_operation) + kind[below]
+    return _Kinds(kind[~excused], pairs)
+
+
+def _excused(tree: SpanTree) -> Mask:
+    """Which spans failed by another one's fault."""
+    failed = tree.spans.failed
+    by_callee = np.zeros(len(failed), np.bool_)
+    by_callee[tree.parent[failed & (tree.parent >= 0)]] = True
+    found: Mask = failed & (by_callee | (tree.spans.kind == SpanKind.CLIENT))
+    return found
 
 
 def _counts(before: I64, now: I64) -> tuple[I64, tuple[I64, I64]]:
