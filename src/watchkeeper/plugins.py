@@ -34,6 +34,7 @@ BUILTIN: Mapping[str, Mapping[str, str]] = {
         ),
         "cloudevents": "watchkeeper.ingest.receivers.cloudevents:Cloudevents",
         "cloudevents_alerts": "watchkeeper.ingest.receivers.cloudevents_alerts:CloudeventsAlerts",
+        "git_webhook": "watchkeeper.ingest.receivers.git_webhook:GitWebhook",
         "grafana": "watchkeeper.ingest.receivers.grafana:Grafana",
         "heartbeat": "watchkeeper.ingest.receivers.heartbeat:Heartbeat",
         "keep": "watchkeeper.ingest.receivers.keep:Keep",

@@ -39,6 +39,9 @@ _TELEMETRY: Final[Mapping[str, Door]] = {
     "/ingest/deployment": Door("deployment", JsonWords("changes"), "Deployments, one or a list"),
     "/api/v1/changes": Door("changes_json", JsonWords("changes"), "Changes of any kind"),
     "/events": Door("cloudevents", EventWords("changes"), "Changes as CloudEvents"),
+    "/webhooks/git": Door(
+        "git_webhook", JsonWords("changes"), "Deployments, releases and pushes of GitHub, GitLab"
+    ),
     "/v1/traces": Door("otlp_traces", OtlpWords("spans"), "OTLP/HTTP traces, protobuf or JSON"),
     "/api/v2/spans": Door("zipkin", TracerWords(), "Zipkin v2 spans, JSON or protobuf"),
     "/api/traces": Door("jaeger_thrift", TracerWords(), "Jaeger spans, Thrift over HTTP"),

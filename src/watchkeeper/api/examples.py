@@ -110,6 +110,12 @@ BODIES: Final[Mapping[str, Body]] = {
     },
     "/alerts/event": Body({"name": "HighLatency", "service": "payment", "status": "firing"}),
     "/alerts/event/{name}": Body({"name": "HighLatency", "service": "payment"}),
+    "/webhooks/git": Body(
+        {"deployment_status": {"state": "success", "updated_at": _AT},
+         "deployment": {"id": 7, "sha": "abc123", "environment": "production"},
+         "repository": {"name": "payment"}},
+        headers={"x-github-event": "deployment_status"},
+    ),
     "/events": Body(
         {"specversion": "1.0", "id": "d-77", "source": "/ci/payment", "time": _AT,
          "type": "dev.deploy.finished", "data": {"service": "payment", "version": "v2.1.0"}},

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta, Raw
@@ -14,12 +14,10 @@ from watchkeeper.ingest.receivers import json_records
 from watchkeeper.ingest.receivers.alerts import NAME, SERVICE, AlertLimits, Told, alert_of
 from watchkeeper.ingest.receivers.base import PATH_NAME, Noun
 from watchkeeper.ingest.receivers.content import Inflater
-from watchkeeper.ingest.receivers.json_items import Time, read_items
+from watchkeeper.ingest.receivers.json_items import read_items
+from watchkeeper.ingest.receivers.json_places import Place, text_at, time_at, value_at
 from watchkeeper.model.alert import Alert
 from watchkeeper.model.signal import WireRows
-
-Place = Annotated[str, Meta(max_length=200)]
-"""Where in an item something is: names and places in lists with dots between, `event.tags.0`."""
 
 
 class AlertMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,7 +82,7 @@ def _listed(raw: Raw, place: str) -> list[Raw]:
     if not place:
         return [raw]
     try:
-        there = _at(_decode(raw), place)
+        there = value_at(_decode(raw), place)
     except json_records.BAD as error:
         raise BadInput(f"the body is not what is expected here: {error}") from error
     if not isinstance(there, list):
@@ -96,51 +94,25 @@ def _alert(mapping: AlertMapping, source: str, now_ns: int, raw: Raw) -> tuple[A
     item = _decode(raw)
     if not isinstance(item, dict):
         raise ValueError("the item is no object")  # noqa: TRY004  # a bad item, as others
-    name = _text(item, mapping.name)
+    name = text_at(item, mapping.name)
     if not name:
         raise ValueError(f"the alert has no name at '{mapping.name}'")
-    status = _text(item, mapping.status)
+    status = text_at(item, mapping.status)
     if status.lower() in (word.lower() for word in mapping.resolved):
         status = "resolved"
-    more = {label: _text(item, place) for label, place in mapping.labels.items()}
+    more = {label: text_at(item, place) for label, place in mapping.labels.items()}
     return alert_of(
         Told(
             source=source,
-            labels={NAME: name, SERVICE: _text(item, mapping.service), **more},
-            annotations={told: _text(item, place) for told, place in mapping.annotations.items()},
-            links={"source": _text(item, mapping.link)},
-            starts=_time(item, mapping.started),
-            ends=_time(item, mapping.ended),
+            labels={NAME: name, SERVICE: text_at(item, mapping.service), **more},
+            annotations={told: text_at(item, place) for told, place in mapping.annotations.items()},
+            links={"source": text_at(item, mapping.link)},
+            starts=time_at(item, mapping.started),
+            ends=time_at(item, mapping.ended),
             status=status,
-            urgency=_text(item, mapping.severity),
-            summary=_text(item, mapping.summary),
-            key=_text(item, mapping.key),
+            urgency=text_at(item, mapping.severity),
+            summary=text_at(item, mapping.summary),
+            key=text_at(item, mapping.key),
         ),
         now_ns,
     )
-
-
-def _at(value: Any, place: str) -> Any:
-    """None where nothing is."""
-    for step in place.split("."):
-        if isinstance(value, Mapping):
-            value = value.get(step)
-        elif isinstance(value, Sequence) and not isinstance(value, str) and step.isdecimal():
-            value = value[int(step)] if int(step) < len(value) else None
-        else:
-            return None
-    return value
-
-
-def _text(item: Any, place: str) -> str:
-    found = _at(item, place) if place else None
-    if found is None:
-        return ""
-    return found if isinstance(found, str) else msgspec.json.encode(found).decode()
-
-
-def _time(item: Any, place: str) -> Time:
-    found = _at(item, place) if place else None
-    if isinstance(found, bool) or not isinstance(found, int | float | str | None):
-        raise ValueError(f"what is at '{place}' is no time")  # noqa: TRY004  # a bad item
-    return found
