@@ -13,6 +13,7 @@ from tests import make
 from tests.fronts import Api, api
 from watchkeeper.api.times import iso
 from watchkeeper.model.cause import Answer, Cause, Confidence, Evidence, Ranking
+from watchkeeper.model.examination import Examination
 from watchkeeper.model.series import DEFAULT_TENANT, TenantId
 
 PATH = "/api/v3/aiops/analyze/rca"
@@ -57,6 +58,11 @@ class Told:
     ) -> Answer:
         self.asked.append((tenant, list(nodes), onset_ns, now_ns))
         return self.answer
+
+    async def examine(
+        self, tenant: TenantId, nodes: Sequence[str], onset_ns: int, now_ns: int
+    ) -> Examination:
+        return Examination(onset_ns, (onset_ns, now_ns), (0, onset_ns), 0.0)
 
 
 @pytest.fixture
@@ -163,11 +169,3 @@ async def test_a_question_that_makes_no_sense_is_refused_with_the_remedy(
     assert answer.status_code == status
     assert says in answer.text
     assert told.asked == []
-
-
-async def test_a_process_without_telemetry_says_so(tmp_path: Path) -> None:
-    async with api(tmp_path) as found:
-        answer = await found.http.post(PATH, json={})
-
-    assert answer.status_code == 501
-    assert "ask one that keeps it" in answer.json()["detail"]

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from watchkeeper.analyze.causes import of_reading
+from watchkeeper.analyze.examine import examine
 from watchkeeper.analyze.explainers.base import Explainer
 from watchkeeper.analyze.gathering import lines as line_columns
 from watchkeeper.analyze.gathering import metrics
@@ -42,6 +43,7 @@ from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
 from watchkeeper.model.case import Case, LineColumns, SpanColumns
 from watchkeeper.model.cause import Answer
 from watchkeeper.model.change import Change
+from watchkeeper.model.examination import Examination
 from watchkeeper.model.series import Entity, Matcher, TenantId
 from watchkeeper.model.signal import LogBatch, SpanBatch
 from watchkeeper.model.topology import Topology
@@ -109,6 +111,13 @@ class Gatherer:
         that is known is looked at where no node is named."""
         looked, case = await self._gathered(tenant, nodes, onset_ns, now_ns)
         return await self._run(partial(self._answer, looked, case))
+
+    async def examine(
+        self, tenant: TenantId, nodes: Sequence[str], onset_ns: int, now_ns: int
+    ) -> Examination:
+        """How they fare, and nobody is blamed."""
+        looked, case = await self._gathered(tenant, nodes, onset_ns, now_ns)
+        return await self._run(lambda: examine(Reading(case), looked))
 
     async def gather(
         self, tenant: TenantId, nodes: Sequence[str], onset_ns: int, now_ns: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -11,15 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from watchkeeper.api import rows
 from watchkeeper.api.detection import services_of
-from watchkeeper.api.problems import problem
-from watchkeeper.api.services import Services
+from watchkeeper.api.services import Causes, Services
 from watchkeeper.api.tenants import tenant_of
 from watchkeeper.api.times import iso, parse_time
 from watchkeeper.errors import BadInput
 from watchkeeper.model.cause import Answer, Cause, Evidence
+from watchkeeper.model.examination import Examination, NodeState, OperationTime, SeriesShift
+from watchkeeper.model.series import TenantId
 
 router = APIRouter(prefix="/api/v3/aiops/analyze", tags=["causes"])
 
+_STRANGE: Final = 0.5
 _Name = Annotated[str, Field(min_length=1, max_length=500)]
 
 
@@ -44,20 +47,73 @@ class Question(BaseModel):
     """How far to look. Default: now."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question, complete."""
+
+    tenant: TenantId
+    nodes: list[str]
+    onset_ns: int
+    until_ns: int
+
+
 @router.post("/rca")
 async def root_cause(request: Request, question: Question) -> Response:
     """Its causes by probability, with evidence, or that the evidence carries no name. The same
     telemetry gives the same answer."""
-    services = services_of(request)
-    if services.causes is None:
-        return problem(501, "causes: this process knows no telemetry; ask one that keeps it")
-    tenant, causes = tenant_of(request), services.causes
-    asked = dict.fromkeys((*([question.service] if question.service else []), *question.services))
+    causes = _causes_of(request)
+    one = await _asked(request, causes, question)
+    found = await causes.causes_of(one.tenant, one.nodes, one.onset_ns, one.until_ns)
+    return rows.answer(to_json(found))
+
+
+@router.post("/anomaly")
+async def anomalous_nodes(request: Request, question: Question) -> Response:
+    """Which nodes are strange, and in what: series that are far off, operations that are slower.
+    Nobody is blamed."""
+    causes = _causes_of(request)
+    one = await _asked(request, causes, question)
+    found = await causes.examine(one.tenant, one.nodes, one.onset_ns, one.until_ns)
+    slower = [_plain(each) for each in found.operations if each.is_slower]
+    return rows.answer(
+        {
+            **_times(found),
+            "is_anomalous": any(each.strangeness > _STRANGE for each in found.nodes),
+            "nodes": [_plain(each) for each in found.nodes],
+            "series": [_plain(each) for each in found.series],
+            "operations": slower,
+        }
+    )
+
+
+@router.post("/performance")
+async def performance(request: Request, question: Question) -> Response:
+    """Where time is spent, and where more of it than usual: operations by themselves, without
+    those they wait for, by the time that is lost in them."""
+    causes = _causes_of(request)
+    one = await _asked(request, causes, question)
+    found = await causes.examine(one.tenant, one.nodes, one.onset_ns, one.until_ns)
+    operations = [_plain(each) for each in found.operations]
+    lost_ms = sum(each.lost_ms for each in found.operations)
+    return rows.answer({**_times(found), "lost_ms": lost_ms, "operations": operations})
+
+
+def _causes_of(request: Request) -> Causes:
+    causes = services_of(request).causes
+    if causes is None:
+        raise BadInput("causes: this process knows no telemetry; ask one that keeps it", status=501)
+    return causes
+
+
+async def _asked(request: Request, causes: Causes, question: Question) -> _Asked:
+    services, tenant = services_of(request), tenant_of(request)
+    first = [question.service] if question.service else []
+    nodes = list(dict.fromkeys((*first, *question.services)))
     now_ns = services.clock.now_ns()
     until_ns = now_ns if question.until is None else parse_time(question.until, "until")
     await _read_all(services)
     if question.at is None:
-        onset_ns = await causes.onset_of(tenant, list(asked), until_ns)
+        onset_ns = await causes.onset_of(tenant, nodes, until_ns)
     else:
         onset_ns = parse_time(question.at, "at")
     if onset_ns > until_ns:
@@ -65,8 +121,7 @@ async def root_cause(request: Request, question: Question) -> Response:
             f"at: {iso(onset_ns)} is behind {iso(until_ns)}, to which it is looked; say when it "
             "began"
         )
-    answer = await causes.causes_of(tenant, list(asked), onset_ns, until_ns)
-    return rows.answer(to_json(answer))
+    return _Asked(tenant, nodes, onset_ns, until_ns)
 
 
 async def _read_all(services: Services) -> None:
@@ -130,3 +185,16 @@ def _told(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
         }
         for one in evidence
     ]
+
+
+def _times(found: Examination) -> dict[str, Any]:
+    return {
+        "onset": iso(found.onset_ns),
+        "window": [iso(one) for one in found.window_ns],
+        "baseline": [iso(one) for one in found.baseline_ns],
+        "healthy_s": found.healthy_s,
+    }
+
+
+def _plain(one: NodeState | OperationTime | SeriesShift) -> dict[str, Any]:
+    return asdict(one)

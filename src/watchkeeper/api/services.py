@@ -22,6 +22,7 @@ from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.tables.base import B, Searchable
 from watchkeeper.model.cause import Answer
 from watchkeeper.model.detail import ExemplarRows, HistogramRows
+from watchkeeper.model.examination import Examination
 from watchkeeper.model.part import EVERY, Part
 from watchkeeper.model.series import DEFAULT_TENANT, I32, U8, U64, Entity, TenantId
 from watchkeeper.model.signal import LogBatch, SpanBatch
@@ -123,6 +124,12 @@ class Causes(Protocol):
         self, tenant: TenantId, nodes: Sequence[str], onset_ns: int, now_ns: int
     ) -> Answer:
         """Whose fault it is."""
+        ...
+
+    async def examine(
+        self, tenant: TenantId, nodes: Sequence[str], onset_ns: int, now_ns: int
+    ) -> Examination:
+        """How they fare, and nobody is blamed."""
         ...
 
 

@@ -47,6 +47,8 @@ ROUTES: Final[Mapping[str, Needs]] = {
     "/api/v1/traces/{trace_id}": _READ,
     "/api/v1/changes": _READ,
     "/api/v3/aiops/analyze/rca": {"POST": Scope.READ},
+    "/api/v3/aiops/analyze/anomaly": {"POST": Scope.READ},
+    "/api/v3/aiops/analyze/performance": {"POST": Scope.READ},
     "/api/v1/sources": _READ,
     "/prometheus/api/v1/query": _READ_BY_FORM,
     "/prometheus/api/v1/query_range": _READ_BY_FORM,
