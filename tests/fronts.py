@@ -14,8 +14,10 @@ import httpx
 import numpy as np
 
 from tests.buses import MemoryWorld
+from tests.handling import stage_of
 from watchkeeper import plugins
 from watchkeeper.analyze.detect_stage import DetectStage
+from watchkeeper.analyze.incident_stage import IncidentStage
 from watchkeeper.analyze.template_groups import TemplatesConfig
 from watchkeeper.analyze.template_stage import TemplateStage
 from watchkeeper.api.app import Front
@@ -62,6 +64,7 @@ class Deciding:
 
     bus: Bus
     stage: ChangeStage
+    incidents: IncidentStage
     file: str = field(default_factory=lambda: written(SECTIONS["detection"].type()()))
     logged: list[Logged] = field(default_factory=list)
     known: dict[SeriesId, Series] = field(default_factory=dict)
@@ -69,7 +72,8 @@ class Deciding:
     async def log(self, record: Logged) -> int:
         position = await self.bus.publish(SAMPLES, [record])
         self.logged.append(record)
-        await self.stage.handle([Delivery(MIXED, position, record)])
+        for one in (self.stage, self.incidents):
+            await one.handle([Delivery(MIXED, position, record)])
         return position
 
     async def caught_up(self, position: int) -> bool:
@@ -136,10 +140,12 @@ class Api:
         return answer.json()
 
     @asynccontextmanager
-    async def streaming(self, peer: str = "127.0.0.1", **headers: str) -> AsyncIterator[Stream]:
+    async def streaming(
+        self, peer: str = "127.0.0.1", path: str = "/api/v1/anomalies/stream", **headers: str
+    ) -> AsyncIterator[Stream]:
         """The stream of anomalies, as a browser has it open."""
         stream = Stream()
-        scope = {**_scope("/api/v1/anomalies/stream", headers), "client": (peer, 4711)}
+        scope = {**_scope(path, headers), "client": (peer, 4711)}
         serving = asyncio.create_task(self.front(scope, stream.receive, stream.send))
         stream.serving = serving
         try:
@@ -216,7 +222,8 @@ async def api(
     tables = open_tables(folder / "tables", LogsConfig(), SpansConfig())
     with ThreadPoolExecutor(1) as queries:
         templates = TemplateStage(TemplatesConfig(), lambda _tenant, _service: 0, queries)
-        deciding = Deciding(bus, ChangeStage(kept, Decisions(kept, clock)))
+        incidents = stage_of(kept, queries, clock=clock)
+        deciding = Deciding(bus, ChangeStage(kept, Decisions(kept, clock)), incidents)
         services = Services(
             config=config,
             ingest=cast(Ingest, door),
@@ -230,6 +237,7 @@ async def api(
             templates=templates,
             spans=Readable(tables.spans, caught_up),
             changes_caught_up=caught_up,
+            incidents_caught_up=caught_up,
             auth=auth or AuthConfig(),
             deciding=deciding,
             checks=told,

@@ -22,6 +22,7 @@ import uvloop
 
 from watchkeeper import __version__, telemetry
 from watchkeeper.analyze.detect_stage import DetectStage
+from watchkeeper.analyze.finding_stage import FindingStage
 from watchkeeper.api import grpc
 from watchkeeper.api.app import Front
 from watchkeeper.api.services import Services
@@ -32,6 +33,7 @@ from watchkeeper.errors import ConfigError
 from watchkeeper.ingest.own_traces_stage import OwnTraces
 from watchkeeper.lake.series import Catalog
 from watchkeeper.model.part import Part
+from watchkeeper.parts.decide import log_of
 from watchkeeper.parts.detect import judging, sharing
 from watchkeeper.parts.door import heartbeats_of, open_door
 from watchkeeper.parts.ground import lay_ground, open_bus
@@ -80,6 +82,12 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
         if door is not None:
             waiting = heartbeats_of(ground, door)
             telling = OwnTraces(tracer, door.ingest, ground.clock, ground.tenant)
+        writing: list[Running] = [] if door is None else [telling.run, waiting.run]
+        if keep is not None:
+            finding = FindingStage(
+                log_of(ground, bus, None if door is None else door.ingest), ground.clock
+            )
+            writing.append(Loop(finding, bus, ground.clock, config.runtime).run)
         upkeep = upkeep_of(ground, bus, spare, door, keep, loops)
         app = App(
             services_of(ground, bus, door, reading, loops, detect), loops, ground.catalog, tracer
@@ -88,15 +96,11 @@ async def running(config: Config, clock: Clock | None = None) -> AsyncIterator[A
             entering = [] if door is None else [tasks.create_task(door.ingest.run())]
             looping = [tasks.create_task(loop.run()) for loop in loops.values()]
             others = [tasks.create_task(run()) for run in (upkeep.run, *beside)]
-            tracing = (
-                []
-                if door is None
-                else [tasks.create_task(telling.run()), tasks.create_task(waiting.run())]
-            )
+            own = [tasks.create_task(run()) for run in writing]
             try:
                 yield app
             finally:  # in the order in which records flow, so that nothing is left on the way
-                await _cancelled(tracing)
+                await _cancelled(own)
                 if door is not None:
                     door.ingest.close()
                 await _over(entering)

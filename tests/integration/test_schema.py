@@ -35,7 +35,7 @@ CHECKS = [
 @pytest.fixture(scope="module")
 def unending() -> set[str]:
     """Answers that have no end."""
-    return {"/api/v1/anomalies/stream"}
+    return {"/api/v1/anomalies/stream", "/api/v1/incidents/stream"}
 
 
 @schemathesis.serializer("application/x-protobuf", "application/x-thrift")

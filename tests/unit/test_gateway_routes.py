@@ -24,7 +24,7 @@ TABLE = [
     for method, needs in by_method.items()
 ]
 Route = tuple[str, str]
-STREAM = "/api/v1/anomalies/stream"
+STREAMS = ("/api/v1/anomalies/stream", "/api/v1/incidents/stream")
 
 
 @pytest.fixture
@@ -40,13 +40,13 @@ async def ask(one: Api, method: str, path: str, **headers: str) -> httpx.Respons
 
 
 async def status(one: Api, method: str, path: str, **headers: str) -> int:
-    if path == STREAM:
-        return await stream_status(one, **headers)
+    if path in STREAMS:
+        return await stream_status(one, path, **headers)
     return (await ask(one, method, path, **headers)).status_code
 
 
-async def stream_status(one: Api, **headers: str) -> int:
-    async with one.streaming(peer=AWAY, **headers) as stream:
+async def stream_status(one: Api, path: str = STREAMS[0], **headers: str) -> int:
+    async with one.streaming(peer=AWAY, path=path, **headers) as stream:
         await stream.until(bool)
     return int(stream.head["status"])
 

@@ -8,7 +8,7 @@ sense with anything else is an incident of its own, and what leaves memory was t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from typing import Annotated, Final
 
@@ -140,6 +140,21 @@ class Correlator:
         """From now on it is neither joined with another nor parted; whether there is one."""
         return self._book.acknowledge(incident)
 
+    def join_whole(self, gone: IncidentId, into: IncidentId) -> bool:
+        """Somebody says that one is another; whether both are in memory."""
+        return self._book.join_whole(gone, into, self._started)
+
+    def part(self, incident: IncidentId, complaints: Set[ComplaintKey]) -> IncidentId | None:
+        """Somebody says that these are an incident of their own: which. None where it cannot be."""
+        return self._book.part(incident, complaints, self._started)
+
+    def told(self) -> list[Incident]:
+        """What changed since it was last told, without waiting for a tick."""
+        return list(self._told())
+
+    def __contains__(self, incident: IncidentId) -> bool:
+        return incident in self._book
+
     def incident_of(self, complaint: ComplaintKey) -> IncidentId | None:
         return self._book.homes.get(complaint)
 
@@ -249,7 +264,7 @@ class Correlator:
         oldest_ns = self._now_ns - round(self._config.young_s * NS_PER_S)
         found, n = [], 0
         for one in self._book.newest(len(self._book)):
-            if one.acknowledged or one.opened_ns < oldest_ns:
+            if one.acknowledged or one.is_fixed or one.opened_ns < oldest_ns:
                 continue
             n += len(one.joins)
             if n > self._config.max_formed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 
 import msgspec
 
@@ -29,6 +30,8 @@ class OpenIncident(msgspec.Struct):
     """Young no more."""
     is_held: bool = False
     """Not told yet; see `suppress`."""
+    is_fixed: bool = False
+    """Somebody decided what it is made of: it is never formed anew."""
     is_outlived: bool = False
     """Its root ended two session windows ago."""
     ended_ns: int | None = None
@@ -72,6 +75,9 @@ class Book:
 
     def __len__(self) -> int:
         return len(self._incidents)
+
+    def __contains__(self, incident: IncidentId) -> bool:
+        return incident in self._incidents
 
     def __iter__(self) -> Iterator[OpenIncident]:
         return iter(list(self._incidents.values()))
@@ -142,6 +148,39 @@ class Book:
         for gone in sorted(young - set(ids), key=incident_ids.number_of):
             self._merge(gone, {complaint for complaint, home in was.items() if home == gone})
 
+    def join_whole(self, gone: IncidentId, into: IncidentId, started: Started) -> bool:
+        """One becomes another, because somebody says so; whether both are there."""
+        one, home = self._incidents.get(gone), self._incidents.get(into)
+        if one is None or home is None or one is home:
+            return False
+        home.joins.update(one.joins)
+        self.homes.update(dict.fromkeys(one.joins, into))
+        home.is_fixed = True
+        self._date(home, started)
+        self._merge(gone, one.joins.keys())
+        self._change(home)
+        return True
+
+    def part(
+        self, incident: IncidentId, complaints: Set[ComplaintKey], started: Started
+    ) -> IncidentId | None:
+        """These are an incident of their own, because somebody says so; None where some of them
+        are not in it, or nothing would be left."""
+        home = self._incidents.get(incident)
+        if home is None or not complaints or not complaints < home.joins.keys():
+            return None
+        root = self._first(complaints, started)
+        joins = {key: replace(home.joins.pop(key), cause=root) for key in sorted(complaints)}
+        made = self.open(started(root), root, {**joins, root: itself(root)})
+        made.split_from, made.is_fixed, home.is_fixed = incident, True, True
+        if home.root not in home.joins:
+            home.root = self._first(home.joins.keys(), started)
+            home.joins[home.root] = itself(home.root)
+        self._date(made, started)
+        self._date(home, started)
+        self._change(home)
+        return made.id
+
     def remove(self, complaint: ComplaintKey, started: Started) -> None:
         """A complaint that is none any more. An incident of it alone leaves with it."""
         home = self.home(complaint)
@@ -152,7 +191,7 @@ class Book:
             self.forget(home)
             return
         if home.root == complaint:
-            home.root = min(home.joins, key=lambda key: (started(key), key))
+            home.root = self._first(home.joins.keys(), started)
             home.joins[home.root] = itself(home.root)
         self._change(home)
 
@@ -212,6 +251,9 @@ class Book:
         self._date(one, started)
         if not is_same:
             self._changed[one.id] = None
+
+    def _first(self, complaints: Set[ComplaintKey], started: Started) -> ComplaintKey:
+        return min(complaints, key=lambda key: (started(key), key))
 
     def _date(self, one: OpenIncident, started: Started) -> None:
         times = [started(complaint) for complaint in one.joins]

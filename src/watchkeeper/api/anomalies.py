@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import math
-import re
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -17,18 +13,14 @@ from watchkeeper.analyze.explain import explanation, loudest
 from watchkeeper.analyze.explain_lines import lines_of
 from watchkeeper.api.problems import problem
 from watchkeeper.api.services import Services
+from watchkeeper.api.streams import streamed
 from watchkeeper.api.tenants import tenant_of
 from watchkeeper.api.times import iso, parse_time
-from watchkeeper.bus.base import ANOMALIES, Delivery
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
-from watchkeeper.model.series import METRIC_NAME, TenantId
-from watchkeeper.store.base import Event, Filter
+from watchkeeper.model.series import METRIC_NAME
+from watchkeeper.store.base import Filter
 
 router = APIRouter(prefix="/api/v1/anomalies", tags=["anomalies"])
-
-_KEEPALIVE_S = 15.0
-_POSITION = re.compile(r"[0-9]{1,18}")
-"""What a position looks like. `isdigit` would also let a superscript pass, and any length."""
 
 
 def to_json(anomaly: Anomaly) -> dict[str, Any]:
@@ -121,15 +113,7 @@ async def stream(
 
     An event `reset` says that changes were missed: list the anomalies again.
     """
-    services: Services = request.state.services
-    told = last_event_id or ""
-    after = int(told) if _POSITION.fullmatch(told) else None
-    changes = services.bus.follow(ANOMALIES, after)
-    return StreamingResponse(
-        _events(changes, tenant_of(request), services.stopping),
-        media_type="text/event-stream",
-        headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-    )
+    return streamed(request, last_event_id, of=Anomaly, name="anomaly", to_json=to_json)
 
 
 @router.get("/{anomaly_id}")
@@ -140,41 +124,3 @@ async def one_anomaly(request: Request, anomaly_id: str) -> Any:
     if found is None:
         return problem(404, f"there is no anomaly '{anomaly_id}'; GET /api/v1/anomalies lists them")
     return JSONResponse(to_json(found))
-
-
-async def _events(
-    changes: AsyncIterator[Delivery | None], tenant: TenantId, stopping: asyncio.Event
-) -> AsyncIterator[str]:
-    """Changes as SSE text, with a comment now and then so that proxies keep the line open."""
-    stop = asyncio.ensure_future(stopping.wait())
-    # We follow before we say so: who lists the anomalies after that has missed no change.
-    pending: asyncio.Task[Delivery | None] | None = asyncio.ensure_future(anext(changes))
-    try:
-        await asyncio.sleep(0)
-        yield ": connected\n\n"
-        while True:
-            pending = pending or asyncio.ensure_future(anext(changes))
-            both = {pending, stop}
-            done, _ = await asyncio.wait(
-                both, timeout=_KEEPALIVE_S, return_when=asyncio.FIRST_COMPLETED
-            )
-            if stop in done:  # readers come again, and resume
-                return
-            if not done:
-                yield ": still here\n\n"
-                continue
-            try:
-                change, pending = pending.result(), None
-            except StopAsyncIteration:  # the bus is closed, for we are stopping
-                return
-            if change is None:
-                yield "event: reset\ndata: {}\n\n"
-                continue
-            event: Event = change.record
-            if event.record.tenant == tenant:
-                data = json.dumps(to_json(event.record))
-                yield f"id: {change.position}\nevent: anomaly\ndata: {data}\n\n"
-    finally:
-        stop.cancel()
-        if pending is not None:
-            pending.cancel()

@@ -147,6 +147,12 @@ PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "/api/v1/anomalies/{anomaly_id}": {"anomaly_id": "4f1c00000000000000000000000000aa"},
     "/api/v1/anomalies/{anomaly_id}/traces": {"anomaly_id": "4f1c00000000000000000000000000aa"},
     "/api/v1/anomalies/{anomaly_id}/verdict": {"anomaly_id": "4f1c00000000000000000000000000aa"},
+    "/api/v1/incidents": {"status": "active", "facets": "true"},
+    "/api/v1/incidents/{incident_id}": {"incident_id": "INC-1767607200-1"},
+    "/api/v1/incidents/{incident_id}/timeline": {"incident_id": "INC-1767607200-1"},
+    "/api/v1/incidents/{incident_id}/{verb}": {
+        "incident_id": "INC-1767607200-1", "verb": "comment",
+    },
     "/api/v1/detection/series/{series}": {"series": "5d2bd4f5499c3b42696b014597892ffb"},
     "/api/v1/detection/noisy": {"at_least": 3, "limit": 20},
     "/api/v1/maintenance/{window_id}": {"window_id": "0123456789abcdef"},

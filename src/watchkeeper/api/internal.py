@@ -83,12 +83,16 @@ async def fingerprints(request: Request) -> Response:
 
 @router.post("/caught-up/{table}")
 async def caught_up(request: Request, table: str) -> Response:
-    """Answers when a table, or `samples`, `changes` or `templates`, can be read up to a position.
-    What another process would read of telemetry is all of it up to there, or nothing."""
+    """Answers when a table, or `samples`, `changes`, `incidents` or `templates`, can be read up
+    to a position. What another process would read of telemetry is all up to there, or nothing."""
     services: Services = request.state.services
     position = await _decoded(request, _number)
-    if table == "changes":  # which are read elsewhere
-        await services.changes_caught_up(position)
+    elsewhere = {
+        "changes": services.changes_caught_up,
+        "incidents": services.incidents_caught_up,
+    }
+    if table in elsewhere:  # which are read elsewhere
+        await elsewhere[table](position)
         return Response(b"", media_type=_PACKED)
     if not await _kept(services, table).caught_up(position):
         raise Retryable(

@@ -169,6 +169,7 @@ class Services:
     templates: Templates
     spans: Readable[SpanBatch]
     changes_caught_up: Callable[[int], Awaitable[bool]]
+    incidents_caught_up: Callable[[int], Awaitable[bool]]
     checks: Callable[[], Awaitable[list[Check]]]
     deciding: Writing
     """How what people decide about detection comes into the log."""

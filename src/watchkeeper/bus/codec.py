@@ -23,6 +23,7 @@ from watchkeeper.model.anomaly import Anomaly
 from watchkeeper.model.change import Change
 from watchkeeper.model.event import Event
 from watchkeeper.model.family import Families
+from watchkeeper.model.handling import Handling, IncidentHead
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import F64, I32, I64, N_PARTITIONS, U8, U64, LabelBlock, TenantId
 from watchkeeper.model.signal import (
@@ -41,7 +42,7 @@ from watchkeeper.model.silence import AlertSilence
 
 _HEAD: Final = struct.Struct("<BBBxIqqHH4x")  # version kind times n base_ns generation tenant hash
 _RECORDS: Final[Mapping[str, msgspec.msgpack.Decoder[Any]]] = {
-    kind.__name__: msgspec.msgpack.Decoder(kind) for kind in (Anomaly,)
+    kind.__name__: msgspec.msgpack.Decoder(kind) for kind in (Anomaly, IncidentHead)
 }
 """What may be in an event."""
 
@@ -50,7 +51,7 @@ _AS_DETAILS: Final = 0x80
 """Set in the kind of a batch that follows the identities of its series."""
 
 Decided = DetectionSet | Maintenance | Verdict | AlertSilence
-Shared = NewSeries | Families | LogBatch | SpanBatch | Change | Alert | Decided | Tick
+Shared = NewSeries | Families | LogBatch | SpanBatch | Change | Alert | Decided | Handling | Tick
 """Records that any process understands as they are."""
 
 
@@ -82,9 +83,12 @@ Portable = PortableSamples | PortableDetails
 
 
 def partition_of(record: Any, catalog: SeriesCatalog) -> int:
-    """Where all of the service meets that a record speaks of; 0 for one that speaks of none."""
-    if isinstance(record, Anomaly | Change | Alert):
+    """Where all of the service meets that a record speaks of, or all of a tenant that is made
+    incidents of; 0 for one that speaks of none."""
+    if isinstance(record, Anomaly | Change):
         return catalog.partition_of(record.tenant, record.entity.service)
+    if isinstance(record, Alert | Handling | IncidentHead):
+        return catalog.partition_of(record.tenant, "")
     return record.partition if isinstance(record, Verdict) else 0
 
 

@@ -30,6 +30,7 @@ from watchkeeper.model import wire
 from watchkeeper.model.alert import Alert
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families
+from watchkeeper.model.handling import Handling
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import I32, I64, N_PARTITIONS, U8, U64
 from watchkeeper.model.signal import (
@@ -122,7 +123,7 @@ class Writer:
             case Tick() | DetectionSet() | Maintenance() | AlertSilence():  # everybody's
                 payload = wire.encode(record)
                 return ((partition, payload) for partition in range(N_PARTITIONS))
-            case Change() | Alert() | Families() | Verdict():
+            case Change() | Alert() | Handling() | Families() | Verdict():
                 return [(partition_of(record, self._catalog), wire.encode(record))]
             case LogBatch() | SpanBatch():
                 return split_rows(record, self._partitions(record))

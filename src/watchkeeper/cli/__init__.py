@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "templates": _Entry("List what log lines have in common, by service.", "templates"),
     "traces": _Entry("List traces, or show one as a tree.", "traces"),
     "anomalies": _Entry("List anomalies, or follow them as they come.", "anomalies"),
+    "incidents": _Entry("List incidents, show one, and handle them.", "incidents", has_verbs=True),
     "detection": _Entry("Show, set and take back how is judged.", "detection", has_verbs=True),
     "causes": _Entry("Say why something is the matter, with the evidence.", "causes"),
     "topology": _Entry("Show who depends on whom; say more of it.", "topology", has_verbs=True),

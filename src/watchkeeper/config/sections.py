@@ -17,6 +17,7 @@ from watchkeeper import plugins
 from watchkeeper.model.part import EVERY, Part
 
 if TYPE_CHECKING:
+    from watchkeeper.analyze.correlate import CorrelateConfig
     from watchkeeper.analyze.detection_config import DetectionConfig
     from watchkeeper.analyze.template_groups import TemplatesConfig
     from watchkeeper.api.auth import AuthConfig
@@ -95,6 +96,8 @@ class Config:
     bus: Chosen
     share: ShareConfig
     detection: DetectionConfig
+    correlation: CorrelateConfig
+    grouper: Chosen
     runtime: RuntimeConfig
     upkeep: UpkeepConfig
     telemetry: LogConfig
@@ -193,6 +196,11 @@ SECTIONS: Final[Mapping[str, Section]] = {
         "watchkeeper.analyze.detection_config:DetectionConfig",
         proof="watchkeeper.analyze.plan:Plan",
     ),
+    "correlation": Section(
+        "How alerts become incidents.",
+        "watchkeeper.analyze.correlate:CorrelateConfig",
+    ),
+    "grouper": Section("Which alerts are taken for one trouble.", kind="grouper", use="root_cover"),
     "runtime": Section(
         "How patient stages are, and how often they keep their state.",
         "watchkeeper.runtime:RuntimeConfig",

@@ -21,9 +21,7 @@ from watchkeeper.lake import derived, red
 from watchkeeper.lake.families import FamilyTable
 from watchkeeper.lake.series import Catalog
 from watchkeeper.model.alert import Alert
-from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family
-from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import I32, Kind, TenantId
 from watchkeeper.model.signal import (
     ExemplarBatch,
@@ -39,7 +37,6 @@ from watchkeeper.model.signal import (
     WireRows,
     WireSamples,
 )
-from watchkeeper.model.silence import AlertSilence
 
 _KNOWN_NATIVE: Final = 100_000
 MAX_TENANT_BYTES: Final = 150
@@ -304,7 +301,7 @@ class Preparer:
                 self._admission.remember_logged_body(record.body_hash, now_ns)
             case Alert() if fresh:
                 self._rows.alerts.learn(record)
-            case Change() | Alert() | DetectionSet() | Maintenance() | Verdict() | AlertSilence():
+            case _:
                 pass  # to be told the same again is no harm
         return now_ns
 

@@ -21,8 +21,12 @@ class IncidentStatus(StrEnum):
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
     """Somebody looks at it: from now on it is neither joined with another nor parted."""
+    MITIGATING = "mitigating"
+    """Somebody does something about it."""
     RESOLVED = "resolved"
-    """All of it ended."""
+    """All of it ended, or somebody says that it is over."""
+    CLOSED = "closed"
+    """Nobody has anything left to do about it."""
     MERGED = "merged"
     """It is another one now; see `merged_into`."""
 

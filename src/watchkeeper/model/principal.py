@@ -25,7 +25,7 @@ class Scope(StrEnum):
     WRITE_CHANGES = "write:changes"
     WRITE_ALERTS = "write:alerts"
     JUDGE = "judge"
-    """Verdicts on anomalies, maintenance windows, and silences."""
+    """Verdicts on anomalies, maintenance windows, silences, and what is done about incidents."""
     INTERNAL = "internal"
     """What processes of an installation ask of one another. Of the roles admin alone has it."""
     ADMINISTER = "administer"

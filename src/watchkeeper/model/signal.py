@@ -11,6 +11,7 @@ import numpy as np
 from watchkeeper.model.alert import Alert
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families, Family
+from watchkeeper.model.handling import Handling
 from watchkeeper.model.row import Origin, Texts
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import (
@@ -335,6 +336,7 @@ Logged = (
     | Maintenance
     | Verdict
     | AlertSilence
+    | Handling
     | Tick
 )
 """What the log holds, in the order in which everyone applies it."""

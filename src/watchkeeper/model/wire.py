@@ -19,6 +19,7 @@ from watchkeeper.model import row_wire, times_kernel
 from watchkeeper.model.alert import Alert
 from watchkeeper.model.change import Change
 from watchkeeper.model.family import Families
+from watchkeeper.model.handling import Handling
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict
 from watchkeeper.model.series import I64, LabelBlock, TenantId
 from watchkeeper.model.signal import (
@@ -37,7 +38,7 @@ from watchkeeper.model.silence import AlertSilence
 
 VERSION: Final = 1
 SAMPLES, SERIES, TICK, LOGS, SPANS, CHANGE, HISTOGRAMS, EXEMPLARS, FAMILIES = range(1, 10)
-SETTINGS, VERDICT, MAINTENANCE, ALERT, SILENCE = 10, 11, 12, 13, 14
+SETTINGS, VERDICT, MAINTENANCE, ALERT, SILENCE, HANDLING = 10, 11, 12, 13, 14, 15
 """The second byte of a record."""
 
 _ROWS: Final[Mapping[type[Any], int]] = {
@@ -55,13 +56,14 @@ _PACKED: Final[Mapping[int, type[Any]]] = {
     MAINTENANCE: Maintenance,
     ALERT: Alert,
     SILENCE: AlertSilence,
+    HANDLING: Handling,
 }
 """Rare records, as MessagePack."""
 _DECODERS: Final = {kind: msgspec.msgpack.Decoder(record) for kind, record in _PACKED.items()}
 """Made here, by one thread: several that meet a type for the first time at once find half of what
 msgspec has to know of it, and the process ends."""
 _KIND_PACKED: Final[Mapping[type[Any], int]] = {record: kind for kind, record in _PACKED.items()}
-Packed = Change | Families | DetectionSet | Verdict | Maintenance | Alert | AlertSilence
+Packed = Change | Families | DetectionSet | Verdict | Maintenance | Alert | AlertSilence | Handling
 
 _HEAD: Final = struct.Struct("<BB6x")
 _SAMPLES: Final = struct.Struct("<BBBxIqHH4x")  # version kind times n base_ns tenant body_hash
@@ -123,7 +125,7 @@ def kind_of(payload: Payload) -> int:
             f"wire: a record is of version {version}, this release reads version {VERSION}; "
             "run the release that wrote it, or a newer one"
         )
-    if not SAMPLES <= kind <= SILENCE:
+    if not SAMPLES <= kind <= HANDLING:
         raise Permanent(f"wire: a record is of kind {kind}, unknown to this release; run a newer")
     return int(kind)
 

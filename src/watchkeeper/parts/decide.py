@@ -16,6 +16,16 @@ from watchkeeper.model.topology_set import TopologyDocument, check
 from watchkeeper.parts.ground import Ground
 
 
+def log_of(ground: Ground, bus: Bus, ingest: Ingest | None) -> Callable[[Logged], Awaitable[int]]:
+    """How one record comes into the log. Where this process has it, its door is the one that
+    appends."""
+
+    async def publish(record: Logged) -> int:
+        return await bus.publish(SAMPLES, [record])
+
+    return ingest.log if ingest is not None and ground.log is not None else publish
+
+
 @dataclass(frozen=True, slots=True)
 class Deciding:
     """Implements `know.settings_stage.Writing`."""
@@ -27,10 +37,7 @@ class Deciding:
     file: str
 
     async def log(self, record: Logged) -> int:
-        """Where this process has the log, its door is the one that appends."""
-        if self.ingest is not None and self.ground.log is not None:
-            return await self.ingest.log(record)
-        return await self.bus.publish(SAMPLES, [record])
+        return await log_of(self.ground, self.bus, self.ingest)(record)
 
     async def caught_up(self, position: int) -> bool:
         return await self.stored(position)

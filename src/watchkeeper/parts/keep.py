@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from watchkeeper.analyze.derivation import Derivation, deriving
 from watchkeeper.analyze.detect_stage import DetectStage
+from watchkeeper.analyze.incident_stage import IncidentStage
 from watchkeeper.analyze.template_stage import TemplateStage
 from watchkeeper.analyze.topology_stage import TopologyStage
 from watchkeeper.api.services import Readable, Templates
@@ -20,6 +21,7 @@ from watchkeeper.ingest.recording_stage import Recorder
 from watchkeeper.ingest.store_stage import NO_SAMPLES, StoreStage
 from watchkeeper.ingest.upkeep_stage import Kept, Surroundings, Upkeep
 from watchkeeper.know.decisions_stage import Decisions
+from watchkeeper.know.incidents_stage import IncidentKeeping
 from watchkeeper.lake.base import Lake, Readings
 from watchkeeper.lake.details import (
     EXEMPLARS,
@@ -42,7 +44,13 @@ from watchkeeper.parts.door import Door
 from watchkeeper.parts.ground import Ground
 from watchkeeper.runtime import Loop
 
-GROUPS: Final = (DetectStage.name, ChangeStage.name, TemplateStage.name, TopologyStage.name)
+GROUPS: Final = (
+    DetectStage.name,
+    ChangeStage.name,
+    TemplateStage.name,
+    TopologyStage.name,
+    IncidentStage.name,
+)
 """Those who begin at their checkpoints, wherever they run: for them the log is kept."""
 JUDGING: Final = (DetectStage.name, TemplateStage.name)
 """Those who find anomalies; a snapshot names them by their places here."""
@@ -81,6 +89,7 @@ class Reading:
     exemplars: Readable[ExemplarRows]
     histograms: Readable[HistogramRows]
     changes_caught_up: Callable[[int], Awaitable[bool]]
+    incidents_caught_up: Callable[[int], Awaitable[bool]]
     loops: Mapping[str, Loop] = field(default_factory=dict)
     """Those that keep it up to date, where that is done here."""
 
@@ -104,11 +113,15 @@ def keeping(ground: Ground, keep: Keep, bus: Bus) -> Reading:
         store=ground.store,
     )
     mapping = TopologyStage(catalog.partition_of, ground.store, ground.thread("topology"))
+    sorting = sorting_alerts(ground, mapping)
     stages: tuple[StoreStage[Any], ...] = (storing, logging, tracing, shaping, sampling)
     runtime = ground.config.runtime
     loops = {
         one.name: Loop(one, bus, ground.clock, runtime, after=one.position) for one in stages
-    } | {one.name: Loop(one, bus, ground.clock, runtime) for one in (noting, grouping, mapping)}
+    } | {
+        one.name: Loop(one, bus, ground.clock, runtime)
+        for one in (noting, grouping, mapping, sorting)
+    }
     return Reading(
         keep.lake,
         storing.caught_up,
@@ -118,7 +131,20 @@ def keeping(ground: Ground, keep: Keep, bus: Bus) -> Reading:
         Readable(details.exemplars, sampling.caught_up),
         Readable(details.histograms, shaping.caught_up),
         noting.caught_up,
+        sorting.caught_up,
         loops,
+    )
+
+
+def sorting_alerts(ground: Ground, mapping: TopologyStage) -> IncidentStage:
+    """Alerts become incidents."""
+    return IncidentStage(
+        ground.config.correlation,
+        grouper=ground.config.grouper.build(),
+        partition_of=ground.catalog.partition_of,
+        executor=ground.thread("incidents"),
+        keeping=IncidentKeeping(ground.store, ground.clock),
+        topology=mapping.topology,
     )
 
 
@@ -145,6 +171,7 @@ def asking(ground: Ground) -> Reading:
         Readable(RemoteTable(owner, EXEMPLARS), caught_up(EXEMPLARS.name)),
         Readable(RemoteTable(owner, HISTOGRAMS), caught_up(HISTOGRAMS.name)),
         caught_up("changes"),
+        caught_up("incidents"),
     )
 
 

@@ -271,6 +271,7 @@ class _Found:
         self._live = live
         self._own = MemoryStore(MemoryStore.Config(record_limit=1 << 40, outbox_limit=1))
         self.list = self._own.list
+        self.facets = self._own.facets
         self.events = self._own.events
         self.save = self._own.save
         self.close = self._own.close

@@ -59,6 +59,7 @@ def services_of(
         catalog=ground.catalog,
         families=FamilyTable() if door is None else door.families,
         changes_caught_up=reading.changes_caught_up,
+        incidents_caught_up=reading.incidents_caught_up,
         auth=ground.config.auth,
         deciding=deciding(ground, bus, ingest, reading.changes_caught_up),
         checks=partial(checks, ground, bus, loops, ingest),

@@ -36,6 +36,14 @@ from watchkeeper.sdk.found import (
     Trace,
     TraceSummary,
 )
+from watchkeeper.sdk.incidents import (
+    Incident,
+    IncidentAlert,
+    IncidentEvent,
+    IncidentPage,
+    IncidentTimeline,
+    Joined,
+)
 from watchkeeper.sdk.paged import (
     BurnRate,
     Noisy,
@@ -74,6 +82,12 @@ __all__ = [
     "FoundLine",
     "FoundSpan",
     "Health",
+    "Incident",
+    "IncidentAlert",
+    "IncidentEvent",
+    "IncidentPage",
+    "IncidentTimeline",
+    "Joined",
     "LinePage",
     "LinkedTrace",
     "LogLine",

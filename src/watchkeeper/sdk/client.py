@@ -21,6 +21,7 @@ import httpx
 
 from watchkeeper.errors import Retryable
 from watchkeeper.sdk import calls, explained, ruling_calls
+from watchkeeper.sdk import incidents as incident_calls
 from watchkeeper.sdk.address import ApiKey, address, trusted
 from watchkeeper.sdk.answers import (
     Anomaly,
@@ -35,6 +36,7 @@ from watchkeeper.sdk.calls import Call, Time
 from watchkeeper.sdk.events import EventLines
 from watchkeeper.sdk.explained import Causes, TopologyGraph, TopologySaid
 from watchkeeper.sdk.found import AnomalyTraces, LinePage, TemplateList, Trace, TraceSummary
+from watchkeeper.sdk.incidents import Incident, IncidentPage, IncidentTimeline
 from watchkeeper.sdk.paged import Noisy, Objectives
 from watchkeeper.sdk.retry import Outcome, Retry, settled, unreachable
 from watchkeeper.sdk.rows import ChangeNote, LogLine
@@ -284,6 +286,26 @@ class Client:
         force."""
         asked = explained.set_topology(document, expected=expected, dry_run=dry_run)
         return self.call(asked)
+
+    def incidents(self, **asked: Any) -> IncidentPage:
+        """A page, newest first, by what the API takes: status, service, urgency, rule, assignee,
+        text, since, until, facets, limit, cursor."""
+        return self.call(incident_calls.incidents(asked))
+
+    def incident(self, identity: str) -> Incident:
+        """One with its alerts, each with why it joined."""
+        return self.call(incident_calls.incident(identity))
+
+    def incident_timeline(
+        self, identity: str, *, limit: int = 100, cursor: str | None = None
+    ) -> IncidentTimeline:
+        """What happened to it, newest first."""
+        return self.call(incident_calls.timeline(identity, limit, cursor))
+
+    def handle_incident(self, identity: str, verb: str, **said: Any) -> Incident:
+        """Do something about it: `acknowledge`, `resolve` ...; `said` as the API takes it:
+        comment, expected, assignee, duration, until, into, alerts, at."""
+        return self.call(incident_calls.handle(identity, verb, said))
 
     def sources(self) -> tuple[Source, ...]:
         """Who sends, and how that goes; who was heard of last comes first."""

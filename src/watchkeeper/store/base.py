@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from watchkeeper.errors import Permanent
@@ -27,6 +27,24 @@ class Filter:
     """Only what had started before this."""
     limit: int = 100
     cursor: str | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Words that a record has, by their name: of an incident `status`, `urgency`, `service`,
+    `rule` and `assignee`, and `shown`: `listed` unless it
+    became another one, `active` until it is resolved. Of some there are several."""
+    text: str | None = None
+    """What is in its text, in any case of letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """How many records have which word."""
+
+    n: int
+    """Records that were counted, the newest."""
+    is_whole: bool
+    """Whether those are all that match."""
+    counts: Mapping[str, Mapping[str, int]]
+    """By name, then by word, the most frequent first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +79,10 @@ class Store(Protocol):
     async def get(self, kind: type[R], tenant: TenantId, key: str) -> R | None: ...
 
     async def list(self, kind: type[R], query: Filter) -> Page[R]: ...
+
+    async def facets(self, kind: type[Any], query: Filter) -> Facets:
+        """What the words are of what matches: of the newest `query.limit`, without a cursor."""
+        ...
 
     async def events(self, after: int, limit: int) -> Sequence[Event]:
         """The outbox behind a sequence, oldest first. Bounded: very old events are dropped."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from watchkeeper.errors import Permanent
 from watchkeeper.model.series import TenantId
-from watchkeeper.store import records
-from watchkeeper.store.base import Event, Filter, Page
+from watchkeeper.store import records, words
+from watchkeeper.store.base import Event, Facets, Filter, Page
 
 R = TypeVar("R")
 
@@ -71,19 +71,16 @@ class MemoryStore:
         name = records.kind_name(kind)
         limit = records.page_size(query.limit)
         before = None if query.cursor is None else records.from_cursor(query.cursor)
-        rows = sorted(
-            (
-                row
-                for row in self._rows.get((name, query.tenant), {}).values()
-                if _matches(row, query) and (before is None or _order(row) < before)
-            ),
-            key=_order,
-            reverse=True,
-        )
+        rows = [row for row in self._found(name, query) if before is None or _order(row) < before]
         found = rows[:limit]
         more = len(rows) > limit
         cursor = records.to_cursor(*_order(found[-1])) if more else None
         return Page([records.decode(name, row.body) for row in found], cursor)
+
+    async def facets(self, kind: type[Any], query: Filter) -> Facets:
+        self._check_open()
+        found = self._found(records.kind_name(kind), query)
+        return words.count((row.words for row in found), records.page_size(query.limit))
 
     async def events(self, after: int, limit: int) -> Sequence[Event]:
         self._check_open()
@@ -95,6 +92,13 @@ class MemoryStore:
 
     async def close(self) -> None:
         self._closed = True
+
+    def _found(self, name: str, query: Filter) -> Sequence[records.Row]:
+        """Newest first."""
+        wanted = words.wanted(query)
+        rows = self._rows.get((name, query.tenant), {}).values()
+        matching = (row for row in rows if _matches(row, query, wanted))
+        return sorted(matching, key=_order, reverse=True)
 
     def _announce(self, row: records.Row) -> None:
         self._last += 1
@@ -126,11 +130,12 @@ def _order(row: records.Row) -> tuple[int, str]:
     return row.started_ns, row.key
 
 
-def _matches(row: records.Row, query: Filter) -> bool:
+def _matches(row: records.Row, query: Filter, wanted: Sequence[str]) -> bool:
     return (
         (query.status is None or row.status == query.status)
         and (query.service is None or row.service == query.service)
         and (query.detector is None or row.detector == query.detector)
         and (query.since_ns is None or row.ended_ns >= query.since_ns)
         and (query.until_ns is None or row.started_ns < query.until_ns)
+        and all(word in row.words for word in wanted)
     )

@@ -19,14 +19,18 @@ from watchkeeper.errors import BadInput, Permanent
 from watchkeeper.model.anomaly import Anomaly, AnomalyStatus
 from watchkeeper.model.audit import AuditEntry
 from watchkeeper.model.change import Change
+from watchkeeper.model.handling import IncidentEntry, IncidentHead, IncidentMembers
 from watchkeeper.model.principal import INSTALLATION, ApiKey, User
 from watchkeeper.model.ruling import DetectionSet, Maintenance, Verdict, Word
 from watchkeeper.model.silence import AlertSilence, AlertState
 from watchkeeper.model.topology_set import Discovered, TopologySet
+from watchkeeper.store import incident_rows
 from watchkeeper.store.base import Occupied
-
-STILL_OPEN: Final = 2**63 - 1
-"""The end of what has not ended, so that one comparison serves both."""
+from watchkeeper.store.row import STILL_OPEN as STILL_OPEN
+from watchkeeper.store.row import Identity as Identity
+from watchkeeper.store.row import Row as Row
+from watchkeeper.store.row import Version as Version
+from watchkeeper.store.row import encoded
 
 SAVED: Final = telemetry.counter(
     "watchkeeper_store_saved_records_total", "Records that were saved and had changed."
@@ -39,31 +43,6 @@ FORGOTTEN: Final = telemetry.counter(
 
 MAX_PAGE: Final = 10_000
 
-Identity = tuple[str, str, str]
-"""Kind, tenant and key: what a record is known by."""
-
-Version = tuple[int, int, int]
-"""Position in the log, then how far the record had come at that position."""
-
-
-class Row(msgspec.Struct, frozen=True, gc=False):
-    """A record as it is kept. A msgspec struct, because thousands are made at once."""
-
-    kind: str
-    tenant: str
-    key: str
-    started_ns: int
-    ended_ns: int
-    status: str
-    service: str
-    detector: str
-    version: Version
-    body: bytes
-
-    @property
-    def identity(self) -> Identity:
-        return self.kind, self.tenant, self.key
-
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
@@ -74,11 +53,6 @@ class _Kind:
     """Its changes become events. Who may do what is nobody's news."""
     is_final: bool = False
     """Once saved, never changed and never forgotten."""
-
-
-# MessagePack and not JSON, because a band may be open to one side and JSON knows no infinity; in
-# sorted order, because equal records must have equal bytes whoever built their mappings.
-_encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
 def _anomaly_row(anomaly: Anomaly) -> Row:
@@ -95,7 +69,7 @@ def _anomaly_row(anomaly: Anomaly) -> Row:
         # One batch, so one position, may open, worsen and close an episode. A replay saves those
         # again one by one, and the first must not undo the last.
         version=(anomaly.position, int(closed), anomaly.peak_ns),
-        body=_encoder.encode(anomaly),
+        body=encoded(anomaly),
     )
 
 
@@ -111,7 +85,7 @@ def _key_row(key: ApiKey) -> Row:
         detector="",
         # Whoever notes a use of it, from what they had read, must not undo that it was revoked.
         version=(key.revision, 0, key.used_ns or 0),
-        body=_encoder.encode(key),
+        body=encoded(key),
     )
 
 
@@ -126,7 +100,7 @@ def _user_row(user: User) -> Row:
         service="",
         detector="",
         version=(user.revision, 0, 0),
-        body=_encoder.encode(user),
+        body=encoded(user),
     )
 
 
@@ -142,7 +116,7 @@ def _audit_row(entry: AuditEntry) -> Row:
         service=entry.act.tenant,
         detector=entry.act.principal,
         version=(entry.position, 0, 0),
-        body=_encoder.encode(entry),
+        body=encoded(entry),
     )
 
 
@@ -158,7 +132,7 @@ def _change_row(change: Change) -> Row:
         service=change.entity.service or change.service,
         detector=change.kind,
         version=(change.position, 0, 0),
-        body=_encoder.encode(change),
+        body=encoded(change),
     )
 
 
@@ -173,7 +147,7 @@ def _settings_row(settings: DetectionSet) -> Row:
         service="",
         detector=settings.principal,
         version=(settings.position, 0, 0),
-        body=_encoder.encode(settings),
+        body=encoded(settings),
     )
 
 
@@ -188,7 +162,7 @@ def _maintenance_row(window: Maintenance) -> Row:
         service=window.match.get("service", ""),
         detector="",
         version=(window.position, 0, 0),
-        body=_encoder.encode(window),
+        body=encoded(window),
     )
 
 
@@ -205,7 +179,7 @@ def _alert_row(state: AlertState) -> Row:
         service=alert.entity.service,
         detector=alert.source,
         version=(alert.position, 0, 0),
-        body=_encoder.encode(state),
+        body=encoded(state),
     )
 
 
@@ -220,7 +194,7 @@ def _silence_row(silence: AlertSilence) -> Row:
         service="",
         detector=silence.principal,
         version=(silence.position, 0, 0),
-        body=_encoder.encode(silence),
+        body=encoded(silence),
     )
 
 
@@ -237,7 +211,7 @@ def _verdict_row(verdict: Verdict) -> Row:
         service=verdict.anomaly,
         detector=verdict.subject,
         version=(verdict.position, 0, 0),
-        body=_encoder.encode(verdict),
+        body=encoded(verdict),
     )
 
 
@@ -253,7 +227,7 @@ def _discovered_row(found: Discovered) -> Row:
         service="",
         detector="",
         version=(found.position, 0, 0),
-        body=_encoder.encode(found),
+        body=encoded(found),
     )
 
 
@@ -268,11 +242,24 @@ def _topology_set_row(told: TopologySet) -> Row:
         service="",
         detector=told.principal,
         version=(told.version, 0, 0),
-        body=_encoder.encode(told),
+        body=encoded(told),
     )
 
 
 _KINDS: Final[Mapping[type, _Kind]] = {
+    IncidentHead: _Kind("incident", incident_rows.head_row, msgspec.msgpack.Decoder(IncidentHead)),
+    IncidentMembers: _Kind(
+        "incident_members",
+        incident_rows.members_row,
+        msgspec.msgpack.Decoder(IncidentMembers),
+        is_announced=False,
+    ),
+    IncidentEntry: _Kind(
+        "incident_entry",
+        incident_rows.entry_row,
+        msgspec.msgpack.Decoder(IncidentEntry),
+        is_announced=False,
+    ),
     Anomaly: _Kind("anomaly", _anomaly_row, msgspec.msgpack.Decoder(Anomaly)),
     Change: _Kind("change", _change_row, msgspec.msgpack.Decoder(Change), is_announced=False),
     DetectionSet: _Kind(

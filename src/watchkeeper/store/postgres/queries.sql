@@ -82,20 +82,20 @@ JOIN tally USING (kind, tenant);
 -- Which version wins was decided before, and each record comes once.
 INSERT INTO record (
     kind, tenant, id, started_ns, ended_ns, status, service, detector,
-    position, phase, moment, body, shown
+    position, phase, moment, body, shown, words
 )
 SELECT
     kind, tenant, id, started_ns, ended_ns, status, service, detector,
-    position, phase, moment, body, shown::jsonb
+    position, phase, moment, body, shown::jsonb, words
 FROM unnest(
     %(kinds)b::text[], %(tenants)b::text[], %(ids)b::text[],
     %(started_ns)b::bigint[], %(ended_ns)b::bigint[],
     %(statuses)b::text[], %(services)b::text[], %(detectors)b::text[],
     %(positions)b::bigint[], %(phases)b::bigint[], %(moments)b::bigint[],
-    %(bodies)b::bytea[], %(shown)b::text[]
+    %(bodies)b::bytea[], %(shown)b::text[], %(words)b::text[]
 ) AS given (
     kind, tenant, id, started_ns, ended_ns, status, service, detector,
-    position, phase, moment, body, shown
+    position, phase, moment, body, shown, words
 )
 ON CONFLICT (kind, tenant, id, started_ns) DO UPDATE SET
     ended_ns = excluded.ended_ns,
@@ -105,7 +105,8 @@ ON CONFLICT (kind, tenant, id, started_ns) DO UPDATE SET
     phase = excluded.phase,
     moment = excluded.moment,
     body = excluded.body,
-    shown = excluded.shown;
+    shown = excluded.shown,
+    words = excluded.words;
 
 -- name: append_events
 -- In the same transaction as the changes that they announce.
@@ -182,5 +183,40 @@ WHERE kind = %(kind)s
     AND ended_ns >= %(since_ns)s::bigint
     AND (%(service)s::text IS NULL OR service = %(service)s::text)
     AND (%(detector)s::text IS NULL OR detector = %(detector)s::text)
+ORDER BY started_ns DESC, id DESC
+LIMIT %(limit)s;
+
+-- name: list_records_with_words
+-- The same where words were asked for: all of them.
+SELECT started_ns, id, body
+FROM record
+WHERE kind = %(kind)s
+    AND tenant = %(tenant)s
+    AND (started_ns, id) < (%(before_ns)s::bigint, %(before_id)s::text)
+    AND started_ns < %(until_ns)s::bigint
+    AND ended_ns >= %(since_ns)s::bigint
+    AND (%(status)s::text IS NULL OR status = %(status)s::text)
+    AND (%(service)s::text IS NULL OR service = %(service)s::text)
+    AND (%(detector)s::text IS NULL OR detector = %(detector)s::text)
+    AND NOT EXISTS (
+        SELECT 1 FROM unnest(%(words)s::text[]) AS asked (word) WHERE strpos(words, word) = 0
+    )
+ORDER BY started_ns DESC, id DESC
+LIMIT %(limit)s;
+
+-- name: list_words
+-- What is counted of the newest that match.
+SELECT words
+FROM record
+WHERE kind = %(kind)s
+    AND tenant = %(tenant)s
+    AND started_ns < %(until_ns)s::bigint
+    AND ended_ns >= %(since_ns)s::bigint
+    AND (%(status)s::text IS NULL OR status = %(status)s::text)
+    AND (%(service)s::text IS NULL OR service = %(service)s::text)
+    AND (%(detector)s::text IS NULL OR detector = %(detector)s::text)
+    AND NOT EXISTS (
+        SELECT 1 FROM unnest(%(words)s::text[]) AS asked (word) WHERE strpos(words, word) = 0
+    )
 ORDER BY started_ns DESC, id DESC
 LIMIT %(limit)s;

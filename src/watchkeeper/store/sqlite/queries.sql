@@ -13,9 +13,9 @@ JOIN record
 -- Which version wins was decided before; the start of a record is part of its identity.
 INSERT INTO record (
     kind, tenant, id, started_ns, ended_ns, status, service, detector,
-    position, phase, moment, body
+    position, phase, moment, body, words
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, tenant, id) DO UPDATE SET
     ended_ns = excluded.ended_ns,
     status = excluded.status,
@@ -23,7 +23,8 @@ ON CONFLICT (kind, tenant, id) DO UPDATE SET
     position = excluded.position,
     phase = excluded.phase,
     moment = excluded.moment,
-    body = excluded.body;
+    body = excluded.body,
+    words = excluded.words;
 
 -- name: append_event
 -- In the same transaction as the change that it announces.
@@ -75,6 +76,37 @@ WHERE kind = :kind
     AND ended_ns >= :since_ns
     AND (:service IS NULL OR service = :service)
     AND (:detector IS NULL OR detector = :detector)
+ORDER BY started_ns DESC, id DESC
+LIMIT :limit;
+
+-- name: list_records_with_words
+-- The same where words were asked for: all of them.
+SELECT started_ns, id, body
+FROM record INDEXED BY record_by_start
+WHERE kind = :kind
+    AND tenant = :tenant
+    AND (started_ns, id) < (:before_ns, :before_id)
+    AND started_ns < :until_ns
+    AND ended_ns >= :since_ns
+    AND (:status IS NULL OR status = :status)
+    AND (:service IS NULL OR service = :service)
+    AND (:detector IS NULL OR detector = :detector)
+    AND NOT EXISTS (SELECT 1 FROM json_each(:words) AS asked WHERE instr(words, asked.value) = 0)
+ORDER BY started_ns DESC, id DESC
+LIMIT :limit;
+
+-- name: list_words
+-- What is counted of the newest that match.
+SELECT words
+FROM record INDEXED BY record_by_start
+WHERE kind = :kind
+    AND tenant = :tenant
+    AND started_ns < :until_ns
+    AND ended_ns >= :since_ns
+    AND (:status IS NULL OR status = :status)
+    AND (:service IS NULL OR service = :service)
+    AND (:detector IS NULL OR detector = :detector)
+    AND NOT EXISTS (SELECT 1 FROM json_each(:words) AS asked WHERE instr(words, asked.value) = 0)
 ORDER BY started_ns DESC, id DESC
 LIMIT :limit;
 

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -16,8 +17,8 @@ import msgspec
 
 from watchkeeper.errors import Permanent
 from watchkeeper.model.series import TenantId
-from watchkeeper.store import records
-from watchkeeper.store.base import Event, Filter, Page
+from watchkeeper.store import records, words
+from watchkeeper.store.base import Event, Facets, Filter, Page
 from watchkeeper.store.sqlite.connection import open_reader, open_writer, translated
 from watchkeeper.store.sqlite.queries import queries
 
@@ -94,12 +95,17 @@ class SqliteStore:
     async def list(self, kind: type[R], query: Filter) -> Page[R]:
         name = records.kind_name(kind)
         limit = records.page_size(query.limit)
-        statement = "list_records" if query.status is None else "list_records_of_status"
-        rows = await self._read(statement, _listing(name, query, limit + 1))
+        rows = await self._read(_statement(query), _listing(name, query, limit + 1))
         found = rows[:limit]
         more = len(rows) > limit
         cursor = records.to_cursor(found[-1][0], found[-1][1]) if more else None
         return Page([records.decode(name, body) for _, _, body in found], cursor)
+
+    async def facets(self, kind: type[Any], query: Filter) -> Facets:
+        limit = records.page_size(query.limit)
+        listing = _listing(records.kind_name(kind), replace(query, cursor=None), limit + 1)
+        rows = await self._read("list_words", listing)
+        return words.count((text for (text,) in rows), limit)
 
     async def events(self, after: int, limit: int) -> Sequence[Event]:
         rows = await self._read("events_after", {"after": after, "limit": max(0, limit)})
@@ -215,7 +221,14 @@ def _columns(row: records.Row) -> tuple[Any, ...]:
         row.detector,
         *row.version,
         row.body,
+        row.words,
     )
+
+
+def _statement(query: Filter) -> str:
+    if query.where or query.text:
+        return "list_records_with_words"
+    return "list_records" if query.status is None else "list_records_of_status"
 
 
 def _listing(kind: str, query: Filter, limit: int) -> dict[str, Any]:
@@ -231,4 +244,5 @@ def _listing(kind: str, query: Filter, limit: int) -> dict[str, Any]:
         "since_ns": _EARLIEST if query.since_ns is None else query.since_ns,
         "until_ns": records.STILL_OPEN if query.until_ns is None else query.until_ns,
         "limit": limit,
+        "words": json.dumps(words.wanted(query)),
     }
