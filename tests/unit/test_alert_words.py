@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from watchkeeper.api.alert_words import WebhookWords
 from watchkeeper.api.door_table import DOORS, door_at, route_of
 from watchkeeper.api.doors import Answer
 from watchkeeper.errors import BadInput, OverLimit, Retryable, TooLarge, WatchkeeperError
@@ -15,8 +16,7 @@ from watchkeeper.model.signal import Reject
 
 GOOD = Accepted(2, told="inc-42")
 PARTLY = Accepted(1, (Reject("bad_item", 1, "item 1: the alert has no labels"),))
-WEBHOOKS = [path for path in DOORS if path.startswith(("/webhooks/", "/integrations/"))]
-ALERTMANAGERS = [path for path in WEBHOOKS if "cloudevents" not in path]
+WEBHOOKS = [path for path, door in DOORS.items() if isinstance(door.words, WebhookWords)]
 BUSY = Retryable("too much is waiting", after_s=2.0)
 OVER = OverLimit("the key's limit is reached", after_s=2.0)
 
@@ -47,7 +47,7 @@ def test_an_alertmanager_says_what_was_bad_as_a_json_string() -> None:
     assert "item 1: the alert has no labels" in body(answer)
 
 
-@pytest.mark.parametrize("path", ["/api/v2/alerts", *ALERTMANAGERS])
+@pytest.mark.parametrize("path", ["/api/v2/alerts", *WEBHOOKS])
 @pytest.mark.parametrize("error", [BUSY, OVER])
 def test_no_alert_is_lost_by_an_answer_that_its_sender_takes_for_final(
     path: str, error: WatchkeeperError

@@ -21,7 +21,9 @@ from watchkeeper.ingest.prepare import Accepted
 from watchkeeper.model.series import TenantId
 from watchkeeper.model.signal import Reject
 
-EVERY_DOOR = pytest.mark.parametrize("path", sorted(DOORS))
+BY_RECEIVER = {door.receiver: path for path, door in DOORS.items()}
+EVERY_DOOR = pytest.mark.parametrize("path", sorted(BY_RECEIVER.values()))
+"""One of each receiver."""
 JSON = {"content-type": "application/json"}
 
 
@@ -66,7 +68,7 @@ async def test_a_door_opens_to_its_methods_alone(one: Api, path: str, method: st
     assert (answer.status_code == 405) == (method not in opens)
     if method not in opens:
         assert set(opens) <= set(answer.headers["allow"].split(", ")) <= {"GET", *opens}
-    assert one.door.came == []
+    assert len(one.door.came) == (method in opens)
 
 
 @EVERY_DOOR
