@@ -5,7 +5,7 @@ Grouping works as it does live: message by message as they arrive, formed anew o
 scored is which incident each firing is in at the end of its hour, with B3; a fault counts for
 `representative` if a group is mostly its and has four firings of it or more.
 
-Settings were tried on storms with seeds from 1000 to 1020; those reported have others.
+Settings were tried on storms with seeds from 1000, 41000 and 52000; those reported have others.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -196,7 +197,10 @@ def test_a_host_explains_its_guests() -> None:
     assert {join.hops for join in group.joins.values()} == {0, 1, 2, 3}
 
 
-def test_a_silent_service_in_between_is_bridged() -> None:
+@pytest.mark.parametrize(("bridge", "n_groups"), [(0.0, 1), (-9.0, 2)])
+def test_a_silent_service_in_between_is_bridged_as_far_as_is_believed(
+    bridge: float, n_groups: int
+) -> None:
     complaints = [
         complaint("bank"),
         complaint("checkout", 40.0),
@@ -204,9 +208,55 @@ def test_a_silent_service_in_between_is_bridged() -> None:
         complaint("web", 61.0),
     ]
 
-    groups = grouper(silent=1.0).group(complaints, scene())
+    groups = grouper(silent=0.5, bridge=bridge, crowd=0.0).group(complaints, scene())
 
-    assert len(groups) == 1
+    assert len(groups) == n_groups
+
+
+def test_a_root_that_speaks_up_late_is_the_root_all_the_same() -> None:
+    later = [("payment", 0.0), ("checkout", 10.0), ("web", 30.0), ("bank", 80.0)]
+
+    (group,) = grouper().group([complaint(*one) for one in later], scene())
+
+    assert group.root == "bank-80"
+
+
+def test_more_than_two_strangers_that_meet_are_no_group_of_more_than_two() -> None:
+    three = [complaint("payment"), complaint("checkout", 30.0), complaint("web", 60.0)]
+
+    calm, busy = (grouper().group(three, scene(strangers_per_hour=rate)) for rate in (0.5, 1.5))
+
+    assert [len(group.joins) for group in calm] == [3]
+    assert sorted(len(group.joins) for group in busy) == [1, 2]
+
+
+@pytest.mark.parametrize(("n_minutes", "sizes"), [(1, [1, 2]), (3, [3])])
+def test_three_that_go_on_for_longer_than_strangers_do_are_a_group(
+    n_minutes: int, sizes: list[int]
+) -> None:
+    cascade = [("payment", 0.0), ("checkout", 30.0), ("web", 60.0)]
+    ended = {"ended_ns": make.START_NS + 10**12, "n_minutes": n_minutes}
+    three = [complaint(node, at_s, **ended) for node, at_s in cascade]
+    seen = replace(scene(strangers_per_hour=1.5), goes_on=(-1.0, -1.0, 0.0, 2.0))
+
+    groups = grouper().group(three, seen)
+
+    assert sorted(len(group.joins) for group in groups) == sizes
+
+
+@pytest.mark.parametrize("name", ["root_cover", "dynamic_xy"])
+def test_who_may_be_the_root_of_an_alert_that_joins_is_told_before(name: str) -> None:
+    one, at = grouper(name), scene()
+    roots = one.roots("checkout", at)
+
+    joined = {
+        node
+        for node in SHOP.names
+        if one.join(complaint("checkout", 20.0), [complaint(node)], at) is not None
+    }
+
+    assert joined
+    assert roots is None or all(node in roots for node in joined)
 
 
 def test_other_environments_have_nothing_to_do_with_each_other() -> None:

@@ -50,6 +50,25 @@ def test_steps_between_two_count_in_any_direction_up_to_three(
     assert REACH.apart(other, one) == steps
 
 
+@pytest.mark.parametrize("node", [*SHOP.names, "nobody"])
+def test_sources_are_those_from_which_trouble_gets_here(node: str) -> None:
+    reached = {root for root in SHOP.names if REACH.hops(root, node) is not None}
+
+    assert REACH.sources(node) == reached | {node}
+
+
+def test_callers_are_told_as_numbers_too() -> None:
+    numbers, (starts, callers) = REACH.callers
+    names = list(numbers)
+
+    told = {
+        name: tuple(names[k] for k in callers[starts[n] : starts[n + 1]])
+        for name, n in numbers.items()
+    }
+
+    assert told == {name: SHOP.callers(name) for name in SHOP.names}
+
+
 def test_a_loop_of_calls_has_an_end() -> None:
     loop = Reach(make.calls("a>b", "b>c", "c>a", "a>a"))
 

@@ -1,4 +1,5 @@
-"""How often an alert comes that belongs to nothing: learned, and forgotten slowly."""
+"""How often an alert comes that belongs to nothing, and how long it goes on: learned, and
+forgotten slowly."""
 
 from __future__ import annotations
 
@@ -9,11 +10,11 @@ from watchkeeper.analyze.strangers import Strangers
 HOUR_S = 3600.0
 
 
-def watched(n_hours: int, *, n_each: int) -> Strangers:
+def watched(n_hours: int, *, n_each: int, n_minutes: int = 1) -> Strangers:
     one = Strangers()
     for _ in range(n_hours):
         for _ in range(n_each):
-            one.count()
+            one.count(n_minutes)
         one.pass_time(HOUR_S)
     return one
 
@@ -58,10 +59,33 @@ def test_the_rate_is_never_nothing() -> None:
     assert one.per_s(10) > 0.0
 
 
+def test_going_on_says_more_the_longer_and_little_at_first() -> None:
+    says = Strangers().goes_on()
+
+    assert len(says) == 11
+    assert says[0] == says[1] == -1.0
+    assert list(says) == sorted(says)
+    assert says[10] == 2.0
+
+
+def test_where_strangers_go_on_for_long_going_on_says_little() -> None:
+    long, short = (watched(2, n_each=40, n_minutes=n).goes_on() for n in (6, 1))
+
+    assert long[4] < 0.0 < short[4]
+
+
+@pytest.mark.parametrize(("n_minutes", "as_"), [(0, 1), (99, 10)])
+def test_minutes_beyond_what_is_told_apart_are_the_nearest(n_minutes: int, as_: int) -> None:
+    one, other = (watched(1, n_each=9, n_minutes=n) for n in (n_minutes, as_))
+
+    assert one.goes_on() == other.goes_on()
+
+
 def test_the_rate_survives_a_restart() -> None:
     one, again = watched(5, n_each=7), Strangers()
 
     again.load(one.dump())
 
     assert again.per_s(3) == one.per_s(3)
+    assert again.goes_on() == one.goes_on()
     assert again.dump() == one.dump()

@@ -208,12 +208,15 @@ class Correlator:
 
     def _scene(self) -> Scene:
         n_nodes = len(self._reach.topology.names)
-        return Scene(self._reach, self._strangers.per_s(n_nodes))
+        return Scene(self._reach, self._strangers.per_s(n_nodes), self._strangers.goes_on())
 
     def _place(self, complaint: Complaint) -> None:
         """Where it fits best of all that is open, or in an incident of its own."""
         scene, best = self._scene(), None
+        roots = self._grouper.roots(complaint.node, scene)
         for one in self._open_to(complaint.started_ns):
+            if roots is not None and self._complaints.of(one.root).node not in roots:
+                continue
             join = self._grouper.join(complaint, self._members(one), scene)
             if join is not None and (best is None or join.odds > best[0].odds):
                 best = (join, one)
@@ -243,10 +246,12 @@ class Correlator:
             return None
         return Join(before, 0.0, 0.0, 0.0, _AGAIN), home
 
-    def _members(self, one: OpenIncident) -> list[Complaint]:
+    def _members(self, one: OpenIncident) -> Iterator[Complaint]:
         """The root first."""
-        others = [self._complaints.of(key) for key in one.joins if key != one.root]
-        return [self._complaints.of(one.root), *others]
+        yield self._complaints.of(one.root)
+        for key in one.joins:
+            if key != one.root:
+                yield self._complaints.of(key)
 
     def _form(self) -> None:
         """All young incidents anew."""
@@ -295,8 +300,9 @@ class Correlator:
         oldest_ns = self._now_ns - round(self._config.young_s * NS_PER_S)
         for one in self._book.unsettled(oldest_ns):
             one.is_settled = True
-            if len(one.joins) == 1 and self._complaints.of(one.root).before is None:
-                self._strangers.count()
+            root = self._complaints.of(one.root)
+            if len(one.joins) == 1 and root.before is None:
+                self._strangers.count(root.n_minutes)
 
     def _release(self) -> None:
         """Incidents that all of a sudden are to be told: another minute of theirs is over."""
@@ -310,7 +316,7 @@ class Correlator:
 
     def _told(self) -> Iterator[Incident]:
         for one in self._book.changed():
-            members = self._members(one)
+            members = list(self._members(one))
             one.is_held = notice.is_held(members, self._habits)
             ended_ns = [
                 complaint.ended_ns for complaint in members if complaint.ended_ns is not None
@@ -321,7 +327,7 @@ class Correlator:
         yield from self._book.merged(self._tenant, self._now_ns)
 
     def _incident(self, one: OpenIncident) -> Incident:
-        members = self._members(one)
+        members = list(self._members(one))
         representative = members[0]
         status = IncidentStatus.ACKNOWLEDGED if one.acknowledged else IncidentStatus.OPEN
         return Incident(
@@ -373,7 +379,7 @@ class Correlator:
             left = [one for one in self._book if one not in gone]
             gone += left[:n_over]
         for one in gone:
-            complaints = self._members(one)
+            complaints = list(self._members(one))
             if len(complaints) == 1 and not one.acknowledged:
                 self._habits.learn(complaints[0])
             self._book.forget(one)

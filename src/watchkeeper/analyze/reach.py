@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
+from itertools import accumulate
 from typing import Final
 
+import numpy as np
+
 from watchkeeper.model.alert import Alert
+from watchkeeper.model.series import I64
 from watchkeeper.model.topology import Topology
 
 MAX_HOPS: Final = 5
@@ -22,7 +27,17 @@ class Reach:
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
         self._hops: dict[str, Mapping[str, int]] = {}
+        self._sources: dict[str, frozenset[str]] = {}
         self._around: dict[str, frozenset[str]] = {}
+
+    @cached_property
+    def callers(self) -> tuple[Mapping[str, int], tuple[I64, I64]]:
+        """Numbers of the nodes, by name; of each number where its callers' begin, and these."""
+        graph = self.topology
+        numbers = {name: number for number, name in enumerate(graph.names)}
+        of = [[numbers[caller] for caller in graph.callers(name)] for name in graph.names]
+        starts = np.array([0, *accumulate(map(len, of))], np.int64)
+        return numbers, (starts, np.array([n for one in of for n in one], np.int64))
 
     def hops(self, root: str, node: str) -> int | None:
         """Steps from `root` to `node`, which depends on it; None where it does not."""
@@ -35,6 +50,14 @@ class Reach:
         found = self._hops.get(root)
         if found is None:
             found = self._hops[root] = self.topology.ancestors(root, MAX_HOPS)
+        return found
+
+    def sources(self, node: str) -> frozenset[str]:
+        """Whose trouble may reach `node`, itself among them."""
+        found = self._sources.get(node)
+        if found is None:
+            below = self.topology.descendants(node, MAX_HOPS)
+            found = self._sources[node] = frozenset((node, *below))
         return found
 
     def apart(self, one: str, other: str) -> int | None:

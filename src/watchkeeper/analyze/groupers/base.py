@@ -5,7 +5,7 @@ Pure, and without state of its own: what it is told is all it knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -33,6 +33,9 @@ class Scene:
     reach: Reach
     strangers_per_s: float
     """Of one node: how often an alert comes that belongs to nothing."""
+    goes_on: Sequence[float] = (0.0,)
+    """By minutes in which it fired: what that says for it being none of those; the last for
+    longer."""
 
 
 @runtime_checkable
@@ -46,7 +49,12 @@ class Grouper(Protocol):
         """All of them, in groups; alone where nothing speaks for more."""
         ...
 
-    def join(self, complaint: Complaint, group: Sequence[Complaint], scene: Scene) -> Join | None:
+    def roots(self, node: str, scene: Scene) -> Container[str] | None:
+        """Nodes of which the root of a group is one if an alert of that node may join it; None
+        where it may be any."""
+        ...
+
+    def join(self, complaint: Complaint, group: Iterable[Complaint], scene: Scene) -> Join | None:
         """Why what just came would be in a group, whose root is its first; None if not."""
         ...
 

@@ -9,7 +9,7 @@ Blind to who depends on whom, and chains run on: in a busy hour it makes few gro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import groupby
 from typing import Annotated, ClassVar, Final
 
@@ -53,7 +53,10 @@ class DynamicXY:
             found += [self._group(members, scene) for members in self._chains([*stretch], scene)]
         return found
 
-    def join(self, complaint: Complaint, group: Sequence[Complaint], scene: Scene) -> Join | None:
+    def roots(self, node: str, scene: Scene) -> Container[str] | None:
+        return None
+
+    def join(self, complaint: Complaint, group: Iterable[Complaint], scene: Scene) -> Join | None:
         near = [one for one in group if self._stretch(one) == self._stretch(complaint)]
         said = [self._likeness(one, complaint, scene) for one in near]
         best = max(said, key=lambda join: join.odds, default=None)
