@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from tests.red import Call, Works, spans, ticks
 from watchkeeper.analyze.red import IDLE_NS, QUIET_NS, STEP_NS
 from watchkeeper.lake import red
 from watchkeeper.lake.red_groups import LATE_NS
+from watchkeeper.model.series import TenantId
 from watchkeeper.model.signal import SampleBatch
 
 CART = "{GET /cart shop server}"
@@ -107,6 +110,24 @@ def test_a_call_is_an_edge_when_both_its_ends_have_come(
 
     assert told["edge_duration_seconds_sum{web shop}"] == 0.5
     assert told["edge_errors_total{web shop}"] == 1.0
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_tenants_that_tell_of_the_same_trace_learn_nothing_of_each_other(
+    works: Works, order: tuple[int, int]
+) -> None:
+    """Ids are for the sender to choose, and those of others can be guessed or overheard."""
+    ends = (
+        spans(Call("web", kind=CLIENT, span=7, parent=1)),
+        replace(spans(Call("secret", kind=SERVER, span=8, parent=7)), tenant=TenantId("acme")),
+    )
+    for which in order:
+        works.take(ends[which])
+
+    told = works.tick(STEP_S)
+
+    assert told
+    assert not [name for name in told if name.startswith("edge")]
 
 
 def test_a_call_that_nobody_answers_is_one_to_the_peer_it_names(works: Works) -> None:

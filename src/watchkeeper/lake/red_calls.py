@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+import xxhash
 
 from watchkeeper.clock import NS_PER_S
 from watchkeeper.compiled.memory import reserve
@@ -72,6 +73,7 @@ class Calls:
     def meet(self, batch: SpanBatch, service: I32, peers: tuple[U64, U8], now_ns: int) -> Pairs:
         """Pairs that a batch completes; `service` is by origin, -1 for spans that are left out."""
         pairs = np.zeros(kernel.MOST_ANSWERS * len(batch), PAIR)
+        tenant = np.uint64(xxhash.xxh3_64_intdigest(batch.tenant.encode()))
         n_pairs = kernel.meet(
             (
                 batch.origin, batch.kind, batch.status, batch.duration_ns, batch.trace,
@@ -79,7 +81,7 @@ class Calls:
             ),
             (service, self._services.hash),
             peers,
-            (self._ring, self._heads, self._ends, now_ns),
+            (self._ring, self._heads, self._ends, now_ns, tenant),
             pairs,
         )  # fmt: skip
         return pairs[:n_pairs]

@@ -30,14 +30,15 @@ def meet(spans, services, fallback, waiting, pairs):
     """Let ends of calls meet; how many pairs were written: (the key of the edge, that key as the
     client's attributes name it, client's service, server's, duration, whether either failed).
 
-    A server answers the client that is its parent, a consumer the producer. The time of a call is
-    what its client saw, that of a message what its consumer took. `pairs` has room for MOST_ANSWERS
-    of each span.
+    A server answers the client that is its parent, a consumer the producer. Both are of one tenant,
+    whose number is in what is compared: ids are for anybody to choose. The time of a call is what
+    its client saw, that of a message what its consumer took. `pairs` has room for MOST_ANSWERS of
+    each span.
     """
     origin, kind, status, duration, trace, span, parent = spans
     service, hashes = services
     peer_key, peer_sort = fallback
-    ring, heads, ends, now_ns = waiting
+    ring, heads, ends, now_ns, tenant = waiting
     n_pairs = 0
     for row in range(len(origin)):
         own = service[origin[row]]
@@ -50,7 +51,7 @@ def meet(spans, services, fallback, waiting, pairs):
         mine = span[row] if asks else parent[row]
         if mine == 0:
             continue
-        h = fold_multiply(trace[row, 0] ^ SEED, trace[row, 1] ^ TO_PEER)
+        h = fold_multiply(trace[row, 0] ^ SEED ^ tenant, trace[row, 1] ^ TO_PEER)
         h = fold_multiply(h, mine ^ FROM_PEER)
         bucket = h & np.uint64(len(heads) - 1)
         failed = status[row] == ERROR
