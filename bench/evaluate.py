@@ -99,7 +99,9 @@ def run(options: Options) -> Measured:
                 if plan.days:
                     levels = shop_past.measured(gate)
                     shop_past.bring(levels, url, days=plan.days, seed=plan.seed)
-                gate.open()
+                    shop_past.let_in(gate, levels)
+                else:
+                    gate.open()
                 told = evaluated(plan, url, home, kept=options.data)
     return figures(told), notes(plan, told)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from bench.peers import Unmeasurable
 from bench.report import progress
-from watchkeeper.cli.demo.bodies import points_of
+from watchkeeper.cli.demo.bodies import are_before, points_of
 from watchkeeper.cli.demo.gate import Gate
 from watchkeeper.cli.demo.level import Levels, levels
 from watchkeeper.cli.demo.past import before
@@ -42,3 +42,8 @@ def bring(found: Levels, url: str, *, days: float, seed: int) -> int:
     took_s = time.monotonic() - began
     progress(f"imported {history.n_samples} samples, {days:g} days, in {took_s:.0f} s")
     return history.n_samples
+
+
+def let_in(gate: Gate, found: Levels) -> None:
+    """What the shop has told since its history ends."""
+    gate.open(are_before(found.began_s))

@@ -152,6 +152,41 @@ def test_the_level_is_what_came_behind_the_first_seconds() -> None:
     assert (found.services, found.n_series, found.began_s) == (("payment",), 5, NOON_S)
 
 
+@pytest.mark.parametrize(
+    ("asked_s", "began_s"), [({"payment": 0, "cart": 0}, 0), ({"payment": 1, "cart": 4}, 4),
+     ({"payment": 1, "cart": 30}, 10), ({}, 0)],
+)  # fmt: skip
+def test_a_level_begins_when_all_services_are_asked_or_the_first_seconds_are_over(
+    asked_s: Mapping[str, int], began_s: int
+) -> None:
+    """What came before is no time in which nobody wanted anything."""
+    points = [
+        one
+        for service in ("payment", "cart")
+        for second in range(40)
+        for one in told(
+            second, *[float(second >= asked_s.get(service, 99))] * 3,
+            labels={**OF, "service": service},
+        )
+    ]  # fmt: skip
+
+    found = levels(points, 10.0)
+
+    assert found is not None
+    assert found.began_s == NOON_S + began_s
+
+
+def test_of_what_waits_at_the_gate_some_is_left_out() -> None:
+    with serving({"/v1/metrics": Reply(200)}) as stub, Gate(stub.url) as gate:
+        for content in (b"1", b"2", b"3"):
+            gate.take(("127.0.0.1", 7), Body("/v1/metrics", {}, content))
+
+        gate.open(lambda body: body.content < b"3")
+        gate.take(("127.0.0.1", 7), Body("/v1/metrics", {}, b"0"))
+
+    assert [one.body for one in stub.asked] == [b"3", b"0"]
+
+
 def test_who_begins_later_began_at_zero_and_of_gauges_mean_and_scatter_count() -> None:
     late = {**OF, "http_response_status_code": "404"}
     gauge = {"__name__": "process_thread_count", "service": "payment"}

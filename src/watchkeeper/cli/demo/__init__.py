@@ -136,7 +136,7 @@ def _show(
         narrator.say(f"both are up: {server.url}, and the shop's gateway {there.gateway}")
         levels = _measured(gate, narrator)
         _bring(levels, client, narrator)
-        gate.open()
+        _let_in(gate, levels)
         story = Story(Parts(client, broken, pace, interrupts, narrator), scenario)
         with narrator.output.progress("looking", None):
             story.settle(max(levels.began_s + _STEADY_S, pace.now_s() + _LIVE_S))
@@ -179,6 +179,13 @@ def _bring(levels: Levels, client: Client, narrator: Narrator) -> None:
         raise Permanent(f"demo: {tally.n_rejected} samples were not accepted; report this")
     took_s = time.perf_counter() - began
     narrator.say(f"imported in {words.lasting(took_s)}; from here on live telemetry flows in")
+
+
+def _let_in(gate: Gate, levels: Levels) -> None:
+    """What the shop has told since its history ends."""
+    from watchkeeper.cli.demo.bodies import are_before  # with what the server imports
+
+    gate.open(are_before(levels.began_s))
 
 
 def _as_json(scenario: Scenario, found: Verdict) -> dict[str, object]:

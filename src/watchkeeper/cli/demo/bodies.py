@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from watchkeeper.cli.demo.gate import Body
@@ -31,3 +31,13 @@ def points_of(bodies: Iterable[Body]) -> Iterator[Point]:
                 receiver.decode(body.content, headers, now_ns=0)
             ):
                 yield Point(labels, time_ns / NS_PER_S, value)
+
+
+def are_before(time_s: float) -> Callable[[Body], bool]:
+    """Whether a body has samples, and all of them are of before that time."""
+
+    def told_before(body: Body) -> bool:
+        times = [one.time_s for one in points_of([body])]
+        return bool(times) and max(times) < time_s
+
+    return told_before

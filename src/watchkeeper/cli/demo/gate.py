@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, NamedTuple, Self
@@ -71,14 +72,15 @@ class Gate:
         with self._lock:
             return list(self._kept)
 
-    def open(self) -> None:
-        """Let pass what waits, each sender's in its order, and from then on everything."""
+    def open(self, without: Callable[[Body], bool] = lambda _body: False) -> None:
+        """Let pass what waits, each sender's in its order, and from then on everything. Of what
+        waits, some may be left out."""
         with self._lock:
             self._is_open = True
             self._kept.clear()
             senders = list(self._waiting)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            list(pool.map(self._drain, senders))
+            list(pool.map(partial(self._drain, without), senders))
 
     def take(self, sender: Sender, body: Body) -> Answer:
         """Keep it, or pass it on."""
@@ -102,7 +104,7 @@ class Gate:
             self._door.shutdown()
         self._door.server_close()
 
-    def _drain(self, sender: Sender) -> None:
+    def _drain(self, without: Callable[[Body], bool], sender: Sender) -> None:
         while True:
             with self._lock:
                 waiting = self._waiting[sender]
@@ -111,7 +113,8 @@ class Gate:
                     return
                 body = waiting.popleft()
                 self._size -= len(body.content)
-            self._pass(body)
+            if not without(body):
+                self._pass(body)
 
     def _pass(self, body: Body) -> Answer:
         connection = HTTPConnection(self._behind, timeout=_TIMEOUT_S)
