@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+import pytest
 from msgspec import Meta
 
 from watchkeeper.config import check, document
@@ -204,3 +205,38 @@ def test_types_are_told_in_words() -> None:
 
     assert {kind: check.words("", kind) for kind in told} == told
     assert check.words("keep_s", float) == "a duration such as 500ms, 30s, 5m, 48h or 7d"
+
+
+class Few(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    steps: Annotated[tuple[int, ...], Meta(min_length=1, max_length=2)] = (1,)
+    by_name: Annotated[Mapping[str, int], Meta(max_length=1)] = msgspec.field(default_factory=dict)
+    word: Annotated[str, Meta(max_length=3)] = ""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("steps: []", "steps: holds 0; it must be of length >= 1 and of length <= 2"),
+        ("steps: [1, 2, 3]", "steps: holds 3; it must be of length >= 1 and of length <= 2"),
+        ("by_name: {a: 1, b: 2}", "by_name: holds 2; it must be of length <= 1"),
+        ("word: long", "word: 'long' is not text of length <= 3"),
+    ],
+)
+def test_what_holds_too_few_or_too_many_is_refused_with_how_many_it_may(
+    text: str, says: str
+) -> None:
+    faults: Faults = []
+    node = document.parse(text, "a.yaml", {}, faults)
+
+    assert check.build(Few, node, (), faults) is None
+    assert [says in str(one) for one in faults] == [True]
+
+
+@pytest.mark.parametrize(
+    "text", ["steps: [1]", "steps: [1, 2]", "by_name: {}", "by_name: {a: 1}", "word: abc"]
+)
+def test_what_holds_as_many_as_it_may_is_taken(text: str) -> None:
+    faults: Faults = []
+
+    assert check.build(Few, document.parse(text, "a.yaml", {}, faults), (), faults) is not None
+    assert faults == []

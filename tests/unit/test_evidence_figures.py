@@ -160,7 +160,8 @@ def eventful() -> Case:
     before: dict[str, Sequence[float]] = {
         one: random.normal(50.0, 1.0, 100).tolist() for one in NAMES
     }
-    now: dict[str, Sequence[float]] = {one: [50.0] * 3 for one in NAMES} | {"stock": [97.0] * 3}
+    now: dict[str, Sequence[float]] = dict.fromkeys(NAMES, [50.0] * 3)
+    now["stock"] = [97.0] * 3
     usual = dict.fromkeys(("gateway", "order", "stock"), (100.0, 0.1, 0.01))
     slow = Call("stock", 90.0, failed=True, gap_ms=70.0)
     bad = Call("gateway", failed=True, calls=(Call("order", failed=True, calls=(slow,)),))

@@ -159,21 +159,24 @@ def _value(kind: Any, name: str, node: Node, path: Path, faults: Faults) -> Any:
     for one in members(kind):
         plain = bare(one)
         if is_list(plain) and isinstance(node.value, list):
-            return _sequence(plain, name, node, path, faults)
+            return _sequence(one, name, node, path, faults)
         if is_mapping(plain) and node.is_mapping:
-            return _table(plain, name, node, path, faults)
+            return _table(one, name, node, path, faults)
     return _leaf(kind, name, node, path, faults)
 
 
 def _sequence(kind: Any, name: str, node: Node, path: Path, faults: Faults) -> Any:
-    of = get_args(kind)[0]
+    plain = bare(kind)
+    of = get_args(plain)[0]
     before = len(faults)
+    if _is_mislong(kind, node, path, faults):
+        return _FAILED
     children = [
         _value(of, name, child, (*path, f"[{n}]"), faults) for n, child in enumerate(node.value)
     ]
     if len(faults) > before:
         return _FAILED
-    origin: Any = get_origin(kind)
+    origin: Any = get_origin(plain)
     return tuple(children) if origin is Sequence else origin(children)
 
 
@@ -198,12 +201,25 @@ def _plugins(kind: str, node: Node, path: Path, faults: Faults) -> Any:
 
 
 def _table(kind: Any, name: str, node: Node, path: Path, faults: Faults) -> Any:
-    of = get_args(kind)[1]
+    of = get_args(bare(kind))[1]
     before = len(faults)
+    if _is_mislong(kind, node, path, faults):
+        return _FAILED
     children = {
         key: _value(of, name, child, (*path, key), faults) for key, child in node.value.items()
     }
     return _FAILED if len(faults) > before else children
+
+
+def _is_mislong(kind: Any, node: Node, path: Path, faults: Faults) -> bool:
+    """Whether a list or mapping holds fewer or more than it may; that fault is added."""
+    for meta in getattr(kind, "__metadata__", ()):
+        least, most = meta.min_length or 0, meta.max_length
+        if len(node.value) < least or (most is not None and len(node.value) > most):
+            message = f"holds {len(node.value)}; it must be {_limits(kind)}"
+            faults.append(Fault(dotted(path), message, node.origin))
+            return True
+    return False
 
 
 def _leaf(kind: Any, name: str, node: Node, path: Path, faults: Faults) -> Any:
@@ -295,6 +311,8 @@ def _limits(kind: Any) -> str:
                 said.append(f"{sign} {bound:g}" if isinstance(bound, float) else f"{sign} {bound}")
         if getattr(meta, "min_length", None):
             said.append(f"of length >= {meta.min_length}")
+        if getattr(meta, "max_length", None) is not None:
+            said.append(f"of length <= {meta.max_length}")
         if getattr(meta, "pattern", None):
             said.append(f"like {meta.pattern}")
     return " and ".join(said)

@@ -167,4 +167,9 @@ def shown_as(name: str, kind: Any, value: Any) -> Any:
     if isinstance(value, Mapping):
         of = check.element_of(kind)
         return {str(key): shown_as(name, of, one) for key, one in value.items()}
+    if isinstance(value, msgspec.Struct):
+        return {
+            field.encode_name: shown_as(field.encode_name, field.type, getattr(value, field.name))
+            for field in msgspec.structs.fields(value)
+        }
     return msgspec.to_builtins(value, enc_hook=str)
