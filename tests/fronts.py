@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -45,14 +45,17 @@ NOTHING = Frame((), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros(0, np
 
 @dataclass
 class Door:
-    """Takes every body in, or answers as it is told."""
+    """Takes every body in, or answers as it is told, or as what is behind it does."""
 
     position: int = 0
     answer: Accepted | Exception = field(default_factory=lambda: Accepted(1))
     came: list[Request] = field(default_factory=list)
+    behind: Callable[[Request], Awaitable[Accepted]] | None = None
 
     async def accept(self, request: Request) -> Accepted:
         self.came.append(request)
+        if self.behind is not None:
+            return await self.behind(request)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
