@@ -22,7 +22,7 @@ from watchkeeper.analyze.watchers.base import Seen
 from watchkeeper.analyze.watchers.symptoms import Symptoms
 from watchkeeper.cli import demo
 from watchkeeper.cli.demo import past, shop
-from watchkeeper.cli.demo.bodies import points_of
+from watchkeeper.cli.demo.bodies import are_before, points_of
 from watchkeeper.cli.demo.gate import Body, Gate
 from watchkeeper.cli.demo.level import Gauge, Levels, Point, Requests, levels
 from watchkeeper.cli.demo.past import full
@@ -224,6 +224,8 @@ def test_levels_are_read_from_what_senders_really_send() -> None:
     assert found[-1] == Point(
         {"__name__": "process_thread_count", "service": "payment"}, NOON_S, 7.0
     )
+    assert [are_before(NOON_S + 1)(body) for body in bodies] == [False, False, True]
+    assert [are_before(NOON_S + 2)(body) for body in bodies] == [True, False, True]
 
 
 # The past
