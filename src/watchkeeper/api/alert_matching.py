@@ -15,6 +15,7 @@ from watchkeeper.model.silence import AlertSilence
 
 Labels = Mapping[str, str]
 _MATCHER: Final = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|!~|!=|=)\s*(.*?)\s*", re.DOTALL)
+_VALUE: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|((?:[^"\\]|\\.)*\\?)', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES: Final = {"n": "\n", '"': '"', "\\": "\\"}
 
@@ -25,11 +26,10 @@ def parse_matcher(text: str) -> Matcher:
     if found is None:
         raise BadInput(f"bad matcher format: {text[:200]}")
     name, op, value = found.groups()
-    if value.startswith('"') != value.endswith('"') or value == '"':
+    written = _VALUE.fullmatch(value)
+    if written is None:
         raise BadInput(f"matcher value contains unescaped double quote: {text[:200]}")
-    if value.startswith('"'):
-        value = value[1:-1]
-    value = _ESCAPED.sub(lambda one: _ESCAPES.get(one[1], one[0]), value)
+    value = _ESCAPED.sub(lambda one: _ESCAPES.get(one[1], one[0]), written[1] or written[2] or "")
     return checked(Matcher(name, MatchOp(op), value))
 
 
