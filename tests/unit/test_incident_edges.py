@@ -122,8 +122,12 @@ async def test_an_alert_that_comes_more_than_an_hour_late_disturbs_nobody(desk: 
 
 
 @pytest.mark.parametrize("ahead_s", [3600.0, 86_400.0 * 365])
-async def test_an_alert_from_the_future_is_of_now(desk: Desk, ahead_s: float) -> None:
-    await desk.hear(make.alert("Slow", "search"))
+@pytest.mark.parametrize("is_first", [False, True])
+async def test_an_alert_from_the_future_is_of_now(
+    desk: Desk, ahead_s: float, is_first: bool
+) -> None:
+    if not is_first:
+        await desk.hear(make.alert("Slow", "search"))
     await desk.tick(100)
 
     await desk.hear(make.alert(at_s=ahead_s))
@@ -131,6 +135,35 @@ async def test_an_alert_from_the_future_is_of_now(desk: Desk, ahead_s: float) ->
 
     (head,) = [one for one in await desk.heads() if one.service == "payment"]
     assert head.opened_ns == make.START_NS + 100 * S
+
+
+async def test_the_first_alert_of_a_tenant_fires_though_it_began_days_ago(desk: Desk) -> None:
+    await desk.tick(0)
+
+    await desk.hear(make.alert(at_s=-3 * 86_400))
+    await desk.tick(30)
+    during = await only(desk)
+    await desk.tick(14_401)
+
+    assert (during.status, during.n_firing) == (OPEN, 1)
+    assert during.opened_ns == make.START_NS - 3 * 86_400 * S
+    assert (await only(desk)).status is RESOLVED
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_a_tenant_that_is_new_after_a_restart_knows_the_time_all_the_same(
+    desk: Desk, executor: ThreadPoolExecutor, is_restarted: bool
+) -> None:
+    await desk.tick(100)
+    if is_restarted:
+        state, again = await desk.stage.dump(3), stage_of(desk.store, executor)
+        await again.load(3, len(desk.log), state)
+        desk.stage = again
+
+    await desk.hear(make.alert(at_s=86_400))
+    await desk.tick(101)
+
+    assert (await only(desk)).opened_ns == make.START_NS + 100 * S
 
 
 async def test_an_alert_that_flaps_is_one_alert_whose_firings_are_told(desk: Desk) -> None:

@@ -63,6 +63,7 @@ class _Kept(msgspec.Struct, array_like=True):
     """A partition in a checkpoint."""
 
     desks: list[tuple[TenantId, bytes]]
+    now_ns: int = 0
 
 
 _decoder = msgspec.msgpack.Decoder(_Kept)
@@ -102,6 +103,8 @@ class IncidentStage:
         self._desks: dict[TenantId, tuple[int, Desk]] = {}
         """Each with the partition where all of the tenant meets."""
         self._covered: dict[int, int] = {}
+        self._now_ns: dict[int, int] = {}
+        """By the newest tick of each partition, so that a new tenant's desk knows the time."""
         self._unsaved: deque[_Work] | None = None
         self._progress = Progress(0)
         self.caught_up = self._progress.caught_up
@@ -177,6 +180,7 @@ class IncidentStage:
             works.append(_Work(outcome, replace(handling, position=delivery.position)))
 
     def _tick(self, now_ns: int, delivery: Delivery, works: deque[_Work]) -> None:
+        self._now_ns[delivery.partition] = max(now_ns, self._now_ns.get(delivery.partition, 0))
         for home, desk in self._desks.values():
             if not self._is_new(delivery, home):
                 continue
@@ -194,28 +198,39 @@ class IncidentStage:
         if not self._is_new(delivery, home):
             return None
         if known is None:
-            known = self._desks[tenant] = home, self._made(tenant)
+            known = self._desks[tenant] = home, self._made(tenant, home, delivery.position)
         return known[1]
 
-    def _made(self, tenant: TenantId) -> Desk:
+    def _made(self, tenant: TenantId, home: int, position: int) -> Desk:
         desk = Desk(self._grouper, self._config, tenant)
         desk.know(self._topology(tenant))
+        now_ns = self._time(home)
+        if now_ns:
+            desk.tick(now_ns, position)
         return desk
+
+    def _time(self, partition: int) -> int:
+        return max(self._now_ns.get(MIXED, 0), self._now_ns.get(partition, 0))
 
     def _dump(self, partition: int) -> bytes:
         return msgspec.msgpack.encode(
-            _Kept([
-                (tenant, desk.dump())
-                for tenant, (home, desk) in self._desks.items()
-                if home == partition
-            ])
-        )  # fmt: skip
+            _Kept(
+                [
+                    (tenant, desk.dump())
+                    for tenant, (home, desk) in self._desks.items()
+                    if home == partition
+                ],
+                self._time(partition),
+            )
+        )
 
     def _load(self, partition: int, state: bytes) -> None:
         self._desks = {
             tenant: known for tenant, known in self._desks.items() if known[0] != partition
         }
-        for tenant, content in _decoder.decode(state).desks if state else ():
+        kept = _decoder.decode(state) if state else _Kept([])
+        self._now_ns[partition] = kept.now_ns
+        for tenant, content in kept.desks:
             desk = Desk(self._grouper, self._config, tenant)
             desk.load(content)
             self._desks[tenant] = partition, desk
