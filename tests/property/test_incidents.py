@@ -28,7 +28,7 @@ from watchkeeper.model.handling import (
 from watchkeeper.model.incident import ComplaintKey, IncidentId, IncidentStatus
 from watchkeeper.model.series import DEFAULT_TENANT
 
-FEW = settings(max_examples=15, deadline=None, derandomize=True)
+FEW = settings(max_examples=12, deadline=None, derandomize=True)
 MERGED = IncidentStatus.MERGED
 
 
