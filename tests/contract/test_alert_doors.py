@@ -33,6 +33,10 @@ NONSENSE = (b"", b"{", b"\xff\xfe", b"null", b"[[[[1]]]]", b'{"alerts": "none"}'
 EVERY = pytest.mark.parametrize("path", PATHS)
 EACH = pytest.mark.parametrize("path", one_each())
 """One path for each receiver."""
+SPOKEN = pytest.mark.parametrize(
+    "path", list({type(DOORS[route_of(path)].words): path for path in PATHS}.values())
+)
+"""One for each way to answer."""
 LISTS = pytest.mark.parametrize("path", [one for one in one_each() if one != "/v2/enqueue"])
 
 
@@ -157,7 +161,7 @@ async def test_a_form_of_body_that_is_not_spoken_is_415_and_named(one: Doors, pa
     assert "'br'" in told(PATHS[path], encoding)
 
 
-@EACH
+@SPOKEN
 async def test_a_body_that_is_too_large_is_413_and_the_limit_is_named(
     one: Doors, path: str
 ) -> None:
@@ -184,7 +188,7 @@ async def test_a_full_log_is_503_and_what_is_sent_again_is_taken(one: Doors, pat
     assert len(await one.firing()) == 1
 
 
-@EACH
+@SPOKEN
 async def test_an_end_that_the_log_refused_has_not_ended_anything(one: Doors, path: str) -> None:
     await one.say(path, form_at(path).fires)
     await one.pass_s(30)
@@ -199,7 +203,7 @@ async def test_an_end_that_the_log_refused_has_not_ended_anything(one: Doors, pa
     assert await one.firing() == []
 
 
-@EACH
+@SPOKEN
 async def test_another_method_is_405_and_says_which_there_are(one: Doors, path: str) -> None:
     answer = await one.post(path, form_at(path).listed([form_at(path).fires]), method="PATCH")
 
@@ -229,7 +233,7 @@ async def test_alerts_of_one_tenant_are_not_anothers(one: Doors, path: str) -> N
     assert (len(mine), other) == (1, [])
 
 
-@EACH
+@SPOKEN
 async def test_an_end_of_another_tenant_ends_nothing_of_this_one(one: Doors, path: str) -> None:
     await one.say(path, form_at(path).fires, **{"x-scope-orgid": "alpha"})
     await one.pass_s(30)
@@ -239,7 +243,7 @@ async def test_an_end_of_another_tenant_ends_nothing_of_this_one(one: Doors, pat
     assert len(await one.firing(**{"x-scope-orgid": "alpha"})) == 1
 
 
-@EACH
+@SPOKEN
 async def test_who_shows_no_key_or_a_wrong_one_is_401(away: Doors, path: str) -> None:
     nobody = await away.say(path, form_at(path).fires)
     stranger = await away.say(path, form_at(path).fires, **gateways.bearer(gateways.WRONG))
@@ -248,7 +252,7 @@ async def test_who_shows_no_key_or_a_wrong_one_is_401(away: Doors, path: str) ->
     assert away.alerts() == []
 
 
-@EACH
+@SPOKEN
 async def test_a_key_opens_a_door_if_it_may_write_alerts_of_that_tenant(
     away: Doors, path: str
 ) -> None:
@@ -268,7 +272,7 @@ async def test_a_key_opens_a_door_if_it_may_write_alerts_of_that_tenant(
     assert [alert.tenant for alert in away.alerts()] == ["alpha"]
 
 
-@EACH
+@SPOKEN
 async def test_no_credential_is_handed_on_to_a_receiver(away: Doors, path: str) -> None:
     key = await gateways.scoped(away.api, Scope.WRITE_ALERTS)
 
