@@ -240,3 +240,37 @@ async def test_both_clients_ask_the_same_and_read_the_same(stub: Stub) -> None:
     assert again == told
     assert [(one.method, one.path, one.params, one.body) for one in stub.asked] == asked
     assert told[0].root_cause.node == "payment"
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [(("causes",), CAUSES), (("topology", "show"), TOPOLOGY), (("topology", "said"), SAID)],
+)
+def test_a_refusal_is_told_in_the_words_of_the_server(
+    stub: Stub, capsys: Captured, words: tuple[str, ...], path: str
+) -> None:
+    stub.routes[path] = Reply(400, body={"detail": "at: 'x' is no time; write epoch seconds"})
+
+    status, out, err = ran(capsys, *words)
+
+    assert (status == Exit.OK, out) == (False, "")
+    assert "write epoch seconds" in " ".join(err.split())
+
+
+def test_several_services_are_asked_for_at_once_between_two_times(
+    stub: Stub, capsys: Captured
+) -> None:
+    ran(capsys, "causes", "--service", "a", "--service", "b", "--at", "10", "--until", "20")
+
+    assert json.loads(stub.asked[0].body) == {"services": ["a", "b"], "at": "10.0", "until": "20.0"}
+
+
+@pytest.mark.parametrize("hops", ["0", "-1", "far"])
+def test_so_many_hops_as_are_none_are_refused_before_anything_is_asked(
+    stub: Stub, capsys: Captured, hops: str
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(("topology", "show", "--hops", hops))
+
+    assert "--hops" in capsys.readouterr().err
+    assert stub.asked == []
