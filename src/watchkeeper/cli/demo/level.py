@@ -112,10 +112,9 @@ def _first_counted(rows: Iterable[_Buckets]) -> list[float]:
     first: dict[str, float] = {}
     for row in rows:
         service = row.labels.get("service", "")
-        for points in row.points.values():
-            for time_s, value in points:
-                if value > 0:
-                    first[service] = min(time_s, first.get(service, time_s))
+        counted = [at for points in row.points.values() for at, value in points if value > 0]
+        if counted:
+            first[service] = min(first.get(service, counted[0]), *counted)
     return list(first.values())
 
 
