@@ -6,15 +6,16 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 
 from watchkeeper.config import document, reference
 from watchkeeper.config.environment import client_settings
 from watchkeeper.config.loading import Loaded, load
 from watchkeeper.config.node import Faults, Node
-from watchkeeper.config.schema import schema
+from watchkeeper.config.schema import of_struct, schema
 from watchkeeper.config.sections import SECTIONS
 from watchkeeper.errors import ConfigError
 
@@ -263,6 +264,21 @@ def test_an_editor_warns_of_every_unknown_key_as_the_check_does() -> None:
 
     assert len(closed) > len(SECTIONS)
     assert all(one["additionalProperties"] is False for one in closed)
+
+
+def test_the_schema_counts_the_items_of_lists_and_the_letters_of_texts() -> None:
+    """Editors know a length of texts alone."""
+
+    class Bounded(msgspec.Struct):
+        word: Annotated[str, msgspec.Meta(min_length=2, max_length=9)]
+        words: Annotated[list[str], msgspec.Meta(min_length=1, max_length=3)]
+        named: Annotated[dict[str, int], msgspec.Meta(max_length=4)]
+
+    told = of_struct(Bounded)["properties"]
+
+    assert (told["word"]["minLength"], told["word"]["maxLength"]) == (2, 9)
+    assert (told["words"]["minItems"], told["words"]["maxItems"]) == (1, 3)
+    assert told["named"]["maxProperties"] == 4
 
 
 def test_the_schema_takes_a_section_without_its_default_plugin_named() -> None:

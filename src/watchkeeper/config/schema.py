@@ -37,6 +37,8 @@ _BOUNDS: Final = {
     "max_length": "maxLength",
     "pattern": "pattern",
 }
+_COUNTED: Final = {"array": "Items", "object": "Properties"}
+"""What the length of these is the number of."""
 
 
 def schema() -> dict[str, Any]:
@@ -101,9 +103,9 @@ def _value(name: str, kind: Any) -> dict[str, Any]:
     found = alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives}
     unit = units.unit_of(name, kind)
     if unit is None or not _is_number(kind):
-        return {**found, **_bounds(kind)}
+        return {**found, **_bounds(kind, str(found.get("type")))}
     text = {"type": "string", "description": units.WORDS[unit]}
-    return {"anyOf": [{**found, **_bounds(kind)}, text]}
+    return {"anyOf": [{**found, **_bounds(kind, str(found.get("type")))}, text]}
 
 
 def _one(name: str, kind: Any) -> dict[str, Any]:
@@ -130,9 +132,9 @@ def _is_number(kind: Any) -> bool:
     return all(check.bare(one) in (int, float) for one in check.members(kind))
 
 
-def _bounds(kind: Any) -> dict[str, Any]:
+def _bounds(kind: Any, of: str) -> dict[str, Any]:
     return {
-        said: getattr(meta, name)
+        said.replace("Length", _COUNTED.get(of, "Length")): getattr(meta, name)
         for meta in getattr(kind, "__metadata__", ())
         for name, said in _BOUNDS.items()
         if getattr(meta, name, None) is not None
