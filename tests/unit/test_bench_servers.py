@@ -171,7 +171,7 @@ def test_the_client_gets_its_cores_back() -> None:
 def test_a_scratch_folder_goes_unless_it_is_to_be_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: bool, fails: bool
 ) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # TMPDIR is asked for once only
     kept: list[Path] = []
 
     def use() -> None:
