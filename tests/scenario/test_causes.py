@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,15 @@ async def asked(one: Shop, **question: Any) -> dict[str, Any]:
     return found
 
 
+async def graph_of(one: Shop) -> dict[str, Any]:
+    """It is saved on ticks."""
+    async with asyncio.timeout(60):
+        while not (found := await one.get("/api/v1/topology"))["edges"]:
+            await one.tick()
+            await one.settled()
+    return dict(found)
+
+
 async def test_a_slow_service_is_named_with_its_evidence_over_http(tmp_path: Path) -> None:
     async with shop(tmp_path / "data", minute=MINUTE) as one:
         await tell(one, request(payment_ms=400.0))
@@ -48,7 +58,7 @@ async def test_a_slow_service_is_named_with_its_evidence_over_http(tmp_path: Pat
 
         found = await asked(one, **question)
         again = [await asked(one, **question) for _ in range(3)]
-        graph = await one.get("/api/v1/topology")
+        graph = await graph_of(one)
         nobody = await asked(one, service="gateway", at=str(ONSET_S - 200), until=str(ONSET_S - 60))
 
     cause = found["root_cause"]

@@ -62,7 +62,7 @@ def saved(folder: Path) -> tuple[int, bytes] | None:
 
 def newest(memory: bytes) -> Any:
     """Of every series. When a body was seen is known to the second only."""
-    admission, _ = msgspec.msgpack.decode(memory)
+    admission, *_ = msgspec.msgpack.decode(memory)
     return msgspec.msgpack.decode(admission)[:2]
 
 

@@ -151,8 +151,8 @@ async def tell_status(request: Request) -> JSONResponse:
     })  # fmt: skip
 
 
-@router.get("/-/healthy")
-@router.get("/-/ready")
+@router.get("/-/healthy", response_class=PlainTextResponse)
+@router.get("/-/ready", response_class=PlainTextResponse)
 async def tell_well() -> PlainTextResponse:
     """That it answers."""
     return PlainTextResponse("OK")

@@ -37,6 +37,7 @@ _REFUSALS: Final = {
     "429": "The key's limit is reached; Retry-After says when to come again.",
 }
 
+_IN_THEIR_WORDS: Final = ("/prometheus/", "/api/v2/")
 _PATH_NAME: Final = {
     "name": "name", "in": "path", "required": True, "example": "mine",
     "schema": {"type": "string"},
@@ -62,9 +63,10 @@ def complete(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _words(path: str) -> dict[str, Any]:
-    """In which form errors come: Prometheus' own under its path, where the gateway lets one in."""
+    """In which form errors come: Prometheus' and Alertmanager's own under their paths, where the
+    gateway lets one in."""
     told: dict[str, Any] = {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {**told, "application/json": {}} if path.startswith("/prometheus/") else told
+    return {**told, "application/json": {}} if path.startswith(_IN_THEIR_WORDS) else told
 
 
 def _protect(operation: dict[str, Any], needs: Scope | None, words: Mapping[str, Any]) -> None:
@@ -94,6 +96,7 @@ def _door(path: str, door: Door) -> dict[str, Any]:
     body = BODIES.get(path, Body("", "application/octet-stream"))
     kind = {"type": "string", "contentEncoding": "base64"} if body.is_binary else {}
     named = [_PATH_NAME] if "{name}" in path else []
+    nobody = {"404": {"description": "Nothing of that name is set up."}} if named else {}
     headers = [
         {"name": name, "in": "header", "required": True, "example": value,
          "schema": {"type": "string", "const": value}}
@@ -110,6 +113,7 @@ def _door(path: str, door: Door) -> dict[str, Any]:
         "responses": {
             "2XX": {"description": "Durable."},
             "400": {"description": "Not accepted, or not all of it; the answer says what and why."},
+            **nobody,
             "408": {"description": "The body did not come in time."},
             "413": {"description": "Too large."},
             "415": {"description": "A content type or encoding that is not spoken here."},
