@@ -149,31 +149,7 @@ def test_the_level_is_what_came_behind_the_first_seconds() -> None:
     assert (one.labels, one.bounds) == (OF, BOUNDS)
     assert one.per_s == pytest.approx(2.0)
     assert one.shares == pytest.approx((0.7, 0.3, 0.0))
-    assert (found.services, found.n_series, found.began_s) == (("payment",), 5, NOON_S)
-
-
-@pytest.mark.parametrize(
-    ("asked_s", "began_s"), [({"payment": 0, "cart": 0}, 0), ({"payment": 1, "cart": 4}, 4),
-     ({"payment": 1, "cart": 30}, 10), ({}, 0)],
-)  # fmt: skip
-def test_a_level_begins_when_all_services_are_asked_or_the_first_seconds_are_over(
-    asked_s: Mapping[str, int], began_s: int
-) -> None:
-    """What came before is no time in which nobody wanted anything."""
-    points = [
-        one
-        for service in ("payment", "cart")
-        for second in range(40)
-        for one in told(
-            second, *[float(second >= asked_s.get(service, 99))] * 3,
-            labels={**OF, "service": service},
-        )
-    ]  # fmt: skip
-
-    found = levels(points, 10.0)
-
-    assert found is not None
-    assert found.began_s == NOON_S + began_s
+    assert (found.services, found.n_series, found.began_s) == (("payment",), 5, NOON_S + 2)
 
 
 def test_of_what_waits_at_the_gate_some_is_left_out() -> None:

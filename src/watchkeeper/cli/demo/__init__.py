@@ -35,7 +35,7 @@ SCENARIO: Final = "deploy-failing"
 _PER_S: Final = 20.0
 """Requests: enough for a service that a seventh of them come to."""
 _MEASURE_S: Final = 10.0
-_SETTLING_S: Final = 2.0
+_SETTLING_S: Final = 4.0
 _STEADY_S: Final = 30.0
 """Behind the first thing that was told: as long as the window in which requests are judged."""
 _LIVE_S: Final = 8.0

@@ -46,8 +46,8 @@ class Levels:
     requests: tuple[Requests, ...]
     gauges: tuple[Gauge, ...]
     began_s: float
-    """When requests were counted of all its services, or its first seconds were over. History ends
-    there: who stands ready, and was not asked for anything yet, looks as if everybody had gone."""
+    """When its first seconds were over. History ends there: who is not asked for anything yet looks
+    as if everybody had gone, and who does everything for the first time is slow."""
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ def levels(points: Iterable[Point], settling_s: float) -> Levels | None:
             for key, values in gauges.items()
             if dict(key)[METRIC_NAME] not in also
         ),
-        min(from_s, max(_first_counted(buckets.values()), default=first_s)),
+        from_s,
     )
 
 
@@ -105,17 +105,6 @@ def _requests(row: _Buckets, from_s: float, lasted_s: float) -> Requests:
     total = float(each.sum())
     shares = each / total if total else np.full(len(each), 1.0 / len(each))
     return Requests(row.labels, tuple(bounds), total / lasted_s, tuple(shares.tolist()))
-
-
-def _first_counted(rows: Iterable[_Buckets]) -> list[float]:
-    """Of each service, when a request of it was counted first; of those that had any."""
-    first: dict[str, float] = {}
-    for row in rows:
-        service = row.labels.get("service", "")
-        counted = [at for points in row.points.values() for at, value in points if value > 0]
-        if counted:
-            first[service] = min(first.get(service, counted[0]), *counted)
-    return list(first.values())
 
 
 def _added(points: list[tuple[float, float]], from_s: float) -> float:
